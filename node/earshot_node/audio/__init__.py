@@ -1,0 +1,1 @@
+"""From a device, a file or a stream to 16 kHz mono blocks."""

@@ -1,0 +1,1 @@
+"""`node-cli`: a thin skin over the library."""

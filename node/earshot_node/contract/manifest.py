@@ -1,0 +1,109 @@
+"""The bundle manifest: what a model file claims to be and what its node must check."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from earshot_node.contract.names import Label
+from earshot_node.contract.operating_point import Presets
+
+MANIFEST_SCHEMA = 1
+MANIFEST_NAME = "manifest.json"
+SIGNATURE_NAME = "manifest.sig"
+MODEL_NAME = "model.onnx"
+MODEL_CARD_NAME = "MODEL_CARD.md"
+MAX_MODEL_BYTES = 4_000_000
+MAX_BUNDLE_BYTES = 16_000_000
+
+Version = Annotated[str, StringConstraints(pattern=r"^20\d\d\.(?:[1-9]|1[0-2])\.(?:0|[1-9]\d{0,4})$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class StateTensor(BaseModel):
+    """One state of the streaming graph: input `state_<name>`, output `next_state_<name>`, float32, zeros to begin with.
+
+    Attributes:
+        name: the state's name without prefix.
+        shape: its dimensions after the batch axis.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    name: str
+    shape: tuple[int, ...]
+
+
+class ReferenceClip(BaseModel):
+    """A synthesized clip with the posteriors that this model must give for it.
+
+    Attributes:
+        audio: path in the bundle, 16 kHz mono FLAC.
+        posteriors: path in the bundle, JSON: {"posteriors": [[...], ...]}, one row a frame, one column a label.
+        tolerance: greatest allowed absolute difference.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    audio: str
+    posteriors: str
+    tolerance: float = Field(gt=0, lt=1)
+
+
+class Lineage(BaseModel):
+    """Where the weights come from."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    dataset_sha256: Sha256
+    code_version: str
+    recipe: str
+    seed: int
+    parent: Version | None = None
+
+
+class BundleManifest(BaseModel):
+    """The JSON beside a model. Unknown fields are ignored, so that an older node reads a newer manifest of its schema.
+
+    Attributes:
+        files: sha256 of every other file of the bundle but the signature.
+        metrics: measured figures, each with its protocol; free-form JSON for people and the model card.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    schema_: Literal[1] = Field(alias="schema")
+    name: Label
+    version: Version
+    labels: tuple[Label, ...] = Field(min_length=1)
+    sample_rate_hz: Literal[16000]
+    mel_hop_samples: int = Field(gt=0)
+    hop_samples: int = Field(gt=0)
+    mels: int = Field(gt=0)
+    state_tensors: tuple[StateTensor, ...]
+    presets: Presets
+    metrics: dict[str, Any]
+    lineage: Lineage
+    licence: str
+    audio_licences: dict[str, int]
+    min_node_version: Version
+    reference_clips: tuple[ReferenceClip, ...] = Field(min_length=1)
+    files: dict[str, Sha256]
+
+    @property
+    def hop_s(self) -> float:
+        """Seconds between decisions."""
+        return self.hop_samples / self.sample_rate_hz
+
+
+def encode_manifest(manifest: BundleManifest) -> bytes:
+    """Return the manifest as the exact bytes that are signed: UTF-8 JSON, indented, keys in the model's order."""
+    return (manifest.model_dump_json(by_alias=True, indent=1) + "\n").encode()
+
+
+def decode_manifest(data: bytes) -> BundleManifest:
+    """Parse manifest bytes.
+
+    Raises:
+        ValueError: not JSON or not a manifest (pydantic's ValidationError is one).
+    """
+    return BundleManifest.model_validate_json(data)

@@ -1,0 +1,73 @@
+"""What the pipeline tells: facts about a stream, in samples and frames."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class SoundEvent:
+    """An event of one label in one stream.
+
+    Attributes:
+        label: class name.
+        onset_s: stream time of its first frame's beginning.
+        offset_s: stream time of its last frame's end; None while it lasts.
+        peak: highest posterior so far, 0 to 1.
+    """
+
+    label: str
+    onset_s: float
+    offset_s: float | None
+    peak: float
+
+
+@dataclass(frozen=True, slots=True)
+class Onset:
+    """An event has lasted its minimum length and is now reported; `decided_s` is the deciding frame's stream time."""
+
+    source: str
+    stream: int
+    event: SoundEvent
+    decided_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Offset:
+    """A reported event has ended; `event.onset_s` tells which."""
+
+    source: str
+    stream: int
+    event: SoundEvent
+    decided_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """Posteriors of consecutive hops of one source.
+
+    Attributes:
+        first_frame: index in the stream of the first row.
+        posteriors: float32[n, labels].
+        log_mel: float32[n * mel frames per hop, mels].
+        level_dbfs: level of these hops.
+    """
+
+    source: str
+    stream: int
+    first_frame: int
+    posteriors: NDArray[np.float32]
+    log_mel: NDArray[np.float32]
+    level_dbfs: float
+
+
+@dataclass(frozen=True, slots=True)
+class StreamReset:
+    """Audio of a source was lost or it was opened again; model and detector start anew with `stream`."""
+
+    source: str
+    stream: int
+
+
+Fact = Onset | Offset | Frames | StreamReset

@@ -1,0 +1,56 @@
+"""Fixtures for every test: real parts, or a skip that says how to get them."""
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.mosquitto import MOSQUITTO, Mosquitto
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose component is missing, and say how to get it."""
+    if item.get_closest_marker("mosquitto") and MOSQUITTO is None:
+        pytest.skip("mosquitto is missing; `sudo apt-get install mosquitto`, or run scripts/test as root")
+    if item.get_closest_marker("ffmpeg") and shutil.which("ffmpeg") is None:
+        pytest.skip("ffmpeg is missing; `sudo apt-get install ffmpeg`, or run scripts/test as root")
+    if item.get_closest_marker("portaudio") and importlib.util.find_spec("pyaudio") is None:
+        pytest.skip("PyAudio is missing; `sudo apt-get install portaudio19-dev gcc python3-dev`, then scripts/test")
+    if item.get_closest_marker("torch") and importlib.util.find_spec("torchaudio") is None:
+        pytest.skip("torch is missing; run scripts/test without --node")
+    if item.get_closest_marker("root") and os.geteuid() != 0:
+        pytest.skip("needs root; run scripts/test as root")
+    if item.get_closest_marker("audio_data") and not os.environ.get("EARSHOT_DATA"):
+        pytest.skip("EARSHOT_DATA is unset; point it to the folder with urban/manifest.csv")
+
+
+@pytest.fixture
+def repository() -> Path:
+    """The checkout."""
+    return REPOSITORY
+
+
+@pytest.fixture
+def audio_data() -> Path:
+    """Real audio with manifests; use with the marker `audio_data`."""
+    return Path(os.environ["EARSHOT_DATA"]).resolve()
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
+    """A running mosquitto shared by the session; use with the marker `mosquitto` and a prefix or node id of your own."""
+    with Mosquitto(tmp_path_factory.mktemp("mosquitto")) as running:
+        yield running
+
+
+@pytest.fixture
+def own_broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A running mosquitto with persistence that one test may kill; use with the marker `mosquitto`."""
+    folder = tmp_path / "mosquitto"
+    folder.mkdir()
+    with Mosquitto(folder, persistent=True) as running:
+        yield running

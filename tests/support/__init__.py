@@ -1,0 +1,1 @@
+"""Real parts and waiting for tests."""
