@@ -1,0 +1,62 @@
+"""The numbers that define a model: its features, its network and its labels."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+SAMPLE_RATE_HZ = 16_000
+MEL_HOP_SAMPLES = 160
+"""One log-mel frame every 10 ms."""
+FRAMES_PER_HOP = 4
+HOP_SAMPLES = MEL_HOP_SAMPLES * FRAMES_PER_HOP
+"""One decision every 40 ms."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The `model:` section of a recipe; everything else about the model follows from it.
+
+    `window_samples` is a multiple of the mel hop, so that frames are made of whole hops.
+    `channels` are the widths of the stem and of the three separable blocks behind it.
+    Raises ValueError for a combination that cannot be built.
+    """
+
+    labels: tuple[str, ...] = ("siren",)
+    window_samples: int = 480
+    n_mels: int = 80
+    mel_min_hz: float = 50.0
+    mel_max_hz: float = 8_000.0
+    power_floor: float = 1e-6
+    channels: tuple[int, int, int, int] = (16, 32, 64, 96)
+    embedding: int = 96
+    hidden: int = 112
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Accept lists from YAML; reject what cannot be built."""
+        object.__setattr__(self, "labels", tuple(self.labels))
+        object.__setattr__(self, "channels", tuple(self.channels))
+        if not self.labels or len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"model.labels: {self.labels}: need at least one label, each once")
+        if self.window_samples % MEL_HOP_SAMPLES or self.window_samples < 2 * MEL_HOP_SAMPLES:
+            raise ValueError(
+                f"model.window_samples: {self.window_samples}: "
+                f"need a multiple of {MEL_HOP_SAMPLES}, at least {2 * MEL_HOP_SAMPLES}"
+            )
+        if self.n_mels % 16:
+            raise ValueError(f"model.n_mels: {self.n_mels}: need a multiple of 16")
+        if len(self.channels) != 4:
+            raise ValueError(f"model.channels: {self.channels}: need four widths")
+        if not 0 <= self.mel_min_hz < self.mel_max_hz <= SAMPLE_RATE_HZ / 2:
+            raise ValueError("model.mel_min_hz, mel_max_hz: need 0 <= min < max <= 8000")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON and YAML types; `from_dict` reads them back."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "ModelConfig":
+        """Build from a recipe's or checkpoint's mapping; ValueError names an unknown key."""
+        unknown = sorted(set(values) - {field.name for field in fields(cls)})
+        if unknown:
+            raise ValueError(f"model: unknown key {', '.join(unknown)}")
+        return cls(**values)
