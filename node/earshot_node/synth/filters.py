@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
 Track = NDArray[np.float64]
@@ -32,34 +32,34 @@ def shape_spectrum(
     """
     length = fast_length(len(samples) + padding_samples)
     spectrum = np.fft.rfft(np.asarray(samples, dtype=np.float32), length)
-    frequency_hz = np.fft.rfftfreq(length, 1.0 / sample_rate_hz)
+    frequency_hz = np.arange(length // 2 + 1, dtype=np.float64) * (sample_rate_hz / length)
     shaped = np.fft.irfft(spectrum * gain(frequency_hz).astype(np.float32), length)
-    return shaped[: len(samples)].astype(np.float32)
+    return np.asarray(shaped[: len(samples)], dtype=np.float32)
 
 
 def high_pass_gain(frequency_hz: Track, cutoff_hz: float, order: int = 2) -> Track:
     """Butterworth magnitude of a high-pass, -3 dB at `cutoff_hz`."""
     ratio = np.divide(cutoff_hz, frequency_hz, where=frequency_hz > 0, out=np.full_like(frequency_hz, 1e6))
-    return 1.0 / np.sqrt(1.0 + ratio ** (2 * order))
+    return np.asarray(1.0 / np.sqrt(1.0 + ratio ** (2 * order)))
 
 
 def low_pass_gain(frequency_hz: Track, cutoff_hz: float, order: int = 2) -> Track:
     """Butterworth magnitude of a low-pass, -3 dB at `cutoff_hz`."""
-    return 1.0 / np.sqrt(1.0 + (frequency_hz / cutoff_hz) ** (2 * order))
+    return np.asarray(1.0 / np.sqrt(1.0 + (frequency_hz / cutoff_hz) ** (2 * order)))
 
 
 def resonance_gain(frequency_hz: Track, centre_hz: float, gain_db: float, width_octaves: float) -> Track:
     """A bell of `gain_db` at `centre_hz`, Gaussian over the logarithm of frequency."""
     octaves = np.log2(np.maximum(frequency_hz, 1.0) / centre_hz)
-    return 10.0 ** (gain_db / 20.0 * np.exp(-0.5 * (octaves / width_octaves) ** 2))
+    return np.asarray(10.0 ** (gain_db / 20.0 * np.exp(-0.5 * (octaves / width_octaves) ** 2)))
 
 
-def slow_noise(rng: np.random.Generator, samples: int, sample_rate_hz: int, rate_hz: float) -> Track:
+def slow_noise(rng: np.random.Generator, samples: int, sample_rate_hz: float, rate_hz: float) -> Track:
     """Unit-variance noise that wanders at about `rate_hz`: random points joined by straight lines."""
     points = max(2, int(samples / sample_rate_hz * rate_hz) + 2)
     values = rng.standard_normal(points)
     position = np.arange(samples) * (rate_hz / sample_rate_hz)
-    return np.interp(position, np.arange(points), values)
+    return np.asarray(np.interp(position, np.arange(points), values))
 
 
 def rms_dbfs(samples: NDArray[np.floating]) -> float:
@@ -70,14 +70,17 @@ def rms_dbfs(samples: NDArray[np.floating]) -> float:
     return max(SILENCE_DBFS, 10.0 * float(np.log10(mean_square + 1e-30)))
 
 
+def scale(samples: NDArray[np.floating], gain_db: float) -> Samples:
+    """The samples louder by `gain_db` (softer when negative), float32."""
+    return np.asarray(samples * np.float32(10.0 ** (gain_db / 20.0)), dtype=np.float32)
+
+
 def set_level(samples: NDArray[np.floating], level_dbfs: float) -> Samples:
     """Scale to a root mean square of `level_dbfs`; silence stays silence. Peaks may pass full scale."""
     present_dbfs = rms_dbfs(samples)
     if present_dbfs <= SILENCE_DBFS:
         return np.asarray(samples, dtype=np.float32)
-    return (np.asarray(samples, dtype=np.float32) * np.float32(10.0 ** ((level_dbfs - present_dbfs) / 20.0))).astype(
-        np.float32
-    )
+    return scale(samples, level_dbfs - present_dbfs)
 
 
 def peak_normalise(samples: NDArray[np.floating], peak: float = 0.99) -> Samples:
@@ -98,8 +101,3 @@ def fade_edges(samples: Samples, sample_rate_hz: int, fade_s: float) -> Samples:
     faded[:count] *= ramp
     faded[-count:] *= ramp[::-1]
     return faded
-
-
-def decibel_gain(level_db: ArrayLike) -> Track:
-    """Amplitude factor of a level difference in decibel."""
-    return np.asarray(10.0 ** (np.asarray(level_db, dtype=np.float64) / 20.0))

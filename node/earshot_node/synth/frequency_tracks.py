@@ -35,12 +35,12 @@ def alternate(cycles: Track, low_hz: float, high_hz: float, glide_share: float) 
     return np.asarray(high_hz * (low_hz / high_hz) ** low_share)
 
 
-def rotor(time_s: Track, period_s: float, low_hz: float, high_hz: float, rise_share: float) -> Track:
+def rotor(cycles: Track, low_hz: float, high_hz: float, rise_share: float) -> Track:
     """A driven rotor: exponential approach to `high_hz` under power, coasting towards `low_hz` without.
 
     Periodic from the first sample; pitch is speed, so the curve is exponential in frequency itself.
     """
-    position = (time_s / period_s) % 1.0
+    position = cycles % 1.0
     up = np.clip(position / rise_share, 0.0, 1.0)
     down = np.clip((position - rise_share) / (1.0 - rise_share), 0.0, 1.0)
     share = np.where(position < rise_share, _charge(up, 3.0), 1.0 - _charge(down, 1.5))

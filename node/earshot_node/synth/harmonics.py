@@ -13,7 +13,10 @@ from earshot_node.synth.filters import (
     shape_spectrum,
 )
 
-HIGHEST_SHARE_OF_RATE = 0.47  # harmonics fade out from 0.44 to 0.47 of the sample rate
+FADING_SHARE_OF_RATE = 0.44  # above this share of the sample rate a harmonic fades,
+FADED_SHARE_OF_RATE = 0.47  # and here it is gone
+INAUDIBLE = 1e-4
+BLOCK_SAMPLES = 4096
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Timbre:
     def amplitude(self, number: int) -> float:
         """Amplitude of harmonic `number` (1 is the fundamental), from the pulse wave's Fourier series."""
         pulse = abs(float(np.sin(np.pi * number * self.duty))) / number
-        return pulse * 10.0 ** (self.tilt_db_per_octave * float(np.log2(number)) / 20.0)
+        return pulse * float(10.0 ** (self.tilt_db_per_octave * np.log2(number) / 20.0))
 
 
 @dataclass(frozen=True)
@@ -65,34 +68,45 @@ class Horn:
 
     def radiate(self, samples: Samples, sample_rate_hz: int) -> Samples:
         """The signal after the horn."""
-        return shape_spectrum(samples, sample_rate_hz, self.gain)
+        grid_hz = np.linspace(0.0, sample_rate_hz / 2.0, 1024)
+        gain = self.gain(grid_hz)
+        return shape_spectrum(samples, sample_rate_hz, lambda hz: np.interp(hz, grid_hz, gain))
 
 
 def oscillate(frequency_hz: Track, sample_rate_hz: int, timbre: Timbre, start_cycles: float = 0.0) -> Samples:
     """Harmonic tone along `frequency_hz` (one value a sample): float32, about 1 in amplitude.
 
-    The phase is the running sum of the frequency, so jumps of frequency make no click. Cosines of the
-    harmonics come from the Chebyshev recurrence cos((k+1)x) = 2 cos(x) cos(kx) - cos((k-1)x).
+    The phase is the running sum of the frequency, so jumps of frequency make no click. Harmonics that
+    would pass half the sample rate fade out below it.
     """
-    cycles = np.cumsum(frequency_hz / sample_rate_hz)
-    phase = 2.0 * np.pi * ((cycles + start_cycles) % 1.0)
-    fundamental = np.cos(phase)
-    doubled = 2.0 * fundamental
-    previous, current = np.ones_like(fundamental), fundamental
-    total = np.zeros(len(frequency_hz))
-    lowest_hz, highest_hz = (float(np.min(frequency_hz)), float(np.max(frequency_hz))) if len(total) else (1.0, 1.0)
+    cycles = np.cumsum(frequency_hz) / sample_rate_hz + start_cycles
+    total = np.empty(len(frequency_hz), dtype=np.float32)
+    for first in range(0, len(total), BLOCK_SAMPLES):  # blocks stay in the processor's cache
+        part = slice(first, first + BLOCK_SAMPLES)
+        total[part] = _sum_harmonics(cycles[part], frequency_hz[part] / sample_rate_hz, timbre)
+    return total
+
+
+def _sum_harmonics(cycles: Track, share_of_rate: Track, timbre: Timbre) -> Track:
+    """Sum of a_k cos(2 pi k cycles), by the recurrence cos((k+1)x) = 2 cos(x) cos(kx) - cos((k-1)x)."""
+    current = np.cos((2.0 * np.pi) * (cycles % 1.0))
+    doubled = 2.0 * current
+    previous = np.ones_like(current)
+    total = np.zeros_like(current)
+    lowest, highest = float(np.min(share_of_rate)), float(np.max(share_of_rate))
     for number in range(1, timbre.harmonics + 1):
-        if number * lowest_hz >= HIGHEST_SHARE_OF_RATE * sample_rate_hz:
+        if number * lowest >= FADED_SHARE_OF_RATE:
             break
         amplitude = timbre.amplitude(number)
-        if amplitude > 1e-4:
-            if number * highest_hz > (HIGHEST_SHARE_OF_RATE - 0.03) * sample_rate_hz:
-                room = HIGHEST_SHARE_OF_RATE - number / sample_rate_hz * frequency_hz
-                total += amplitude * np.clip(room / 0.03, 0.0, 1.0) * current
-            else:
-                total += amplitude * current
-        previous, current = current, doubled * current - previous
-    return total.astype(np.float32)
+        if number * highest > FADING_SHARE_OF_RATE:
+            room = (FADED_SHARE_OF_RATE - number * share_of_rate) / (FADED_SHARE_OF_RATE - FADING_SHARE_OF_RATE)
+            total += amplitude * np.clip(room, 0.0, 1.0) * current
+        elif amplitude > INAUDIBLE:
+            total += amplitude * current
+        following = doubled * current
+        following -= previous
+        previous, current = current, following
+    return total
 
 
 def soft_clip(samples: Samples, drive: float) -> Samples:
@@ -100,4 +114,4 @@ def soft_clip(samples: Samples, drive: float) -> Samples:
     if drive <= 0.0 or len(samples) == 0:
         return samples
     peak = float(np.max(np.abs(samples))) or 1.0
-    return np.tanh(samples * np.float32(drive / peak)).astype(np.float32)
+    return np.asarray(np.tanh(samples * np.float32(drive / peak)), dtype=np.float32)

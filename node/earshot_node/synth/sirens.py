@@ -16,6 +16,7 @@ from earshot_node.synth.harmonics import Horn, Timbre, oscillate, soft_clip
 from earshot_node.synth.two_tone import TWO_TONES
 
 SAMPLE_RATE_HZ = 16000
+CONTROL_SAMPLES = 8
 
 
 class SirenKind(StrEnum):
@@ -175,19 +176,26 @@ _RANDOM_BASE = {
 
 
 def frequency_track(parameters: SirenParameters, samples: int, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Track:
-    """Fundamental frequency in Hz at each sample, jitter included."""
-    rng = np.random.default_rng(parameters.seed)
-    cycles = np.arange(samples) / (sample_rate_hz * parameters.period_s) + parameters.start_cycles
+    """Fundamental frequency in Hz at each sample, jitter included.
+
+    Computed every CONTROL_SAMPLES samples, straight between.
+    """
+    points = samples // CONTROL_SAMPLES + 2
+    control_rate_hz = sample_rate_hz / CONTROL_SAMPLES
+    cycles = np.arange(points) / (control_rate_hz * parameters.period_s) + parameters.start_cycles
     low_hz, high_hz = parameters.low_hz, parameters.high_hz
     if parameters.kind is SirenKind.HILO:
         track = alternate(cycles, low_hz, high_hz, parameters.rise_share)
     elif parameters.kind in (SirenKind.MECHANICAL, SirenKind.CIVIL_DEFENCE):
-        track = rotor(cycles, 1.0, low_hz, high_hz, parameters.rise_share)
+        track = rotor(cycles, low_hz, high_hz, parameters.rise_share)
     else:
         track = sweep(cycles, low_hz, high_hz, parameters.rise_share, parameters.curve)
     if parameters.jitter > 0.0:
-        track = track * (1.0 + parameters.jitter * slow_noise(rng, samples, sample_rate_hz, 25.0))
-    return track
+        rng = np.random.default_rng(parameters.seed)
+        track = track * (1.0 + parameters.jitter * slow_noise(rng, points, control_rate_hz, 25.0))
+    between = np.arange(CONTROL_SAMPLES) / CONTROL_SAMPLES
+    fine = track[:-1, None] + np.diff(track)[:, None] * between
+    return np.asarray(fine.ravel()[:samples])
 
 
 def synthesize(parameters: SirenParameters, duration_s: float, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Samples:
