@@ -42,7 +42,7 @@ def audio_data() -> Path:
 
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
-    """A running mosquitto shared by the session; use with the marker `mosquitto` and a prefix or node id of your own."""
+    """A running mosquitto for the session; mark the test `mosquitto` and use a prefix or node id of its own."""
     with Mosquitto(tmp_path_factory.mktemp("mosquitto")) as running:
         yield running
 
