@@ -101,3 +101,18 @@ def fade_edges(samples: Samples, sample_rate_hz: int, fade_s: float) -> Samples:
     faded[:count] *= ramp
     faded[-count:] *= ramp[::-1]
     return faded
+
+
+def convolve(samples: Samples, response: Samples) -> Samples:
+    """Causal convolution by FFT, cut to the length of `samples`."""
+    length = fast_length(len(samples) + len(response))
+    spectrum = np.fft.rfft(samples, length) * np.fft.rfft(response, length)
+    return np.asarray(np.fft.irfft(spectrum, length)[: len(samples)], dtype=np.float32)
+
+
+def oversample(samples: Samples) -> Samples:
+    """Twice the sample rate by padding the spectrum; result[2 * i] is samples[i]."""
+    length = fast_length(len(samples) + 256)
+    spectrum = np.fft.rfft(samples, length)
+    spectrum[-1] *= 0.5
+    return np.asarray(2.0 * np.fft.irfft(spectrum, 2 * length)[: 2 * len(samples)], dtype=np.float32)
