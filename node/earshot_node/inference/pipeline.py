@@ -1,0 +1,128 @@
+"""Blocks of many sources in, facts out: one batched model call per step, one detector per stream.
+
+    Block -> pending samples of its stream -> whole hops of all ready streams in one batch -> model
+          -> posteriors -> that stream's detector -> Frames, Onset, Offset
+
+A stream number that changes, or a sample position that does not follow on, means lost audio: the open events end, model
+and detector start anew.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+
+from earshot_node.audio.block import Block, Samples
+from earshot_node.audio.level import level_dbfs
+from earshot_node.contract.operating_point import OperatingPoint
+from earshot_node.inference.detector import Decision, Detector
+from earshot_node.inference.facts import Fact, Frames, Offset, Onset, StreamReset
+from earshot_node.inference.model import ModelState, StreamingModel
+
+MAX_HOPS_PER_CALL = 250
+Points = Mapping[str, OperatingPoint]
+
+
+class _Stream:
+    """What the pipeline keeps of one stream of one source."""
+
+    def __init__(self, source: str, number: int, detector: Detector, state: ModelState) -> None:
+        self.source = source
+        self.number = number
+        self.detector = detector
+        self.state = state
+        self.next_sample = 0
+        self.frame = 0
+        self.last = False
+        self._pending: list[Samples] = []
+        self._pending_samples = 0
+
+    def append(self, block: Block) -> None:
+        self._pending.append(block.samples)
+        self._pending_samples += len(block.samples)
+        self.next_sample = block.end_sample
+        self.last = self.last or block.last
+
+    def ready_hops(self, hop_samples: int) -> int:
+        return self._pending_samples // hop_samples
+
+    def take(self, samples: int) -> Samples:
+        joined = self._pending[0] if len(self._pending) == 1 else np.concatenate(self._pending)
+        rest = joined[samples:]
+        self._pending = [rest] if len(rest) else []
+        self._pending_samples = len(rest)
+        return joined[:samples]
+
+    def facts(self, decisions: Iterable[Decision]) -> list[Fact]:
+        return [
+            (Onset if decision.phase == "onset" else Offset)(
+                self.source, self.number, decision.event, decision.decided_s
+            )
+            for decision in decisions
+        ]
+
+
+class Pipeline:
+    """The signal path of all sources.
+
+    Args:
+        model: a loaded model.
+        points: gives the operating points (label -> point) with which a source begins; a label without one is not
+            listened for.
+    """
+
+    def __init__(self, model: StreamingModel, points: Callable[[str], Points]) -> None:
+        self._model = model
+        self._hop_samples = model.manifest.hop_samples
+        self._points = points
+        self._streams: dict[str, _Stream] = {}
+
+    def push(self, blocks: Iterable[Block]) -> list[Fact]:
+        """Take blocks of any length, any number and any mix of sources; return the facts they establish, in order."""
+        facts: list[Fact] = []
+        for block in blocks:
+            stream = self._streams.get(block.source)
+            if stream is None or block.stream != stream.number or block.start_sample != stream.next_sample:
+                facts.extend(self._begin(block))
+                stream = self._streams[block.source]
+            stream.append(block)
+            if stream.last:
+                facts.extend(self._advance())
+                facts.extend(self.flush(block.source))
+        facts.extend(self._advance())
+        return facts
+
+    def flush(self, source: str) -> list[Fact]:
+        """End the source's stream and what is open in it; samples that do not fill a hop are dropped."""
+        stream = self._streams.pop(source, None)
+        return stream.facts(stream.detector.flush()) if stream is not None else []
+
+    def set_point(self, source: str, label: str, point: OperatingPoint | None) -> list[Fact]:
+        """Use another operating point of a source's label from now on; None stops listening for it."""
+        stream = self._streams.get(source)
+        if stream is None:
+            return []
+        return stream.facts(stream.detector.set_point(label, point, stream.frame))
+
+    def _begin(self, block: Block) -> list[Fact]:
+        facts = [*self._advance(), *self.flush(block.source)]
+        manifest = self._model.manifest
+        detector = Detector(manifest.labels, self._points(block.source), manifest.hop_s)
+        stream = _Stream(block.source, block.stream, detector, self._model.initial_state())
+        stream.next_sample = block.start_sample
+        self._streams[block.source] = stream
+        return [*facts, StreamReset(block.source, block.stream)]
+
+    def _advance(self) -> list[Fact]:
+        facts: list[Fact] = []
+        while ready := [s for s in self._streams.values() if s.ready_hops(self._hop_samples)]:
+            hops = min(MAX_HOPS_PER_CALL, *(stream.ready_hops(self._hop_samples) for stream in ready))
+            rows = [stream.take(hops * self._hop_samples) for stream in ready]
+            samples = rows[0][None] if len(rows) == 1 else np.stack(rows)
+            output = self._model.run(samples, [stream.state for stream in ready])
+            for row, stream in enumerate(ready):
+                posteriors = output.posteriors[row]
+                first_frame, stream.frame, stream.state = stream.frame, stream.frame + hops, output.states[row]
+                level = level_dbfs(samples[row])
+                facts.append(Frames(stream.source, stream.number, first_frame, posteriors, output.log_mel[row], level))
+                facts.extend(stream.facts(stream.detector.push(posteriors)))
+        return facts
