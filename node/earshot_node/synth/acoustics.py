@@ -99,7 +99,7 @@ def absorb_air(samples: Samples, sample_rate_hz: int, distance_m: Track) -> Samp
     frames = len(samples) // hop + 2
     padded = np.pad(samples, (hop, frames * hop + size - len(samples)))
     window = np.sin(np.pi * (np.arange(size) + 0.5) / size).astype(np.float32)
-    frequency_hz = np.arange(size // 2 + 1) * (sample_rate_hz / size)
+    frequency_hz = np.linspace(0.0, sample_rate_hz / 2.0, size // 2 + 1)
     centres = np.clip(np.arange(frames) * hop, 0, len(samples) - 1)
     loss_db = air_absorption_db(frequency_hz, 1.0)[None, :] * distance_m[centres][:, None]
     starts = np.arange(frames)[:, None] * hop + np.arange(size)[None, :]
@@ -153,6 +153,28 @@ def echo_response(
 def reverberate(samples: Samples, response: Samples) -> Samples:
     """Convolution with an impulse response, cut to the input's length."""
     return convolve(samples, response)
+
+
+def random_street(rng: np.random.Generator, samples: Samples, sample_rate_hz: int) -> Samples:
+    """The sound from a vehicle somewhere in a street: moving, reflected, with the street's echo; same length.
+
+    The vehicle is under way when the sound begins: it has already been heard at sample 0.
+    """
+    lead = min(len(samples), sample_rate_hz)
+    passage = Passage(
+        speed_m_s=float(rng.uniform(2.0, 22.0)),
+        lateral_m=float(rng.uniform(4.0, 40.0)),
+        closest_s=lead / sample_rate_hz * float(rng.uniform(-2.0, 9.0)),
+    )
+    street = Street(
+        microphone_height_m=float(rng.uniform(1.5, 12.0)),
+        wall_m=-float(rng.uniform(2.0, 25.0)),
+        ground_reflection=float(rng.uniform(0.3, 0.8)),
+        wall_reflection=float(rng.uniform(0.2, 0.7)),
+    )
+    heard = pass_by(np.concatenate([samples[:lead], samples]), sample_rate_hz, passage, street)[lead:]
+    echo = echo_response(rng, sample_rate_hz, float(rng.uniform(0.4, 1.5)), float(rng.uniform(-9.0, 2.0)))
+    return reverberate(heard, echo)
 
 
 def close_window(samples: Samples, sample_rate_hz: int, loss_db: float = 12.0) -> Samples:

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from earshot_node.synth.filters import Samples, Track, peak_normalise, shape_spectrum, slow_noise
+from earshot_node.synth.filters import Samples, Track, peak_normalise, slow_noise
 from earshot_node.synth.frequency_tracks import alternate, rotor, sweep
 from earshot_node.synth.harmonics import Horn, Timbre, oscillate, soft_clip
 from earshot_node.synth.two_tone import TWO_TONES
@@ -50,7 +50,7 @@ class SirenParameters:
 
     `period_s` is one whole cycle (up and down, or both tones); `rise_share` the rising part of it (for
     HILO the share of a cycle spent gliding); `partner_ratio` adds a second voice at that ratio, as
-    two-rotor sirens and air trumpets do (0: none); `jitter` is the relative wander of the frequency;
+    two-rotor sirens do, `beat_hz` one at that distance (0: none); `jitter` is the frequency's relative wander;
     `start_cycles` where in the cycle the sound begins; `noise_db` the hiss against the tone.
     """
 
@@ -63,6 +63,7 @@ class SirenParameters:
     start_cycles: float = 0.0
     jitter: float = 0.001
     partner_ratio: float = 0.0
+    beat_hz: float = 0.0
     noise_db: float = -60.0
     timbre: Timbre = field(default_factory=Timbre)
     horn: Horn = field(default_factory=Horn)
@@ -87,9 +88,19 @@ class SirenParameters:
 
 def _random_timbre(rng: np.random.Generator) -> Timbre:
     return Timbre(
-        duty=float(rng.uniform(0.35, 0.5)),
-        tilt_db_per_octave=float(rng.uniform(-7.0, 0.0)),
-        drive=float(rng.uniform(0.0, 2.5)),
+        duty=float(rng.uniform(0.2, 0.5)),
+        tilt_db_per_octave=float(rng.uniform(-6.0, 1.0)),
+        drive=float(rng.uniform(0.0, 2.0)),
+    )
+
+
+def _random_brass(rng: np.random.Generator) -> Timbre:
+    """Narrow pulses, as a reed in a trumpet and a low two-tone generator give: bright, all harmonics."""
+    return Timbre(
+        duty=float(rng.uniform(0.08, 0.35)),
+        tilt_db_per_octave=float(rng.uniform(-2.0, 2.0)),
+        harmonics=24,
+        drive=float(rng.uniform(0.0, 1.0)),
     )
 
 
@@ -126,7 +137,8 @@ def _random_hilo(rng: np.random.Generator) -> SirenParameters:
         high_hz=standard.high_hz * tuning,
         period_s=2.0 * standard.tone_s * float(rng.uniform(0.85, 1.15)),
         rise_share=float(rng.uniform(0.002, 0.03)),
-        timbre=_random_timbre(rng),
+        beat_hz=standard.beat_hz * float(rng.uniform(0.5, 1.5)),
+        timbre=_random_brass(rng),
         region=standard.name,
     )
 
@@ -218,6 +230,8 @@ def _voice(parameters: SirenParameters, track: Track, sample_rate_hz: int) -> Sa
     tone = oscillate(track, sample_rate_hz, parameters.timbre)
     if parameters.partner_ratio > 0.0:
         tone = tone + oscillate(track * parameters.partner_ratio, sample_rate_hz, parameters.timbre, 0.3)
+    if parameters.beat_hz > 0.0:
+        tone = tone + oscillate(track + parameters.beat_hz, sample_rate_hz, parameters.timbre, 0.1)
     tone = soft_clip(tone, parameters.timbre.drive)
     if parameters.noise_db > -50.0:
         hiss = rng.standard_normal(len(tone)).astype(np.float32)
@@ -234,14 +248,15 @@ def _air_horn_blasts(rng: np.random.Generator, samples: int, sample_rate_hz: int
     wobble = 1.0 + 0.003 * slow_noise(rng, samples, sample_rate_hz, 12.0)
     trumpets = oscillate(pitch_hz * wobble, sample_rate_hz, timbre)
     trumpets += oscillate(pitch_hz * float(rng.uniform(1.18, 1.27)) * wobble, sample_rate_hz, timbre, 0.4)
-    gate = np.zeros(samples, dtype=np.float32)
-    at = int(rng.uniform(0.0, 1.0) * sample_rate_hz)
-    while at < samples:
-        blast = int(rng.uniform(0.3, 1.5) * sample_rate_hz)
-        gate[at : at + blast] = 1.0
-        at += blast + int(rng.uniform(0.2, 2.0) * sample_rate_hz)
-    smooth = shape_spectrum(gate, sample_rate_hz, lambda hz: np.exp(-0.5 * (hz / 15.0) ** 2))
-    return (trumpets * smooth * np.float32(rng.uniform(0.4, 1.2))).astype(np.float32)
+    times_s, opening = [0.0], [0.0]
+    at_s, duration_s = float(rng.uniform(0.0, 1.0)), samples / sample_rate_hz
+    while at_s < duration_s:
+        blast_s = float(rng.uniform(0.3, 1.5))
+        times_s += [at_s, at_s + 0.03, at_s + blast_s, at_s + blast_s + 0.06]
+        opening += [0.0, 1.0, 1.0, 0.0]
+        at_s += blast_s + float(rng.uniform(0.2, 2.0))
+    gate = np.interp(np.arange(samples) / sample_rate_hz, times_s, opening)
+    return np.asarray(trumpets * gate * rng.uniform(0.4, 1.2), dtype=np.float32)
 
 
 def random_kind(rng: np.random.Generator) -> SirenKind:
