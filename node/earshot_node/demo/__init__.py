@@ -1,0 +1,1 @@
+"""A broker, a node and a street scene on one screen."""

@@ -1,0 +1,1 @@
+"""What may be wrong with this machine and this configuration, and the fix."""

@@ -1,0 +1,41 @@
+"""What `/healthz` says."""
+
+import json
+from dataclasses import dataclass
+
+from earshot_node.contract.messages import HealthState
+
+
+@dataclass(frozen=True, slots=True)
+class HealthReport:
+    """State of a node for a container's or a router's health check; holds nothing that needs a token.
+
+    Attributes:
+        state: `healthy`, `starting`, or `deaf` when something that should be heard is not.
+        problems: one line each for a person.
+        version: the program's version.
+        model: the model's version.
+        connected: whether the broker is reached; a node without one still listens, so this does not make it unhealthy.
+    """
+
+    state: HealthState
+    problems: tuple[str, ...]
+    version: str
+    model: str
+    connected: bool
+
+    @property
+    def status_code(self) -> int:
+        """200, or 503 when deaf."""
+        return 503 if self.state == "deaf" else 200
+
+    def encode(self) -> bytes:
+        """Return the JSON body."""
+        body = {
+            "state": self.state,
+            "problems": self.problems,
+            "version": self.version,
+            "model": self.model,
+            "connected": self.connected,
+        }
+        return json.dumps(body).encode()

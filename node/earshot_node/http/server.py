@@ -1,0 +1,85 @@
+"""The node's HTTP server: `/healthz` for anybody, `/metrics` with the token, nothing else."""
+
+import errno
+import hmac
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+
+from earshot_node.contract.config import HttpSection
+from earshot_node.errors import OperatorError
+from earshot_node.http.health import HealthReport
+from earshot_node.http.metrics import CONTENT_TYPE, Metrics
+
+_LOG = logging.getLogger(__name__)
+_MAX_BODY_BYTES: Final = 4096  # nothing here takes a body
+_SHUTDOWN_S: Final = 1.0
+
+HealthSource = Callable[[], HealthReport]
+
+
+class HttpServer:
+    """Answers while the loop that started it runs.
+
+    Every path but `/healthz` asks for `Authorization: Bearer <token>` first (401), also one that does not exist (404).
+    """
+
+    def __init__(self, config: HttpSection, token: str, health: HealthSource, metrics: Metrics) -> None:
+        self._config = config
+        self._token = token.encode()
+        self._health = health
+        self._metrics = metrics
+        self._runner: web.AppRunner | None = None
+        self.port = 0
+
+    async def start(self) -> None:
+        """Listen; `port` then holds the port, also when 0 was configured.
+
+        Raises:
+            OperatorError: the address cannot be used.
+        """
+        app = web.Application(middlewares=[self._require_token], client_max_size=_MAX_BODY_BYTES)
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/metrics", self._show_metrics)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
+        await runner.setup()
+        host, port = self._config.host, self._config.port
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            await runner.cleanup()
+            reason = "the port is in use" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
+            raise OperatorError(
+                f"http: cannot listen on {host}:{port}: {reason}; set http.port or http.host"
+            ) from error
+        self._runner = runner
+        self.port = runner.addresses[0][1]
+        _LOG.info("health and metrics on http://%s:%d", host, self.port)
+
+    async def stop(self) -> None:
+        """Close; idempotent."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+
+    @web.middleware
+    async def _require_token(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        if request.path != "/healthz" and not self._is_authorized(request):
+            return web.Response(status=401, text="a bearer token is needed\n", headers={"WWW-Authenticate": "Bearer"})
+        return await handler(request)
+
+    def _is_authorized(self, request: web.Request) -> bool:
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        candidate = given.strip().encode("utf-8", "surrogateescape")
+        return scheme.lower() == "bearer" and bool(self._token) and hmac.compare_digest(candidate, self._token)
+
+    async def _healthz(self, _request: web.Request) -> web.Response:
+        report = self._health()
+        return web.Response(status=report.status_code, body=report.encode(), content_type="application/json")
+
+    async def _show_metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
