@@ -1,5 +1,6 @@
 """Cuts clips out of a stream: from onset minus pre-roll to offset plus post-roll. Counts samples, knows no clock."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from earshot_node.audio.block import SAMPLE_RATE_HZ, Block
@@ -16,11 +17,13 @@ class Cut:
 
     Attributes:
         key: what the caller named it by.
+        stream: which stream of the source it is from.
         begin_s: stream time of the first sample.
         pcm: int16[n].
     """
 
     key: str
+    stream: int
     begin_s: float
     pcm: Pcm
 
@@ -28,6 +31,7 @@ class Cut:
 @dataclass(slots=True)
 class _Wanted:
     key: str
+    stream: int
     begin_sample: int
     end_sample: int
 
@@ -50,16 +54,16 @@ class ClipCutter:
         """Take the next block; return the clips that it completes. A new stream ends the clips of the one before."""
         cuts: list[Cut] = []
         if block.stream != self._stream or block.start_sample != self._ring.end_sample:
-            cuts = self.flush()
+            cuts = self._take(lambda wanted: wanted.stream != block.stream)
             self._stream = block.stream
             self._ring.restart(block.start_sample)
         self._ring.append(block.samples)
-        return cuts + self._take_complete()
+        return cuts + self._take(self._is_complete)
 
-    def begin(self, key: str, onset_s: float) -> None:
-        """An event began at stream time `onset_s`; its clip is cut at `end`, or when it is as long as clips may be."""
+    def begin(self, key: str, stream: int, onset_s: float) -> None:
+        """An event began at `onset_s` of `stream`; its clip is cut at `end`, or when it is as long as clips may be."""
         begin = round(onset_s * SAMPLE_RATE_HZ) - self._pre_samples
-        self._wanted.append(_Wanted(key, begin, begin + self._max_samples))
+        self._wanted.append(_Wanted(key, stream, begin, begin + self._max_samples))
 
     def end(self, key: str, offset_s: float) -> list[Cut]:
         """The event ended at stream time `offset_s`; return its clip if the post-roll is already there."""
@@ -67,18 +71,20 @@ class ClipCutter:
             if wanted.key == key:
                 end = round(offset_s * SAMPLE_RATE_HZ) + self._post_samples
                 wanted.end_sample = min(wanted.end_sample, end)
-        return self._take_complete()
+        return self._take(self._is_complete)
 
     def flush(self) -> list[Cut]:
         """Cut what is wanted as far as it goes, as at the end of a stream."""
-        wanted, self._wanted = self._wanted, []
-        return [self._cut(one) for one in wanted]
+        return self._take(lambda _: True)
 
-    def _take_complete(self) -> list[Cut]:
-        complete = [wanted for wanted in self._wanted if wanted.end_sample <= self._ring.end_sample]
-        self._wanted = [wanted for wanted in self._wanted if wanted.end_sample > self._ring.end_sample]
-        return [self._cut(wanted) for wanted in complete]
+    def _is_complete(self, wanted: _Wanted) -> bool:
+        return wanted.stream == self._stream and wanted.end_sample <= self._ring.end_sample
+
+    def _take(self, which: Callable[[_Wanted], bool]) -> list[Cut]:
+        taken = [wanted for wanted in self._wanted if which(wanted)]
+        self._wanted = [wanted for wanted in self._wanted if not which(wanted)]
+        return [self._cut(wanted) for wanted in taken]
 
     def _cut(self, wanted: _Wanted) -> Cut:
         begin, pcm = self._ring.read(wanted.begin_sample, wanted.end_sample)
-        return Cut(wanted.key, begin / SAMPLE_RATE_HZ, pcm)
+        return Cut(wanted.key, wanted.stream, begin / SAMPLE_RATE_HZ, pcm)

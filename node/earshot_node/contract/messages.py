@@ -67,6 +67,7 @@ class EventMessage(Message):
     Attributes:
         event_type: the label; Home Assistant's event entity wants this name.
         onset: wall time of the first sample that counts.
+        decided: wall time of the sample that decided the phase; from there on, delay is the node's and the network's.
         offset: wall time of its end; None at phase `onset`.
         duration_s: offset minus onset in audio time; None at phase `onset`.
         peak: highest posterior so far, 0 to 1.
@@ -81,6 +82,7 @@ class EventMessage(Message):
     source: Slug
     source_name: str
     onset: Time
+    decided: Time | None = None
     offset: Time | None = None
     duration_s: float | None = Field(default=None, ge=0)
     peak: float = Field(ge=0, le=1)

@@ -48,7 +48,7 @@ class Frames:
     """Posteriors of consecutive hops of one source.
 
     Attributes:
-        first_frame: index in the stream of the first row.
+        begin_s: stream time at which the first of them begins.
         posteriors: float32[n, labels].
         log_mel: float32[n * mel frames per hop, mels].
         level_dbfs: level of these hops.
@@ -56,7 +56,7 @@ class Frames:
 
     source: str
     stream: int
-    first_frame: int
+    begin_s: float
     posteriors: NDArray[np.float32]
     log_mel: NDArray[np.float32]
     level_dbfs: float

@@ -8,10 +8,11 @@ and detector start anew.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from earshot_node.audio.block import Block, Samples
+from earshot_node.audio.block import SAMPLE_RATE_HZ, Block, Samples
 from earshot_node.audio.level import level_dbfs
 from earshot_node.contract.operating_point import OperatingPoint
 from earshot_node.inference.detector import Decision, Detector
@@ -25,12 +26,13 @@ Points = Mapping[str, OperatingPoint]
 class _Stream:
     """What the pipeline keeps of one stream of one source."""
 
-    def __init__(self, source: str, number: int, detector: Detector, state: ModelState) -> None:
-        self.source = source
-        self.number = number
+    def __init__(self, block: Block, detector: Detector, state: ModelState) -> None:
+        self.source = block.source
+        self.number = block.stream
         self.detector = detector
         self.state = state
-        self.next_sample = 0
+        self.origin_s = block.start_sample / SAMPLE_RATE_HZ
+        self.next_sample = block.start_sample
         self.frame = 0
         self.last = False
         self._pending: list[Samples] = []
@@ -53,12 +55,15 @@ class _Stream:
         return joined[:samples]
 
     def facts(self, decisions: Iterable[Decision]) -> list[Fact]:
-        return [
-            (Onset if decision.phase == "onset" else Offset)(
-                self.source, self.number, decision.event, decision.decided_s
-            )
-            for decision in decisions
-        ]
+        """Place the detector's decisions in the stream's time."""
+        return [self._fact(decision) for decision in decisions]
+
+    def _fact(self, decision: Decision) -> Fact:
+        event = decision.event
+        offset_s = None if event.offset_s is None else self.origin_s + event.offset_s
+        event = replace(event, onset_s=self.origin_s + event.onset_s, offset_s=offset_s)
+        kind = Onset if decision.phase == "onset" else Offset
+        return kind(self.source, self.number, event, self.origin_s + decision.decided_s)
 
 
 class Pipeline:
@@ -107,9 +112,7 @@ class Pipeline:
         facts = [*self._advance(), *self.flush(block.source)]
         manifest = self._model.manifest
         detector = Detector(manifest.labels, self._points(block.source), manifest.hop_s)
-        stream = _Stream(block.source, block.stream, detector, self._model.initial_state())
-        stream.next_sample = block.start_sample
-        self._streams[block.source] = stream
+        self._streams[block.source] = _Stream(block, detector, self._model.initial_state())
         return [*facts, StreamReset(block.source, block.stream)]
 
     def _advance(self) -> list[Fact]:

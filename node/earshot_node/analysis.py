@@ -1,0 +1,125 @@
+"""Events of audio files, at full speed: the node's own pipeline with a state that starts anew for every file."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earshot_node.audio.block import SAMPLE_RATE_HZ, Block
+from earshot_node.audio.file_reader import read_audio_file
+from earshot_node.contract.operating_point import PRESET_SENSITIVITY, PresetName
+from earshot_node.errors import AudioFileError, OperatorError
+from earshot_node.inference.bundle import Bundle
+from earshot_node.inference.facts import Fact, Frames, Offset, SoundEvent
+from earshot_node.inference.model import StreamingModel
+from earshot_node.inference.pipeline import Pipeline, Points
+
+AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"})
+
+
+@dataclass(frozen=True, slots=True)
+class FileAnalysis:
+    """What one file holds.
+
+    Attributes:
+        path: the file.
+        duration_s: its length.
+        events: in order of their offset, all ended.
+        posteriors: float32[frames, labels].
+        problem: one line when it could not be read (to its end); the rest then says what was heard until there.
+    """
+
+    path: Path
+    duration_s: float
+    events: tuple[SoundEvent, ...]
+    posteriors: NDArray[np.float32]
+    problem: str = ""
+
+
+class Analyzer:
+    """Analyzes one file after another with one model.
+
+    Args:
+        bundle: the model and its presets.
+        preset: the operating points to decide by.
+    """
+
+    def __init__(self, bundle: Bundle, preset: PresetName = "balanced") -> None:
+        self._bundle = bundle
+        self._model = StreamingModel(bundle.manifest, bundle.model)
+        sensitivity = PRESET_SENSITIVITY[preset]
+        presets = bundle.manifest.presets
+        self._points: Points = {
+            label: presets.at(label, sensitivity) for label in bundle.manifest.labels if label in presets.balanced
+        }
+
+    def analyze(self, path: Path) -> FileAnalysis:
+        """Return what the file holds; an unreadable one has a `problem`."""
+        facts: list[Fact] = []
+        pipeline = Pipeline(self._model, lambda _: self._points)
+        position, problem = 0, ""
+        try:
+            for samples in read_audio_file(path):
+                facts.extend(pipeline.push([Block("file", 0, position, samples, 0.0, 0.0)]))
+                position += len(samples)
+        except AudioFileError as error:
+            problem = str(error)
+        facts.extend(pipeline.flush("file"))
+        rows = [fact.posteriors for fact in facts if isinstance(fact, Frames)]
+        empty = np.zeros((0, len(self._bundle.manifest.labels)), np.float32)
+        return FileAnalysis(
+            path,
+            position / SAMPLE_RATE_HZ,
+            tuple(fact.event for fact in facts if isinstance(fact, Offset)),
+            np.concatenate(rows) if rows else empty,
+            problem,
+        )
+
+
+def find_audio_files(paths: Iterable[Path]) -> list[Path]:
+    """Return files as given and, for folders, every audio file below them, sorted.
+
+    Raises:
+        OperatorError: a path does not exist, or a folder holds no audio file.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES and p.is_file())
+            if not inside:
+                raise OperatorError(
+                    f"{path}: no audio files in this folder (looked for {' '.join(sorted(AUDIO_SUFFIXES))})"
+                )
+            found.extend(inside)
+        elif path.exists():
+            found.append(path)
+        else:
+            raise OperatorError(f"{path}: no such file or folder; check the path")
+    return found
+
+
+def analyze_files(
+    paths: Sequence[Path], bundle: Bundle, preset: PresetName = "balanced", jobs: int = 1
+) -> Iterator[FileAnalysis]:
+    """Analyze files in order, `jobs` at a time, each with a fresh state."""
+    if jobs <= 1 or len(paths) <= 1:
+        yield from map(Analyzer(bundle, preset).analyze, paths)
+        return
+    context = get_context("spawn")
+    with ProcessPoolExecutor(min(jobs, len(paths)), context, _start_worker, (bundle, preset)) as pool:
+        yield from pool.map(_analyze_in_worker, paths)
+
+
+_worker: list[Analyzer] = []
+
+
+def _start_worker(bundle: Bundle, preset: PresetName) -> None:
+    _worker.append(Analyzer(bundle, preset))
+
+
+def _analyze_in_worker(path: Path) -> FileAnalysis:
+    return _worker[0].analyze(path)

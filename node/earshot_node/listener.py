@@ -1,0 +1,172 @@
+"""From pipeline facts to event messages: gives events their id, wall time, level and audio.
+
+Left of here everything counts samples and frames; here wall time is attached, once. Used by the inference thread only.
+"""
+
+import uuid
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from earshot_node.audio.block import Block
+from earshot_node.audio.level import SILENCE_DBFS
+from earshot_node.clips.cutter import ClipCutter, Cut
+from earshot_node.contract.config import NodeConfig
+from earshot_node.contract.messages import EventMessage
+from earshot_node.inference.facts import Fact, Frames, Offset, Onset, SoundEvent, StreamReset
+from earshot_node.inference.timing import StreamClock
+
+_LEVELS_KEPT = 750
+"""Half a minute of hops: the longest minimum length, over which an onset looks back for its loudest level."""
+
+
+@dataclass(frozen=True, slots=True)
+class CutClip:
+    """Audio around an event: the samples, the wall time of the first, and the latest message about the event."""
+
+    cut: Cut
+    begin: datetime
+    event: EventMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What one step established for one source, ready to be told.
+
+    Attributes:
+        events: onsets and offsets in order.
+        clips: clips that are complete.
+        levels_dbfs: level of each run of frames, with its number of hops.
+        peaks: highest posterior by label.
+    """
+
+    source: str
+    events: tuple[EventMessage, ...] = ()
+    clips: tuple[CutClip, ...] = ()
+    levels_dbfs: tuple[tuple[float, int], ...] = ()
+    peaks: dict[str, float] | None = None
+
+
+@dataclass(slots=True)
+class _OpenEvent:
+    message: EventMessage
+    stream: int
+    onset_s: float
+
+
+class SourceListener:
+    """Attaches identity, time, level and audio to the facts of one source.
+
+    Args:
+        config: the node's configuration; `source` is the id of one of its sources.
+        labels: the model's labels in the order of the posteriors' columns.
+        hop_s: seconds between frames.
+        model_version: for the messages.
+    """
+
+    def __init__(
+        self, config: NodeConfig, source: str, labels: tuple[str, ...], hop_s: float, model_version: str
+    ) -> None:
+        described = next(one for one in config.sources if one.id == source)
+        self._node = config.node.id
+        self._source = source
+        self._source_name = described.name or described.id
+        self._labels = labels
+        self._hop_s = hop_s
+        self._model_version = model_version
+        self._cutter = ClipCutter(config.clips) if config.clips.store != "off" else None
+        self._clocks: dict[int, StreamClock] = {}
+        self._levels: deque[tuple[float, float]] = deque(maxlen=_LEVELS_KEPT)
+        self._open: dict[str, _OpenEvent] = {}
+        self._latest: dict[str, EventMessage] = {}
+
+    def hear(self, blocks: Iterable[Block], facts: Iterable[Fact]) -> Heard:
+        """Take a step's blocks of this source, and the facts of this source that followed from them."""
+        blocks = list(blocks)
+        for block in blocks:
+            self._clocks.setdefault(block.stream, StreamClock()).push(block)
+        events: list[EventMessage] = []
+        levels: list[tuple[float, int]] = []
+        peaks: dict[str, float] = {}
+        cuts: list[Cut] = []
+        for fact in facts:
+            match fact:
+                case Frames():
+                    levels.append((fact.level_dbfs, len(fact.posteriors)))
+                    self._levels.append((fact.begin_s + len(fact.posteriors) * self._hop_s, fact.level_dbfs))
+                    for label, peak in zip(self._labels, fact.posteriors.max(axis=0).tolist(), strict=True):
+                        peaks[label] = max(peak, peaks.get(label, 0.0))
+                case Onset():
+                    events.append(self._begin(fact))
+                case Offset():
+                    message, complete = self._end(fact)
+                    events.append(message)
+                    cuts.extend(complete)
+                case StreamReset():
+                    self._levels.clear()
+        if self._cutter is not None:
+            for block in blocks:
+                cuts.extend(self._cutter.push(block))
+        clips = tuple(self._describe(cut) for cut in cuts)
+        self._forget(blocks[-1].stream if blocks else None)
+        return Heard(self._source, tuple(events), clips, tuple(levels), peaks)
+
+    def _begin(self, fact: Onset) -> EventMessage:
+        event = fact.event
+        message = EventMessage(
+            id=uuid.uuid4().hex,
+            phase="onset",
+            event_type=event.label,
+            node=self._node,
+            source=self._source,
+            source_name=self._source_name,
+            onset=self._wall(fact.stream, event.onset_s),
+            decided=self._wall(fact.stream, fact.decided_s),
+            peak=round(event.peak, 4),
+            confidence=round(event.peak * 100),
+            level_dbfs=self._loudest(event),
+            model=self._model_version,
+        )
+        self._open[event.label] = _OpenEvent(message, fact.stream, event.onset_s)
+        self._latest[message.id] = message
+        if self._cutter is not None:
+            self._cutter.begin(message.id, fact.stream, event.onset_s)
+        return message
+
+    def _end(self, fact: Offset) -> tuple[EventMessage, list[Cut]]:
+        event = fact.event
+        assert event.offset_s is not None
+        message = self._open.pop(event.label).message
+        message = message.model_copy(
+            update={
+                "phase": "offset",
+                "offset": self._wall(fact.stream, event.offset_s),
+                "decided": self._wall(fact.stream, fact.decided_s),
+                "duration_s": round(event.offset_s - event.onset_s, 3),
+                "peak": round(event.peak, 4),
+                "confidence": round(event.peak * 100),
+                "level_dbfs": max(message.level_dbfs, self._loudest(event)),
+            }
+        )
+        if message.id in self._latest:
+            self._latest[message.id] = message
+        return message, self._cutter.end(message.id, event.offset_s) if self._cutter is not None else []
+
+    def _describe(self, cut: Cut) -> CutClip:
+        event = self._latest.pop(cut.key)
+        return CutClip(cut, self._wall(cut.stream, cut.begin_s), event)
+
+    def _loudest(self, event: SoundEvent) -> float:
+        inside = (level for end_s, level in self._levels if end_s > event.onset_s)
+        return round(max(inside, default=SILENCE_DBFS), 1)
+
+    def _wall(self, stream: int, stream_s: float) -> datetime:
+        return datetime.fromtimestamp(self._clocks[stream].wall_s(stream_s), UTC)
+
+    def _forget(self, current: int | None) -> None:
+        """Drop the clocks of former streams, and without a cutter the messages that wait for a clip."""
+        if current is not None:
+            self._clocks = {stream: clock for stream, clock in self._clocks.items() if stream >= current}
+        if self._cutter is None:
+            self._latest.clear()
