@@ -1,0 +1,46 @@
+"""Replacing the bundle inside the node package."""
+
+import hashlib
+import json
+from importlib import resources
+from pathlib import Path
+
+from earshot_node.errors import OperatorError
+
+PIN_NAME = "bundled.json"
+
+
+def bundled_folder() -> Path:
+    """Return the folder of the node package that holds the shipped model.
+
+    Raises:
+        OperatorError: the package is not a folder on disk.
+    """
+    package = Path(str(resources.files("earshot_node")))
+    if not package.is_dir():
+        raise OperatorError(f"{package} is no folder; use --install in a source checkout")
+    return package / "models"
+
+
+def install_bundled(bundle: Path, version: str, folder: Path) -> Path:
+    """Make `bundle` the shipped one: the file, then the pin with its hash, then the old files go.
+
+    Returns:
+        The installed file.
+    """
+    data = bundle.read_bytes()
+    folder.mkdir(exist_ok=True)
+    target = folder / f"siren-{version}.earshot"
+    _replace(target, data)
+    pin = {"file": target.name, "sha256": hashlib.sha256(data).hexdigest()}
+    _replace(folder / PIN_NAME, (json.dumps(pin, indent=1) + "\n").encode())
+    for old in folder.glob("*.earshot"):
+        if old != target:
+            old.unlink()
+    return target
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_bytes(data)
+    temporary.replace(path)
