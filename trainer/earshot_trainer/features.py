@@ -1,25 +1,10 @@
 """Log-mel frames from samples, in a form that both trains fast and exports small."""
 
-import math
-
 import torch
 import torchaudio
 from torch import Tensor, nn
 
 from earshot_trainer.architecture import MEL_HOP_SAMPLES, SAMPLE_RATE_HZ, ModelConfig
-
-
-def dft_matrix(window_samples: int) -> Tensor:
-    """Return [window, 2 * bins]: Hann-windowed cosines, then sines, of a real DFT.
-
-    The phase is reduced modulo the window in integers, so float32 holds it exactly enough.
-    """
-    bins = window_samples // 2 + 1
-    time = torch.arange(window_samples)
-    phase = torch.remainder(torch.outer(time, torch.arange(bins)), window_samples)
-    angle = phase.to(torch.float64) * (2 * math.pi / window_samples)
-    window = torch.hann_window(window_samples, periodic=True, dtype=torch.float64)[:, None]
-    return torch.cat([window * angle.cos(), window * angle.sin()], dim=1).float()
 
 
 class LogMel(nn.Module):
@@ -44,11 +29,9 @@ class LogMel(nn.Module):
             sample_rate=SAMPLE_RATE_HZ,
         )
         self.window: Tensor
-        self.dft: Tensor
         self.mel_filters: Tensor
         self.register_buffer("window", torch.hann_window(self.window_samples), persistent=False)
-        self.register_buffer("dft", dft_matrix(self.window_samples), persistent=False)
-        self.register_buffer("mel_filters", filters.repeat(2, 1), persistent=False)
+        self.register_buffer("mel_filters", filters, persistent=False)
 
     def initial_cache(self, batch: int) -> Tensor:
         """Return silence: [batch, cache_samples] zeros."""
@@ -62,18 +45,11 @@ class LogMel(nn.Module):
         extended = torch.cat([cache, samples], dim=1)
         hops = extended.reshape(extended.shape[0], -1, MEL_HOP_SAMPLES)
         overlap = self.window_samples // MEL_HOP_SAMPLES
-        count = hops.shape[1] - overlap + 1
-        frames = torch.cat([hops[:, i : i + count] for i in range(overlap)], dim=2)
-        mel_power = self._squared_spectrum(frames) @ self.mel_filters
+        frames = torch.cat([hops[:, i : (i - overlap + 1) or None] for i in range(overlap)], dim=2)
+        mel_power = self.mel_power(frames)
         return torch.log(mel_power + self.power_floor), extended[:, -self.cache_samples :]
 
-    def _squared_spectrum(self, frames: Tensor) -> Tensor:
-        """Return squared real parts, then squared imaginary parts: [B, frames, 2 * bins].
-
-        Training takes the FFT. The exported graph takes a matrix product: at four frames a call
-        onnxruntime runs it faster than its STFT, and the mel filters then sum both parts.
-        """
-        if torch.compiler.is_exporting():
-            return (frames @ self.dft).square()
+    def mel_power(self, frames: Tensor) -> Tensor:
+        """Map frames of samples [B, F, window] to the power in each mel band [B, F, n_mels]."""
         spectrum = torch.fft.rfft(frames * self.window)
-        return torch.cat([spectrum.real, spectrum.imag], dim=2).square()
+        return (spectrum.real.square() + spectrum.imag.square()) @ self.mel_filters

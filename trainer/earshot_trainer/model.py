@@ -78,7 +78,7 @@ class StreamingCrnn(nn.Module):
             ]
         )
         self.embedding = nn.Linear(widths[2] * config.n_mels // 16, config.embedding)
-        self.gru = nn.GRU(config.embedding, config.hidden, batch_first=True)
+        self.gru = nn.GRU(config.embedding, config.hidden)
         self.dropout = nn.Dropout(config.dropout)
         self.output = nn.Linear(config.hidden, len(config.labels))
         self.register_buffer("mean", torch.zeros(config.n_mels))
@@ -110,16 +110,16 @@ class StreamingCrnn(nn.Module):
         if state is None:
             state = self.initial_state(log_mel.shape[0])
         new_state: State = {}
-        shape = (log_mel - self.mean) / self.std
-        x = torch.stack([shape, shape - shape.mean(dim=2, keepdim=True)], dim=1)
+        x = ((log_mel - self.mean) / self.std)[:, None]
+        x = torch.cat([x, x - x.mean(dim=3, keepdim=True)], dim=1)
         x, new_state["stem"] = self.stem(x, state["stem"])
         x = torch.relu(self.stem_norm(x))
         for index, block in enumerate(self.blocks, start=1):
             x, new_state[f"conv{index}"] = block(x, state[f"conv{index}"])
-        x = torch.relu(self.embedding(x.transpose(1, 2).flatten(2)))
+        x = torch.relu(self.embedding(x.permute(2, 0, 1, 3).flatten(2)))
         x, hidden = self.gru(self.dropout(x), state["gru"][None])
-        new_state["gru"] = hidden[0]
-        return self.output(self.dropout(x)), new_state
+        new_state["gru"] = hidden.squeeze(0)
+        return self.output(self.dropout(x)).transpose(0, 1), new_state
 
 
 class SignalPath(nn.Module):
