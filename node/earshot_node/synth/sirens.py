@@ -125,7 +125,7 @@ def _random_yelp(rng: np.random.Generator) -> SirenParameters:
 
 
 def _random_phaser(rng: np.random.Generator) -> SirenParameters:
-    return _random_sweep(SirenKind.PHASER, rng, 1.0 / float(rng.uniform(8.0, 20.0)))
+    return _random_sweep(SirenKind.PHASER, rng, 1.0 / (8.0 * float(2.5 ** (rng.uniform() ** 2))))
 
 
 def _random_hilo(rng: np.random.Generator) -> SirenParameters:
@@ -157,8 +157,8 @@ def _random_mechanical(rng: np.random.Generator) -> SirenParameters:
 
 
 def _random_civil_defence(rng: np.random.Generator) -> SirenParameters:
-    steady = bool(rng.uniform() < 0.4)
-    high_hz = float(rng.uniform(380.0, 700.0))
+    steady = bool(rng.uniform() < 0.25)
+    high_hz = float(rng.uniform(400.0, 750.0))
     return SirenParameters(
         kind=SirenKind.CIVIL_DEFENCE,
         low_hz=high_hz if steady else high_hz * float(rng.uniform(0.45, 0.75)),
@@ -167,7 +167,7 @@ def _random_civil_defence(rng: np.random.Generator) -> SirenParameters:
         rise_share=float(rng.uniform(0.3, 0.6)),
         partner_ratio=float(rng.choice([0.0, 4.0 / 5.0, 5.0 / 6.0])),
         noise_db=float(rng.uniform(-40.0, -25.0)),
-        timbre=Timbre(duty=float(rng.uniform(0.3, 0.5)), tilt_db_per_octave=float(rng.uniform(-6.0, -1.0)), drive=0.0),
+        timbre=Timbre(duty=float(rng.uniform(0.2, 0.45)), tilt_db_per_octave=float(rng.uniform(-3.0, 0.0)), drive=0.0),
     )
 
 

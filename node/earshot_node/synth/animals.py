@@ -1,0 +1,73 @@
+"""Voices: dogs, babies, birds."""
+
+import numpy as np
+
+from earshot_node.synth.filters import Samples, resonance_gain, shape_spectrum, slow_noise
+from earshot_node.synth.harmonics import Timbre, oscillate
+from earshot_node.synth.notes import envelope, held_envelope, place
+
+
+def dog_bark(rng: np.random.Generator, samples: int, sample_rate_hz: int) -> Samples:
+    """Short harsh barks, pitch jumping up and falling from 250 to 700 Hz, in bouts."""
+    top_hz, throat_hz = float(rng.uniform(300.0, 700.0)), float(rng.uniform(700.0, 1500.0))
+    timbre = Timbre(duty=float(rng.uniform(0.1, 0.3)), tilt_db_per_octave=-2.0, harmonics=20)
+    total = np.zeros(samples, dtype=np.float32)
+    at = int(rng.uniform(0.0, 0.6) * sample_rate_hz)
+    while at < samples:
+        length = int(rng.uniform(0.12, 0.3) * sample_rate_hz)
+        position = np.arange(length) / length
+        pitch_hz = top_hz * (0.6 + 0.8 * np.sin(np.pi * np.minimum(1.0, 0.25 + position)))
+        pitch_hz = pitch_hz * (1.0 + 0.04 * slow_noise(rng, length, sample_rate_hz, 120.0))
+        voice = oscillate(pitch_hz, sample_rate_hz, timbre) + 0.3 * rng.standard_normal(length)
+        place(total, (voice * envelope(length, sample_rate_hz, 0.015, 0.08)).astype(np.float32), at)
+        at += length + int(rng.choice([rng.uniform(0.15, 0.5), rng.uniform(0.6, 1.8)]) * sample_rate_hz)
+    return _formants(total, sample_rate_hz, ((throat_hz, 12.0), (2.4 * throat_hz, 6.0)))
+
+
+def baby_cry(rng: np.random.Generator, samples: int, sample_rate_hz: int) -> Samples:
+    """Cries of about a second, pitch arching between 350 and 600 Hz with a tremble; breaths between."""
+    pitch_hz = float(rng.uniform(350.0, 480.0))
+    timbre = Timbre(duty=float(rng.uniform(0.15, 0.35)), tilt_db_per_octave=-3.0, harmonics=20)
+    total = np.zeros(samples, dtype=np.float32)
+    at = int(rng.uniform(0.0, 0.5) * sample_rate_hz)
+    while at < samples:
+        length = int(rng.uniform(0.6, 1.4) * sample_rate_hz)
+        position = np.arange(length) / length
+        arch = 1.0 + float(rng.uniform(0.1, 0.3)) * np.sin(np.pi * position) ** 0.7 - 0.12 * position
+        tremble = 1.0 + 0.015 * np.sin(2.0 * np.pi * float(rng.uniform(5.0, 9.0)) * np.arange(length) / sample_rate_hz)
+        track_hz = pitch_hz * arch * tremble * (1.0 + 0.012 * slow_noise(rng, length, sample_rate_hz, 60.0))
+        cry = oscillate(track_hz, sample_rate_hz, timbre) + 0.05 * rng.standard_normal(length)
+        place(total, (cry * held_envelope(length, sample_rate_hz, 0.12)).astype(np.float32), at)
+        gap = int(rng.uniform(0.2, 0.6) * sample_rate_hz)
+        breath = rng.standard_normal(gap) * held_envelope(gap, sample_rate_hz, 0.05) * 0.08
+        place(total, breath.astype(np.float32), at + length)
+        at += length + gap
+    return _formants(total, sample_rate_hz, ((1100.0, 8.0), (2900.0, 10.0)))
+
+
+def bird_chirps(rng: np.random.Generator, samples: int, sample_rate_hz: int) -> Samples:
+    """Songbirds: phrases of quick sweeps between 2 and 7 kHz."""
+    timbre = Timbre(duty=0.5, tilt_db_per_octave=-18.0, harmonics=2)
+    total = np.zeros(samples, dtype=np.float32)
+    at = 0
+    while at < samples:
+        low_hz, high_hz = sorted(rng.uniform(2000.0, 6800.0, 2))
+        length = int(rng.uniform(0.04, 0.18) * sample_rate_hz)
+        sweep = np.sin(np.pi * np.arange(length) / length) if rng.uniform() < 0.5 else np.arange(length) / length
+        note = oscillate(low_hz + (high_hz - low_hz) * sweep, sample_rate_hz, timbre)
+        note = (note * held_envelope(length, sample_rate_hz, 0.015)).astype(np.float32)
+        gain = float(rng.uniform(0.2, 1.0))
+        for _ in range(int(rng.integers(1, 9))):
+            place(total, note, at, gain)
+            at += length + int(rng.uniform(0.02, 0.08) * sample_rate_hz)
+        at += int(rng.uniform(0.1, 1.0) * sample_rate_hz)
+    return total
+
+
+def _formants(samples: Samples, sample_rate_hz: int, peaks: tuple[tuple[float, float], ...]) -> Samples:
+    """Boost around each (centre_hz, gain_db)."""
+    grid_hz = np.linspace(0.0, sample_rate_hz / 2.0, 1024)
+    gain = np.ones_like(grid_hz)
+    for centre_hz, gain_db in peaks:
+        gain = gain * resonance_gain(grid_hz, centre_hz, gain_db, 0.4)
+    return shape_spectrum(samples, sample_rate_hz, lambda hz: np.asarray(np.interp(hz, grid_hz, gain)))
