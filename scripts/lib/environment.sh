@@ -18,6 +18,7 @@ say() { printf '%s\n' "$*" >&2; }
 
 fail() {
     say "error: $*"
+    [ -z "$SETUP_LOG" ] || rm -f "$SETUP_LOG"
     exit 1
 }
 

@@ -16,19 +16,17 @@ can_build_pyaudio() {
 }
 
 make_test_environment() {
-    local extras="demo,dev" packages=("${TEST_PACKAGES[@]}")
+    local extras="demo,dev" packages=("${TEST_PACKAGES[@]}") missing
     find_python
     case "$PYTHON" in
     /usr/bin/python3) packages+=(python3-dev) ;;
     /usr/bin/*) packages+=("python${PYTHON_VERSION%.*}-dev") ;;
     esac
-    if [ -n "$(missing_packages "${packages[@]}")" ]; then
-        if can_install_packages; then
-            install_packages "${packages[@]}" || say "Some packages above are missing; tests that need them are skipped."
-        else
-            say "Tests that need $(missing_packages "${packages[@]}" | tr '\n' ' ')are skipped; to have them:" \
-                "sudo apt-get install $(missing_packages "${packages[@]}" | tr '\n' ' ')"
-        fi
+    missing="$(missing_packages "${packages[@]}" | tr '\n' ' ')"
+    if [ -n "$missing" ] && can_install_packages; then
+        install_packages "${packages[@]}" || say "Some of these packages are missing; tests that need them are skipped."
+    elif [ -n "$missing" ]; then
+        say "Some tests are skipped; to run all of them: sudo apt-get install $missing"
     fi
     if can_build_pyaudio; then extras="mic,$extras"; fi
     if [ "$1" = everything ] || [ -e "$ROOT/.venv-dev/.with-torch" ]; then extras="trainer,$extras"; fi
