@@ -54,9 +54,9 @@ def read_config_text(path: Path) -> ConfigText:
 
 def parse_config_text(text: str, path: str) -> ConfigText:
     """Parse YAML; see `read_config_text`."""
-    loader = yaml.SafeLoader(text)
     lines: dict[Location, int] = {}
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         if node is None:
             return ConfigText(path, {})
@@ -66,12 +66,9 @@ def parse_config_text(text: str, path: str) -> ConfigText:
         mark = error.problem_mark or error.context_mark
         where = f"{path}:{mark.line + 1}" if mark else path
         raise ConfigError(f"{where}: not valid YAML: {error.problem}; check indentation and quotes") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
-    except (RecursionError, ValueError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
-    finally:
-        loader.dispose()
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{path}: not valid YAML: {reason}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected `key: value` lines at the top, such as `sources:`")
     return ConfigText(path, values, lines)

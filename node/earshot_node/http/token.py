@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -43,8 +44,8 @@ def _read(path: Path) -> str:
 def _create(path: Path) -> str:
     """Write a new token; when another process was faster, return its."""
     token = secrets.token_urlsafe(32)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
+    temporary = Path(name)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(token + "\n")
         file.flush()
