@@ -1,0 +1,1 @@
+"""`trainer-cli`: one file per command, imported only when the command runs."""

@@ -1,0 +1,62 @@
+"""`trainer-cli train`."""
+
+from pathlib import Path
+
+import click
+
+EXAMPLE = """\b
+Examples:
+  trainer-cli train --recipe config/recipes/siren.yaml --out runs/siren \\
+      --data '$EARSHOT_DATA/urban/manifest.csv' --data '$EARSHOT_DATA/negatives/manifest.csv'
+  # hold a fold out of training and measure on it
+  trainer-cli train --recipe config/recipes/siren.yaml --out runs/fold2 --exclude-fold us8k-fold2 \\
+      --data '$EARSHOT_DATA/urban/manifest.csv' --data '$EARSHOT_DATA/negatives/manifest.csv'
+  # a quick look
+  trainer-cli train --recipe config/recipes/siren.yaml --set training.steps=200 --data FILE --out runs/look
+"""
+
+
+@click.command("train", epilog=EXAMPLE, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--recipe", "recipe_path", type=click.Path(path_type=Path), required=True, help="Recipe YAML.")
+@click.option("--data", "manifests", multiple=True, required=True, metavar="MANIFEST", help="Manifest CSV; repeatable.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of this run.")
+@click.option("--exclude-fold", "folds", multiple=True, metavar="FOLD", help="Test on this fold; repeatable.")
+@click.option("--exclude-source", "sources", multiple=True, metavar="SOURCE", help="Test on this source; repeatable.")
+@click.option("--exclude-group", "groups", multiple=True, metavar="GROUP", help="Never train on it; repeatable.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace a recipe value; repeatable.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads; all cores if not given.")
+@click.option("--cache", type=click.Path(path_type=Path), help="Decoded audio; $EARSHOT_CACHE or ~/.cache/earshot.")
+def command(
+    recipe_path: Path,
+    manifests: tuple[str, ...],
+    out: Path,
+    folds: tuple[str, ...],
+    sources: tuple[str, ...],
+    groups: tuple[str, ...],
+    overrides: tuple[str, ...],
+    device: str,
+    threads: int | None,
+    cache: Path | None,
+) -> None:
+    """Train a model by a recipe; resumes if OUT holds an unfinished run of the same recipe and data.
+
+    Writes OUT/model.pt (the network), OUT/run.json (data, licences, seed, figures on what was held out),
+    OUT/checkpoint.pt and OUT/tensorboard.
+    """
+    from earshot_trainer.run import RunRequest, run_training
+
+    run_training(
+        RunRequest(
+            recipe_path=recipe_path,
+            manifests=manifests,
+            out=out,
+            folds=folds,
+            sources=sources,
+            groups=groups,
+            overrides=overrides,
+            device=device,
+            threads=threads,
+            cache=cache,
+        )
+    )

@@ -1,0 +1,33 @@
+"""A pool of synthesized sirens and traps, rendered once from a seed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from earshot_node.synth.sirens import random_siren
+from earshot_trainer.recipe import SyntheticRecipe
+
+PEAK = 0.5
+
+
+@dataclass(frozen=True)
+class SyntheticSound:
+    """int16 samples at 16 kHz and what they are."""
+
+    samples: npt.NDArray[np.int16]
+    kind: str
+    is_siren: bool
+
+
+def render_pool(recipe: SyntheticRecipe, seed: int) -> list[SyntheticSound]:
+    """The recipe's number of sirens, then of traps; the same seed gives the same samples."""
+    sirens = []
+    for index in range(recipe.sirens):
+        samples, kind = random_siren(np.random.default_rng([seed, 1, index]), recipe.length_s)
+        sirens.append(SyntheticSound(_to_int16(samples), str(kind), is_siren=True))
+    return sirens
+
+
+def _to_int16(samples: npt.NDArray[np.floating]) -> npt.NDArray[np.int16]:
+    return np.asarray(np.clip(np.rint(samples * (PEAK * 32767.0)), -32768, 32767), dtype=np.int16)
