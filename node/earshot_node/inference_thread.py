@@ -1,0 +1,151 @@
+"""The one thread that runs the model: pulls blocks, pushes them through the pipeline, tells what follows."""
+
+import logging
+import queue
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from earshot_node.audio.block import SAMPLE_RATE_HZ, Block
+from earshot_node.contract.operating_point import OperatingPoint
+from earshot_node.inference.facts import Fact, Frames
+from earshot_node.inference.pipeline import Pipeline
+from earshot_node.listener import Heard, SourceListener
+
+_log = logging.getLogger(__name__)
+
+IDLE_WAIT_S = 0.5
+TELL_QUIET_EVERY_S = 1.0
+
+
+class BlockSource(Protocol):
+    """Where blocks come from."""
+
+    def wait(self, timeout_s: float) -> bool:
+        """Return True as soon as a block waits, False after `timeout_s`."""
+
+    def take(self) -> list[Block]:
+        """Return all blocks that wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What the thread tells: at once when it holds an event or a clip, else gathered over a second.
+
+    Attributes:
+        heard: facts by source, in order; a source may appear several times.
+        audio_s: audio that went through the model, all sources together.
+        work_s: time that this took.
+        hops: decisions made.
+    """
+
+    heard: tuple[Heard, ...]
+    audio_s: float
+    work_s: float
+    hops: int
+
+
+class InferenceThread:
+    """Runs until it is stopped; a failure in it is told once, by `on_failure`, and ends it.
+
+    Args:
+        intake: where blocks come from.
+        pipeline: used by this thread only, from `start` on.
+        listeners: by source id; used by this thread only.
+        tell: called in this thread with every step.
+        on_alive: called in this thread each time round, at least every half second; feeds the watchdog.
+        on_failure: called in this thread with the exception that ended it.
+    """
+
+    def __init__(
+        self,
+        intake: BlockSource,
+        pipeline: Pipeline,
+        listeners: Mapping[str, SourceListener],
+        tell: Callable[[Step], None],
+        *,
+        on_alive: Callable[[], None],
+        on_failure: Callable[[Exception], None],
+    ) -> None:
+        self._intake = intake
+        self._pipeline = pipeline
+        self._listeners = listeners
+        self._tell = tell
+        self._on_alive = on_alive
+        self._on_failure = on_failure
+        self._requests: queue.SimpleQueue[Callable[[], list[Fact]]] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
+        self._gathered: list[Heard] = []
+        self._audio_s = self._work_s = 0.0
+        self._hops = 0
+        self._told_at = 0.0
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take what still waits, end every stream, tell it, and return when the thread has ended."""
+        self._stopping.set()
+        self._thread.join()
+
+    def set_point(self, source: str, label: str, point: OperatingPoint | None) -> None:
+        """Use another operating point from the next step on; None stops listening for the label."""
+        self._requests.put(lambda: self._pipeline.set_point(source, label, point))
+
+    def end_stream(self, source: str) -> None:
+        """End the source's stream and what is open in it, because no more audio comes for now."""
+        self._requests.put(lambda: self._pipeline.flush(source))
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._intake.wait(IDLE_WAIT_S)
+                self._step(self._intake.take())
+                self._on_alive()
+            for source in self._listeners:
+                self.end_stream(source)
+            self._step(self._intake.take())
+            self._tell_gathered()
+        except Exception as error:  # noqa: BLE001 - the top of the thread
+            _log.critical("inference failed: %s", error, exc_info=True)
+            self._on_failure(error)
+
+    def _step(self, blocks: list[Block]) -> None:
+        begin_s = time.perf_counter()
+        facts = self._pipeline.push(blocks)
+        while not self._requests.empty():
+            facts.extend(self._requests.get()())
+        if not blocks and not facts:
+            return
+        heard = self._listen(blocks, facts)
+        self._gathered.extend(heard)
+        self._work_s += time.perf_counter() - begin_s
+        self._audio_s += sum(len(block.samples) for block in blocks) / SAMPLE_RATE_HZ
+        self._hops += sum(len(fact.posteriors) for fact in facts if isinstance(fact, Frames))
+        urgent = any(one.events or one.clips for one in heard)
+        if urgent or time.monotonic() - self._told_at >= TELL_QUIET_EVERY_S:
+            self._tell_gathered()
+
+    def _listen(self, blocks: list[Block], facts: list[Fact]) -> list[Heard]:
+        blocks_by_source: dict[str, list[Block]] = defaultdict(list)
+        facts_by_source: dict[str, list[Fact]] = defaultdict(list)
+        for block in blocks:
+            blocks_by_source[block.source].append(block)
+        for fact in facts:
+            facts_by_source[fact.source].append(fact)
+        return [
+            self._listeners[source].hear(blocks_by_source[source], facts_by_source[source])
+            for source in {**blocks_by_source, **facts_by_source}
+        ]
+
+    def _tell_gathered(self) -> None:
+        self._told_at = time.monotonic()
+        self._tell(Step(tuple(self._gathered), self._audio_s, self._work_s, self._hops))
+        self._gathered = []
+        self._audio_s = self._work_s = 0.0
+        self._hops = 0

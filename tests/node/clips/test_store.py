@@ -1,0 +1,98 @@
+"""Clips in memory and on disk keep to their limits."""
+
+import io
+import json
+import logging
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from earshot_node.clips.clip import Clip, encode_clip
+from earshot_node.clips.store import DiskClips, RamClips, open_clip_store
+from earshot_node.contract.config import ClipsSection
+from earshot_node.contract.messages import EventMessage
+
+BEGIN = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
+
+
+def clip(number: int, seconds: float = 1.0) -> Clip:
+    """A clip of noise, which FLAC cannot make small."""
+    onset = BEGIN + timedelta(minutes=number, seconds=0.25)
+    event = EventMessage(
+        id=f"{number:08x}" * 4,
+        phase="offset",
+        event_type="siren",
+        node="hall",
+        source="mic",
+        source_name="Hall",
+        onset=onset,
+        offset=onset + timedelta(seconds=0.5),
+        duration_s=0.5,
+        peak=0.9,
+        confidence=90,
+        level_dbfs=-20.0,
+        model="2026.11.0",
+    )
+    pcm = np.random.default_rng(number).integers(-20000, 20000, round(16000 * seconds)).astype(np.int16)
+    return encode_clip(pcm, BEGIN + timedelta(minutes=number), event)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_disk_clip_is_flac_with_json_that_places_the_event(tmp_path: Path) -> None:
+    written = DiskClips(tmp_path, 10, 0).write(clip(1))
+    assert written is not None
+    assert names(tmp_path) == ["20261122T083100-mic-siren-00000001.flac", "20261122T083100-mic-siren-00000001.json"]
+    audio, rate_hz = soundfile.read(written, dtype="int16")
+    assert (rate_hz, len(audio)) == (16000, 16000)
+    info = json.loads(written.with_suffix(".json").read_text())
+    assert (info["onset_s"], info["offset_s"], info["duration_s"]) == (0.25, 0.75, 1.0)
+    assert info["event"]["id"] == "00000001" * 4
+
+
+def test_oldest_clips_go_first_when_the_quota_is_full(tmp_path: Path) -> None:
+    size_mb = (len(clip(1).flac) + 1000) / 1e6
+    store = DiskClips(tmp_path, 2.5 * size_mb, 0)
+    for number in range(1, 5):
+        store.add(clip(number))
+    assert [name[-13:-5] for name in names(tmp_path) if name.endswith("flac")] == ["00000003", "00000004"]
+    assert len(names(tmp_path)) == 4
+
+
+def test_nothing_is_written_below_the_free_space_floor_and_it_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = DiskClips(tmp_path, 10, free_floor_mb=1e12)
+    with caplog.at_level(logging.WARNING):
+        assert store.write(clip(1)) is None
+        assert store.write(clip(2)) is None
+    assert names(tmp_path) == []
+    assert len(caplog.records) == 1
+
+
+def test_ram_store_keeps_the_last_clips_and_writes_none(tmp_path: Path) -> None:
+    store = RamClips(2, DiskClips(tmp_path, 10, 0))
+    for number in range(1, 4):
+        store.add(clip(number))
+    assert names(tmp_path) == []
+    assert store.save("00000001" * 4) is None
+
+
+def test_ram_store_writes_a_clip_that_is_saved_by_its_event(tmp_path: Path) -> None:
+    store = RamClips(2, DiskClips(tmp_path, 10, 0))
+    store.add(clip(3))
+    saved = store.save("00000003" * 4)
+    assert saved is not None
+    assert soundfile.info(io.BytesIO(saved.read_bytes())).duration == 1.0
+    assert store.save("00000003" * 4) == saved
+
+
+def test_store_is_what_the_configuration_asks_for(tmp_path: Path) -> None:
+    assert open_clip_store(ClipsSection(store="off"), tmp_path) is None
+    assert isinstance(open_clip_store(ClipsSection(), tmp_path), RamClips)
+    assert isinstance(open_clip_store(ClipsSection(store="disk"), tmp_path), DiskClips)
