@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from earshot_node.synth.filters import Samples, Track, peak_normalise, slow_noise
+from earshot_node.synth.filters import Samples, Track, low_pass_gain, peak_normalise, shape_spectrum, slow_noise
 from earshot_node.synth.harmonics import Horn, Timbre, oscillate
 from earshot_node.synth.notes import envelope, held_envelope, place, tone
 
@@ -94,7 +94,7 @@ def engine(rng: np.random.Generator, samples: int, sample_rate_hz: int) -> Sampl
     idle_hz = float(rng.uniform(25.0, 70.0))
     revving = np.exp(0.35 * np.abs(slow_noise(rng, samples, sample_rate_hz, float(rng.uniform(0.3, 1.0)))))
     rate_hz = idle_hz * revving * (1.0 + 0.03 * slow_noise(rng, samples, sample_rate_hz, 12.0))
-    return _firing(rng, rate_hz, sample_rate_hz, noise=0.25)
+    return _firing(rng, rate_hz, sample_rate_hz, noise=0.15)
 
 
 def chainsaw(rng: np.random.Generator, samples: int, sample_rate_hz: int) -> Samples:
@@ -102,7 +102,7 @@ def chainsaw(rng: np.random.Generator, samples: int, sample_rate_hz: int) -> Sam
     throttle = np.clip(0.5 + 0.6 * slow_noise(rng, samples, sample_rate_hz, float(rng.uniform(0.4, 1.5))), 0.0, 1.0)
     rate_hz = float(rng.uniform(90.0, 130.0)) * (1.0 + 0.8 * throttle)
     rate_hz = rate_hz * (1.0 + 0.02 * slow_noise(rng, samples, sample_rate_hz, 30.0))
-    return _firing(rng, rate_hz, sample_rate_hz, noise=0.5)
+    return _firing(rng, rate_hz, sample_rate_hz, noise=0.3)
 
 
 def _firing(rng: np.random.Generator, rate_hz: Track, sample_rate_hz: int, noise: float) -> Samples:
@@ -112,4 +112,6 @@ def _firing(rng: np.random.Generator, rate_hz: Track, sample_rate_hz: int, noise
     pulses = pulses + 0.5 * oscillate(0.5 * rate_hz, sample_rate_hz, timbre, 0.2)
     unevenness = 1.0 + 0.25 * slow_noise(rng, len(rate_hz), sample_rate_hz, 40.0)
     breath = noise * np.abs(pulses) * rng.standard_normal(len(rate_hz))
-    return peak_normalise(pulses * unevenness + breath)
+    exhaust_hz = float(rng.uniform(900.0, 2500.0))
+    muffled = shape_spectrum(pulses * unevenness + breath, sample_rate_hz, lambda hz: low_pass_gain(hz, exhaust_hz, 1))
+    return peak_normalise(muffled)
