@@ -62,7 +62,8 @@ def load_config(
         config = NodeConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigProblemsError(describe_problems(error, values, lambda at: _where(at, text, places))) from error
-    return _with_password(config, text)
+    _check_password_file(config, text)
+    return config
 
 
 def state_folder(config: NodeConfig, environ: Mapping[str, str] | None = None) -> Path:
@@ -211,17 +212,18 @@ def _where(location: Location, text: ConfigText, places: dict[Location, str]) ->
     return text.where(location)
 
 
-def _with_password(config: NodeConfig, text: ConfigText) -> NodeConfig:
-    """Read `mqtt.password_file`, so that nobody else has to."""
+def _check_password_file(config: NodeConfig, text: ConfigText) -> None:
+    """Say at once what would only be said at the first connection, when nobody is looking any more."""
     mqtt = config.mqtt
     if not mqtt.password_file:
-        return config
+        return
     where = text.where(("mqtt", "password_file"))
     if mqtt.password.get_secret_value():
         raise ConfigError(f"{where}: mqtt.password_file: a password is given as well; keep one of them")
     try:
-        password = Path(mqtt.password_file).read_text(encoding="utf-8").strip("\r\n")
+        Path(mqtt.password_file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise ConfigError(f"{where}: mqtt.password_file: cannot read {mqtt.password_file} ({reason})") from error
-    return config.model_copy(update={"mqtt": mqtt.model_copy(update={"password": SecretStr(password)})})
+        raise ConfigError(
+            f"{where}: mqtt.password_file: cannot read {mqtt.password_file} ({reason}); check path and permissions"
+        ) from error

@@ -204,7 +204,7 @@ def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
     assert config.mqtt.tls is not None
     assert config.mqtt.tls.ca_file == str(folder / "ca.pem")
     assert config.clips.dir == str(Path.home() / "clips")
-    assert config.mqtt.password.get_secret_value() == "hunter2"
+    assert config.mqtt.password_file == str(folder / "secret")
 
 
 def test_password_file_that_cannot_be_read_is_named(written: Write) -> None:
