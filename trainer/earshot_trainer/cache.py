@@ -59,6 +59,8 @@ class PcmCache:
         with self._locked():
             self._load_index()
             with self._data_path.open("ab") as data, self._index_path.open("a", encoding="utf-8") as index:
+                if data.seek(0, os.SEEK_END) % 2:
+                    data.write(b"\0")  # half a sample, left by a kill
                 for recording in recordings:
                     if self._key(recording) not in self._spans:
                         self._append(recording, data, index)

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earshot_node.synth.sirens import random_siren
+from earshot_node.synth.traps import random_trap
 from earshot_trainer.recipe import SyntheticRecipe
 
 PEAK = 0.5
@@ -22,11 +23,14 @@ class SyntheticSound:
 
 def render_pool(recipe: SyntheticRecipe, seed: int) -> list[SyntheticSound]:
     """The recipe's number of sirens, then of traps; the same seed gives the same samples."""
-    sirens = []
+    sounds = []
     for index in range(recipe.sirens):
         samples, kind = random_siren(np.random.default_rng([seed, 1, index]), recipe.length_s)
-        sirens.append(SyntheticSound(_to_int16(samples), str(kind), is_siren=True))
-    return sirens
+        sounds.append(SyntheticSound(_to_int16(samples), str(kind), is_siren=True))
+    for index in range(recipe.traps):
+        samples, name = random_trap(np.random.default_rng([seed, 4, index]), recipe.length_s)
+        sounds.append(SyntheticSound(_to_int16(samples), name, is_siren=False))
+    return sounds
 
 
 def _to_int16(samples: npt.NDArray[np.floating]) -> npt.NDArray[np.int16]:
