@@ -36,6 +36,7 @@ def export_float(network: StreamingCrnn, path: Path) -> None:
         if node.op_type == "Reshape":
             _make_shape_constant(node)
     _name_dynamic_outputs(model.graph)
+    _name_layers(model.graph)
     RemoveUnusedNodesPass()(model)
     ClearMetadataAndDocStringPass()(model)
     model.ir_version = IR_VERSION
@@ -97,6 +98,20 @@ def _name_dynamic_outputs(graph: onnx_ir.Graph) -> None:
     for value, hops in zip(graph.outputs, ("n", "4*n"), strict=False):
         assert value.shape is not None
         value.shape = onnx_ir.Shape(["batch", hops, value.shape[2]])
+
+
+def _name_layers(graph: onnx_ir.Graph) -> None:
+    """Call each node with weights by its layer, such as `blocks.0.pointwise`: reports and errors name nodes."""
+    computed = iter(("log_mel.dft", "log_mel.mel_filters"))
+    for node in graph:
+        if node.op_type not in {"Conv", "GRU", "MatMul"}:
+            continue
+        weight = node.inputs[1]
+        assert weight is not None
+        assert weight.name is not None
+        node.name = (
+            weight.name.removeprefix("network.").rpartition(".")[0] if weight.is_initializer() else next(computed)
+        )
 
 
 def _difference(network: StreamingCrnn, path: Path) -> float:
