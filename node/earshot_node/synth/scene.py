@@ -33,7 +33,8 @@ LATER_SIRENS = (SirenKind.WAIL, SirenKind.YELP, SirenKind.HILO)
 class SceneEvent:
     """A siren or a trap, and when it stands out from the background.
 
-    Onset and offset are where its level in the siren band passes the background's (audibility.py).
+    Onset and offset are where its level in the siren band passes the background's (audibility.py). It is
+    there, softer, from `present_from_s` to `present_until_s`: a detector with good ears may be early.
     """
 
     onset_s: float
@@ -41,6 +42,8 @@ class SceneEvent:
     kind: str
     is_siren: bool
     peak_snr_db: float
+    present_from_s: float
+    present_until_s: float
     note: str
 
 
@@ -125,9 +128,16 @@ def street_scene(
 
 
 def _event(item: _Item, heard: Audible) -> SceneEvent:
-    onset_s = round(item.start_s + heard.onset_s, 3)
-    offset_s = round(item.start_s + heard.offset_s, 3)
-    return SceneEvent(onset_s, offset_s, str(item.kind), item.speed_m_s > 0.0, round(heard.peak_snr_db, 1), item.note)
+    return SceneEvent(
+        onset_s=round(item.start_s + heard.onset_s, 3),
+        offset_s=round(item.start_s + heard.offset_s, 3),
+        kind=str(item.kind),
+        is_siren=item.speed_m_s > 0.0,
+        peak_snr_db=round(heard.peak_snr_db, 1),
+        present_from_s=item.start_s,
+        present_until_s=item.start_s + item.length_s,
+        note=item.note,
+    )
 
 
 def _script(seed: int, duration_s: float) -> list[_Item]:

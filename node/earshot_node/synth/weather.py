@@ -7,6 +7,7 @@ import numpy as np
 from earshot_node.synth.filters import (
     Samples,
     Track,
+    fade_edges,
     high_pass_gain,
     low_pass_gain,
     peak_normalise,
@@ -16,6 +17,9 @@ from earshot_node.synth.filters import (
     shape_spectrum,
     slow_noise,
 )
+from earshot_node.synth.notes import place
+
+CARS_EVERY_S = 7.0
 
 
 def coloured_noise(
@@ -56,15 +60,23 @@ def _howl(rng: np.random.Generator, samples: int, sample_rate_hz: int) -> Sample
 def traffic(rng: np.random.Generator, samples: int, sample_rate_hz: int) -> Samples:
     """Rumble of a road: low noise, and now and then a car whose tyres hiss past."""
     total = coloured_noise(rng, samples, sample_rate_hz, float(rng.uniform(90.0, 200.0)), float(rng.uniform(5.0, 8.0)))
-    time_s = np.arange(samples) / sample_rate_hz
-    duration_s = samples / sample_rate_hz
-    for _ in range(1 + int(rng.poisson(duration_s / 7.0))):
-        hiss = rng.standard_normal(samples).astype(np.float32)
-        centre_hz, low_hz = float(rng.uniform(700.0, 1300.0)), float(rng.uniform(60.0, 200.0))
-        hiss = shape_spectrum(hiss, sample_rate_hz, _tyre_gain(centre_hz, low_hz))
-        nearness = (time_s - float(rng.uniform(0.0, duration_s))) / float(rng.uniform(0.5, 1.8))
-        total += (hiss * float(rng.uniform(0.4, 1.6)) / (1.0 + nearness**2)).astype(np.float32)
+    for _ in range(1 + int(rng.poisson(samples / sample_rate_hz / CARS_EVERY_S))):
+        car = _car_passing(rng, sample_rate_hz)
+        middle = int(rng.uniform(0.0, samples))
+        place(total, car, middle - len(car) // 2, float(rng.uniform(0.4, 1.6)))
     return peak_normalise(total)
+
+
+def _car_passing(rng: np.random.Generator, sample_rate_hz: int) -> Samples:
+    """Tyre noise that swells and fades; loudest in the middle."""
+    width_s = float(rng.uniform(0.5, 1.8))
+    samples = int(12.0 * width_s * sample_rate_hz)
+    centre_hz, low_hz = float(rng.uniform(700.0, 1300.0)), float(rng.uniform(60.0, 200.0))
+    hiss = shape_spectrum(
+        rng.standard_normal(samples).astype(np.float32), sample_rate_hz, _tyre_gain(centre_hz, low_hz)
+    )
+    nearness = (np.arange(samples) / sample_rate_hz - 6.0 * width_s) / width_s
+    return fade_edges(np.asarray(hiss / (1.0 + nearness**2), dtype=np.float32), sample_rate_hz, 3.0 * width_s)
 
 
 def _tyre_gain(centre_hz: float, low_hz: float) -> Callable[[Track], Track]:
