@@ -1,0 +1,116 @@
+"""The whole demo: prepare the audio, start broker, subscriber and node, follow them, sum up."""
+
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from earshot_node.demo.broker import HOST, EmbeddedBroker
+from earshot_node.demo.drawing import draw_timeline
+from earshot_node.demo.node_child import NODE, NodeChild
+from earshot_node.demo.play import FILTERS, Play
+from earshot_node.demo.screen import Screen
+from earshot_node.demo.story import Story, Truth
+from earshot_node.demo.subscriber import Subscriber
+from earshot_node.errors import OperatorError
+
+NEXT_STEPS: Final = (
+    "Next",
+    "  a microphone    node-cli devices            lists them with their stable ids",
+    "  a broker        config/node.yaml            copy it, put in the microphone and your broker's address",
+    "  your node       node-cli run --config node.yaml",
+    "  any audio file  node-cli demo FILE          or, at full speed: node-cli analyze FILE",
+)
+
+
+def run_demo(audio: Path | None, *, duration_s: float, screen: Screen | None = None) -> None:
+    """Play the street scene, or `audio`, to a real node, and show what it tells over MQTT.
+
+    Raises:
+        OperatorError: something cannot start, or no siren of the scene was heard.
+    """
+    screen = screen or Screen()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="earshot-demo-")))
+        if audio is None:
+            screen.line("Synthesizing a street scene ...")
+            audio, story = _write_scene(folder / "street.wav", duration_s)
+        else:
+            story = Story(_length_s(audio))
+        screen.line("Starting an MQTT broker, a node with the bundled model, and a subscriber ...")
+        broker = stack.enter_context(EmbeddedBroker())
+        subscriber = stack.enter_context(Subscriber(HOST, broker.port, FILTERS))
+        node = stack.enter_context(NodeChild(folder, audio, broker.port))
+        _introduce(screen, story, broker.port)
+        play = Play(story, node, subscriber, screen)
+        with screen:
+            play.run()
+    _sum_up(screen, play)
+
+
+def _write_scene(path: Path, duration_s: float) -> tuple[Path, Story]:
+    from earshot_node.synth.scene import street_scene
+
+    scene = street_scene(duration_s=duration_s)
+    scene.write_wav(path)
+    truths = [Truth(one.onset_s, one.offset_s, one.is_siren, one.note) for one in scene.events]
+    return path, Story(scene.duration_s, truths)
+
+
+def _length_s(audio: Path) -> float:
+    import soundfile
+
+    try:
+        return float(soundfile.info(str(audio)).duration)
+    except (soundfile.SoundFileError, OSError) as error:
+        what = "no such file" if not audio.exists() else "cannot be read as audio"
+        raise OperatorError(f"{audio}: {what}; give a WAV, FLAC, OGG, MP3 or Opus file") from error
+
+
+def _introduce(screen: Screen, story: Story, port: int) -> None:
+    what = (
+        f"{len(story.sirens)} sirens and {len(story.traps)} traps in traffic and wind" if story.truths else "your file"
+    )
+    screen.line(f"{story.duration_s:.0f} s of audio: {what}. Broker: {HOST}:{port}, topics: earshot/{NODE}/...")
+    screen.line("EVENT lines are MQTT messages as the subscriber receives them. Ctrl-C ends it.")
+    screen.line()
+
+
+def _sum_up(screen: Screen, play: Play) -> None:
+    story = play.story
+    screen.line()
+    for row in draw_timeline(story, story.duration_s, screen.width):
+        screen.line(row)
+    screen.line()
+    for line in summary_lines(play):
+        screen.line(line, "bold")
+    screen.line()
+    for line in NEXT_STEPS:
+        screen.line(line)
+    if story.sirens and not story.found():
+        raise OperatorError(f"none of the {len(story.sirens)} sirens was heard; try `node-cli doctor`")
+
+
+def summary_lines(play: Play) -> list[str]:
+    """Return the figures of a run that has ended."""
+    story = play.story
+    lines = []
+    if story.truths:
+        false_alarms = len(story.false_alarms())
+        lines.append(
+            f"Heard {len(story.found())} of {len(story.sirens)} sirens, {false_alarms} false alarms, "
+            f"{len(story.ignored_traps())} of {len(story.traps)} traps ignored."
+        )
+    else:
+        events = len(story.heard)
+        lines.append(f"Heard {events} event{'' if events == 1 else 's'} in {story.duration_s:.1f} s.")
+    notice_s, delay_s = story.median_notice_s(), story.median_delay_s()
+    if notice_s is not None:
+        lines.append(f"Median delay {notice_s:.1f} s from the siren's rise above the street to the subscriber.")
+    if delay_s is not None:
+        lines.append(f"Median delay {delay_s * 1000:.0f} ms from the deciding sample to the subscriber.")
+    load = "" if play.load is None else f", {play.load:.1%} of one core"
+    lines.append(f"The node used {play.memory_mb:.0f} MB of memory{load}.")
+    if play.announced:
+        lines.append(f"Home Assistant on this broker would now show {len(play.announced)} devices.")
+    return lines
