@@ -6,7 +6,7 @@ Left of here everything counts samples and frames; here wall time is attached, o
 import uuid
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from earshot_node.audio.block import Block
@@ -45,7 +45,7 @@ class Heard:
     events: tuple[EventMessage, ...] = ()
     clips: tuple[CutClip, ...] = ()
     levels_dbfs: tuple[tuple[float, int], ...] = ()
-    peaks: dict[str, float] | None = None
+    peaks: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -124,8 +124,10 @@ class Pipeline:
             output = self._model.run(samples, [stream.state for stream in ready])
             for row, stream in enumerate(ready):
                 posteriors = output.posteriors[row]
-                first_frame, stream.frame, stream.state = stream.frame, stream.frame + hops, output.states[row]
+                begin_s = stream.origin_s + stream.frame * self._model.manifest.hop_s
+                stream.frame += hops
+                stream.state = output.states[row]
                 level = level_dbfs(samples[row])
-                facts.append(Frames(stream.source, stream.number, first_frame, posteriors, output.log_mel[row], level))
+                facts.append(Frames(stream.source, stream.number, begin_s, posteriors, output.log_mel[row], level))
                 facts.extend(stream.facts(stream.detector.push(posteriors)))
         return facts

@@ -1,0 +1,90 @@
+"""Events get one id, wall time, level and their clip."""
+
+import numpy as np
+import pytest
+
+from earshot_node.audio.block import Block
+from earshot_node.contract.config import NodeConfig
+from earshot_node.inference.facts import Fact, Frames, Offset, Onset, SoundEvent, StreamReset
+from earshot_node.listener import SourceListener
+
+WALL_S = 1_795_000_000.0
+CONFIG = NodeConfig.model_validate(
+    {
+        "node": {"id": "hall"},
+        "sources": [{"id": "mic", "name": "Hall", "type": "microphone"}],
+        "clips": {"pre_roll_s": 0.5, "post_roll_s": 0.5},
+    }
+)
+
+
+def listener(config: NodeConfig = CONFIG) -> SourceListener:
+    return SourceListener(config, "mic", ("siren",), 0.04, "2026.11.0")
+
+
+def second(number: int, stream: int = 0) -> Block:
+    samples = np.full(16000, 0.1, np.float32)
+    return Block("mic", stream, number * 16000, samples, WALL_S + number + 1, 0.0)
+
+
+def frames(number: int, level_dbfs: float, posterior: float) -> Frames:
+    return Frames("mic", 0, float(number), np.full((25, 1), posterior, np.float32), np.zeros((100, 80)), level_dbfs)
+
+
+def onset(onset_s: float, decided_s: float, stream: int = 0) -> Onset:
+    return Onset("mic", stream, SoundEvent("siren", onset_s, None, 0.87654), decided_s)
+
+
+def offset(onset_s: float, offset_s: float, decided_s: float, stream: int = 0) -> Offset:
+    return Offset("mic", stream, SoundEvent("siren", onset_s, offset_s, 0.95), decided_s)
+
+
+def test_onset_and_offset_share_an_id_and_carry_wall_times() -> None:
+    ear = listener()
+    first = ear.hear([second(0), second(1)], [frames(0, -40.0, 0.1), frames(1, -20.0, 0.9), onset(1.2, 1.6)])
+    (begun,) = first.events
+    assert begun.onset.timestamp() == pytest.approx(WALL_S + 1.2)
+    assert begun.decided is not None
+    assert begun.decided.timestamp() == pytest.approx(WALL_S + 1.6)
+    assert (begun.phase, begun.confidence, begun.level_dbfs, begun.source_name) == ("onset", 88, -20.0, "Hall")
+    second_step = ear.hear([second(2)], [frames(2, -10.0, 0.9), offset(1.2, 2.4, 2.6)])
+    (ended,) = second_step.events
+    assert (ended.id, ended.phase) == (begun.id, "offset")
+    assert ended.offset is not None
+    assert ended.offset.timestamp() == pytest.approx(WALL_S + 2.4)
+    assert (ended.duration_s, ended.peak, ended.level_dbfs) == (1.2, 0.95, -10.0)
+
+
+def test_clip_comes_when_its_post_roll_is_there_with_the_final_message() -> None:
+    ear = listener()
+    ear.hear([second(0), second(1)], [onset(1.2, 1.6)])
+    assert ear.hear([second(2)], [offset(1.2, 2.7, 2.8)]).clips == ()
+    (clip,) = ear.hear([second(3)], []).clips
+    assert clip.begin.timestamp() == pytest.approx(WALL_S + 0.7)
+    assert len(clip.cut.pcm) == round((2.7 + 0.5 - 0.7) * 16000)
+    assert clip.event.phase == "offset"
+
+
+def test_event_that_ends_with_its_stream_gets_its_offset_in_the_old_streams_time() -> None:
+    ear = listener()
+    ear.hear([second(0)], [onset(0.2, 0.5)])
+    new = Block("mic", 1, 0, np.zeros(16000, np.float32), WALL_S + 100.0, 0.0)
+    facts: list[Fact] = [offset(0.2, 0.9, 1.0), StreamReset("mic", 1)]
+    heard = ear.hear([new], facts)
+    assert heard.events[0].offset is not None
+    assert heard.events[0].offset.timestamp() == pytest.approx(WALL_S + 0.9)
+    (clip,) = heard.clips
+    assert clip.cut.stream == 0
+
+
+def test_without_clips_no_audio_is_kept() -> None:
+    config = CONFIG.model_copy(update={"clips": CONFIG.clips.model_copy(update={"store": "off"})})
+    ear = listener(config)
+    ear.hear([second(0), second(1)], [onset(1.2, 1.6)])
+    assert ear.hear([second(2), second(3)], [offset(1.2, 2.0, 2.2)]).clips == ()
+
+
+def test_highest_posterior_and_levels_are_told() -> None:
+    heard = listener().hear([second(0), second(1)], [frames(0, -40.0, 0.25), frames(1, -20.0, 0.75)])
+    assert heard.peaks == {"siren": 0.75}
+    assert heard.levels_dbfs == ((-40.0, 25), (-20.0, 25))
