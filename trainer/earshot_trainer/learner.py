@@ -1,13 +1,15 @@
 """The network with everything that changes while it learns."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from earshot_trainer import augment
-from earshot_trainer.losses import segment_loss
+from earshot_trainer.architecture import ModelConfig
+from earshot_trainer.losses import segment_loss, teacher_loss
 from earshot_trainer.mixing import Batch
 from earshot_trainer.model import LogMel, StreamingCrnn
 from earshot_trainer.recipe import Recipe
@@ -24,8 +26,9 @@ class Learner:
         self.recipe = recipe
         self.device = device
         self.log_mel = LogMel(recipe.model).to(device)
-        self.network = StreamingCrnn(recipe.model).to(device)
-        self.average = StreamingCrnn(recipe.model).to(device).eval()
+        self.outputs = with_teacher_outputs(recipe)
+        self.network = StreamingCrnn(self.outputs).to(device)
+        self.average = StreamingCrnn(self.outputs).to(device).eval()
         self.average.load_state_dict(self.network.state_dict())
         settings = recipe.training
         self._optimizer = torch.optim.AdamW(
@@ -53,8 +56,10 @@ class Learner:
         self.network.train()
         with torch.autocast(self.device.type, enabled=self.uses_amp):
             logits, _ = self.network(log_mel)
-        logits = logits.float()[:, :, 0]
+        logits, extra = logits.float()[:, :, 0], logits.float()[:, :, len(self.recipe.model.labels) :]
         loss = segment_loss(logits, batch.targets, batch.weights, self.recipe.training)
+        if self.recipe.teacher is not None and batch.teacher is not None:
+            loss = loss + self.recipe.teacher.weight * teacher_loss(extra, batch.teacher)
         self._optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self._scaler.unscale_(self._optimizer)
@@ -64,6 +69,12 @@ class Learner:
         self._scheduler.step()
         self._update_average(step)
         return float(loss.detach()), torch.sigmoid(logits.detach()).amax(dim=1).cpu()
+
+    def result(self) -> dict[str, Tensor]:
+        """The averaged network's state_dict without the outputs that only the teacher needed."""
+        labels = len(self.recipe.model.labels)
+        values = self.average.state_dict()
+        return {name: value[:labels] if name.startswith("output.") else value for name, value in values.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """All that resuming needs."""
@@ -103,6 +114,14 @@ class Learner:
                 kept.lerp_(new, 1 - decay)
             else:
                 kept.copy_(new)
+
+
+def with_teacher_outputs(recipe: Recipe) -> ModelConfig:
+    """The recipe's model with one more output per class of the teacher."""
+    if recipe.teacher is None:
+        return recipe.model
+    extra = tuple(f"teacher {name}" for name in recipe.teacher.classes)
+    return replace(recipe.model, labels=recipe.model.labels + extra)
 
 
 def _decay_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -26,3 +26,11 @@ def segment_loss(logits: Tensor, targets: Tensor, weights: Tensor, recipe: Train
     usable = is_scored.any(dim=1).float()
     clip = binary_cross_entropy_with_logits(peak, goal, weight=usable, reduction="sum") / usable.sum().clamp_min(1.0)
     return frame + recipe.clip_loss_weight * clip
+
+
+def teacher_loss(logits: Tensor, scores: Tensor) -> Tensor:
+    """Cross entropy against the teacher's scores [B, F, classes], summed over classes; NaN rows do not count."""
+    known = ~scores.isnan()
+    loss = binary_cross_entropy_with_logits(logits, scores.nan_to_num(), reduction="none")
+    rows = known[:, :, 0].sum().clamp_min(1)
+    return (loss * known).sum() / rows

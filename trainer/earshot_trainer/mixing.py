@@ -15,6 +15,7 @@ from earshot_trainer import augment
 from earshot_trainer.architecture import HOP_SAMPLES, SAMPLE_RATE_HZ
 from earshot_trainer.recipe import AugmentRecipe, MixingRecipe
 from earshot_trainer.sounds import Siren, Sounds, Span
+from earshot_trainer.teacher import scores_at
 
 MASK_STEP_SAMPLES = 160
 FloatArray = npt.NDArray[np.float32]
@@ -25,13 +26,15 @@ class Batch:
     """Segments on the training device.
 
     `samples` [B, T]; `targets` and `weights` [B, T / 640] for the siren label, weight 0 where nobody knows;
-    `spans` [B] is the index of the background's span.
+    `spans` [B] is the index of the background's span. `teacher` [B, T / 640, classes] are the teacher's scores of
+    segments that are one background alone, NaN elsewhere; None without a teacher.
     """
 
     samples: Tensor
     targets: Tensor
     weights: Tensor
     spans: npt.NDArray[np.int64]
+    teacher: Tensor | None = None
 
 
 @dataclass
@@ -47,6 +50,7 @@ class _Layers:
     back: FloatArray
     second: FloatArray
     spans: npt.NDArray[np.int64]
+    teacher: FloatArray | None
 
 
 class SegmentMixer:
@@ -96,14 +100,18 @@ class SegmentMixer:
             back=np.zeros(shape, dtype=np.float32),
             second=np.zeros(shape, dtype=np.float32),
             spans=rng.choice(len(span_odds), size=len(kinds), p=span_odds),
+            teacher=self._no_scores(len(kinds)),
         )
         for row, kind in enumerate(kinds):
             if kind < 3:
                 self._place_front(rng, self._draw_front(rng, int(kind)), layers, row)
-            _fill_background(rng, self._sounds.spans[layers.spans[row]], layers.back[row])
+            span = self._sounds.spans[layers.spans[row]]
+            start = _fill_background(rng, span, layers.back[row])
             if rng.random() < self._mixing.second_background_share:
                 other = int(rng.choice(len(span_odds), p=self._sounds.span_odds))
                 _fill_background(rng, self._sounds.spans[other], layers.second[row])
+            elif kind == 3 and layers.teacher is not None and span.scores is not None:
+                layers.teacher[row] = scores_at(span.scores, start, layers.teacher.shape[1], len(span.samples))
         return layers
 
     def _draw_front(self, rng: np.random.Generator, kind: int) -> Siren:
@@ -137,7 +145,15 @@ class SegmentMixer:
         samples = self._combine(front, active, back, has_front, generator)
         samples = self._finish(samples, generator)
         targets, weights = self._score(placed, active, is_siren.to(self._device))
-        return Batch(samples=samples, targets=targets, weights=weights, spans=layers.spans)
+        teacher = None if layers.teacher is None else torch.from_numpy(layers.teacher).to(self._device)
+        return Batch(samples=samples, targets=targets, weights=weights, spans=layers.spans, teacher=teacher)
+
+    def _no_scores(self, count: int) -> FloatArray | None:
+        scores = self._sounds.spans[0].scores
+        if scores is None:
+            return None
+        frames = self.segment_samples // HOP_SAMPLES
+        return np.full((count, frames, scores.shape[1]), np.nan, dtype=np.float32)
 
     def _warp_front(self, layers: _Layers, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         count = len(layers.front)
@@ -222,16 +238,17 @@ class SegmentMixer:
         return targets, weights
 
 
-def _fill_background(rng: np.random.Generator, span: Span, out: FloatArray) -> None:
-    """Audio from a random place in the span, running on into the recording and then starting over."""
-    start = span.start + int(rng.integers(0, max(1, span.count - len(out) // 2)))
+def _fill_background(rng: np.random.Generator, span: Span, out: FloatArray) -> int:
+    """Audio from a random place in the span, running on into the recording and then starting over; returns where."""
+    start = place = span.start + int(rng.integers(0, max(1, span.count - len(out) // 2)))
     filled = 0
     while filled < len(out):
-        piece = span.samples[start : start + len(out) - filled]
+        piece = span.samples[place : place + len(out) - filled]
         out[filled : filled + len(piece)] = piece
         filled += len(piece)
-        start = 0
+        place = 0
     out /= 32768.0
+    return start
 
 
 def _fade_window(rng: np.random.Generator, count: int, longest_s: float) -> FloatArray:

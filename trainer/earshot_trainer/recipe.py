@@ -7,6 +7,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from earshot_node.errors import ConfigError
+from earshot_node.synth.sirens import SirenKind
 from earshot_trainer.architecture import ModelConfig
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -81,20 +82,29 @@ class MiningRecipe(Section):
 
 
 class SyntheticRecipe(Section):
-    """The pool of synthesized sirens and traps, rendered once from the seed."""
+    """The pool of synthesized sirens and traps, rendered once from the seed.
+
+    Attributes:
+        kind_shares: share of each kind of siren; empty takes the synthesizer's own.
+        steady_share: of civil defence sirens, those that hold one pitch.
+    """
 
     sirens: int = Field(400, ge=0)
     traps: int = Field(200, ge=0)
     length_s: float = Field(6.0, gt=0)
+    kind_shares: dict[SirenKind, Annotated[float, Field(ge=0)]] = {}
+    steady_share: Share = 0.4
 
 
 class TeacherRecipe(Section):
-    """Optional scores of a published tagger, for auxiliary outputs that are dropped when training ends."""
+    """Optional scores of a published tagger as extra targets on backgrounds.
+
+    The network has an output for each of `classes` while it trains; they are dropped when training ends.
+    """
 
     model: str
-    classes: tuple[str, ...] = ()
-    weight: float = Field(0.3, ge=0)
-    activity: bool = True
+    classes: tuple[str, ...] = Field(min_length=1)
+    weight: float = Field(0.1, ge=0)
 
 
 class TrainingRecipe(Section):

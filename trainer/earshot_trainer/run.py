@@ -20,6 +20,7 @@ from earshot_trainer.report import TrainingReport, counting
 from earshot_trainer.sounds import gather_sounds
 from earshot_trainer.splits import Split, hold_out
 from earshot_trainer.synthetic import render_pool
+from earshot_trainer.teacher import score_negatives
 from earshot_trainer.train import train
 
 RUN_NAME = "run.json"
@@ -56,11 +57,16 @@ def run_training(request: RunRequest, console: Console | None = None) -> Path:
     device = choose_device(request.device, console)
     if request.threads is not None:
         torch.set_num_threads(request.threads)
-    cache = PcmCache(request.cache or default_cache_dir())
+    cache_folder = request.cache or default_cache_dir()
+    cache = PcmCache(cache_folder)
     with counting(console, "decoding", len(recordings)) as advance:
         cache.add(recordings, advance)
     sounds = gather_sounds(
-        split.train, cache, recipe.mixing.active_range_db, render_pool(recipe.synthetic, recipe.training.seed)
+        split.train,
+        cache,
+        recipe.mixing.active_range_db,
+        render_pool(recipe.synthetic, recipe.training.seed),
+        score_negatives(recipe.teacher, split.train, cache, cache_folder) if recipe.teacher else None,
     )
     console.print(
         f"{len(sounds.sirens)} siren recordings, {len(sounds.synthetic_sirens)} synthesized sirens, "

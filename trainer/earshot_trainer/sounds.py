@@ -1,7 +1,7 @@
 """The sounds that segments are mixed from: real sirens, real negatives cut into spans, synthesized ones."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,6 +16,7 @@ from earshot_trainer.corpus import Recording
 from earshot_trainer.synthetic import SyntheticSound
 
 SPAN_S = 10.0
+FloatArray = npt.NDArray[np.float32]
 Int16Array = npt.NDArray[np.int16]
 
 
@@ -29,12 +30,17 @@ class Siren:
 
 @dataclass(frozen=True)
 class Span:
-    """Up to ten seconds of a negative recording; `samples` is the whole recording, `start` and `count` the span."""
+    """Up to ten seconds of a negative recording.
+
+    `samples` is the whole recording, `start` and `count` the span; `scores` are the whole recording's teacher scores
+    [rows, classes], if there is a teacher.
+    """
 
     recording: Recording
     samples: Int16Array
     start: int
     count: int
+    scores: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -54,8 +60,11 @@ def gather_sounds(
     cache: PcmCache,
     active_range_db: float,
     synthetic: Sequence[SyntheticSound] = (),
+    teacher_scores: Mapping[str, FloatArray] | None = None,
 ) -> Sounds:
     """Prepare recordings that are in the cache; a group's or label's odds grow with the root of its size.
+
+    `teacher_scores` are scores [rows, classes] by the recording's path, for all negatives or none.
 
     Raises:
         OperatorError: no siren at all, or no negative.
@@ -68,7 +77,8 @@ def gather_sounds(
         raise OperatorError("no siren to learn from; check is_siren in the manifests and what is excluded")
     if not negatives:
         raise OperatorError("no negative to learn from; name a manifest with other sounds as well")
-    spans = tuple(span for recording in negatives for span in _spans(recording, cache))
+    scores = teacher_scores or {}
+    spans = tuple(span for r in negatives for span in _spans(r, cache, scores.get(str(r.path))))
     return Sounds(
         sirens=tuple(_siren(cache.samples(r), active_range_db) for r in sirens),
         siren_odds=_odds([r.group if r.kind == "clip" else r.name for r in sirens]),
@@ -87,11 +97,11 @@ def _synthetic(sound: SyntheticSound, active_range_db: float) -> Siren:
     return _siren(sound.samples, active_range_db)
 
 
-def _spans(recording: Recording, cache: PcmCache) -> list[Span]:
+def _spans(recording: Recording, cache: PcmCache, scores: FloatArray | None) -> list[Span]:
     samples = cache.samples(recording)
     count = max(1, round(len(samples) / (SPAN_S * SAMPLE_RATE_HZ)))
     edges = np.linspace(0, len(samples), count + 1).astype(int)
-    return [Span(recording, samples, int(a), int(b - a)) for a, b in pairwise(edges)]
+    return [Span(recording, samples, int(a), int(b - a), scores) for a, b in pairwise(edges)]
 
 
 def _odds(names: Sequence[str]) -> npt.NDArray[np.float64]:

@@ -14,8 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from earshot_node.errors import OperatorError
-from earshot_trainer.cache import SAMPLE_RATE_HZ, PcmCache
-from earshot_trainer.corpus import Recording
+from earshot_trainer.architecture import HOP_SAMPLES as DECISION_SAMPLES
+from earshot_trainer.cache import PcmCache
+from earshot_trainer.corpus import Recording, expand_path
+from earshot_trainer.recipe import TeacherRecipe
 
 WINDOW_SAMPLES = 15_600
 HOP_SAMPLES = 7_800
@@ -94,13 +96,29 @@ def teacher_scores(
     return result
 
 
-def rows_to_frames(column: Scores, frames: int, hop_samples: int) -> Scores:
-    """Spread window scores [rows] over decision frames: each frame takes the nearest window centre's score."""
-    centres = np.arange(len(column)) * HOP_SAMPLES + WINDOW_SAMPLES / 2
-    times = (np.arange(frames) + 0.5) * hop_samples
-    return np.asarray(np.interp(times, centres, column), dtype=np.float32)
+def score_negatives(
+    recipe: TeacherRecipe, recordings: Sequence[Recording], cache: PcmCache, folder: Path
+) -> dict[str, Scores]:
+    """Scores [rows, classes] of the recipe's classes for each negative, by path.
+
+    Raises:
+        OperatorError: the teacher cannot be loaded, or does not know a class.
+    """
+    teacher = Teacher(expand_path(recipe.model))
+    unknown = sorted(set(recipe.classes) - set(teacher.classes))
+    if unknown:
+        raise OperatorError(f"teacher.classes: the teacher does not know {unknown[0]!r}; see its class map")
+    columns = [teacher.classes.index(name) for name in recipe.classes]
+    negatives = [recording for recording in recordings if not recording.is_siren]
+    scores = teacher_scores(teacher, negatives, cache, folder)
+    return {str(r.path): rows[:, columns] for r, rows in zip(negatives, scores, strict=True)}
 
 
-def seconds_per_row() -> float:
-    """Time between rows of scores."""
-    return HOP_SAMPLES / SAMPLE_RATE_HZ
+def scores_at(scores: Scores, start_sample: int, frames: int, samples: int) -> Scores:
+    """Scores [frames, classes] of a looped recording of `samples` from `start_sample` on, one row per decision frame.
+
+    Each frame takes the window whose centre is nearest.
+    """
+    position = (start_sample + (np.arange(frames) + 0.5) * DECISION_SAMPLES) % samples
+    row = np.rint((position - WINDOW_SAMPLES / 2) / HOP_SAMPLES).astype(np.int64)
+    return scores[np.clip(row, 0, len(scores) - 1)]

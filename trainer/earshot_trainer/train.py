@@ -79,7 +79,7 @@ def train(
 def save_model(path: Path, recipe: Recipe, learner: Learner) -> Path:
     """The averaged network alone: `network` (its state_dict), `config` and `recipe`."""
     values = {
-        "network": learner.average.state_dict(),
+        "network": learner.result(),
         "config": recipe.model.to_dict(),
         "recipe": json.dumps(recipe.to_dict()),
     }
