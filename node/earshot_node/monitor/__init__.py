@@ -1,0 +1,1 @@
+"""Level and posteriors of one source, live in the terminal."""
