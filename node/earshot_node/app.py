@@ -110,6 +110,7 @@ class Node:
         self._events: asyncio.Queue[EventMessage] = asyncio.Queue()
         self._stopped = asyncio.Event()
         self._failure: Exception | None = None
+        self._has_decided = False
         self._alive_at_s = time.monotonic()
 
     def stop(self) -> None:
@@ -211,6 +212,9 @@ class Node:
         self._reporter.source_changed(source, status)
 
     def _take_step(self, step: Step) -> None:
+        if step.hops and not self._has_decided:
+            self._has_decided = True
+            _log.info("first decision; %s is listening", self._config.node.id)
         self._reporter.hear(step)
         for heard in step.heard:
             for event in heard.events:
