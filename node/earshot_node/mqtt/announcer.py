@@ -1,0 +1,114 @@
+"""Keeps Home Assistant's discovery topics as the configuration wants them, and remembers what it put there.
+
+Discovery messages go out at least `SPACING_S` apart: Home Assistant drops components of two that come within
+milliseconds. A device that a person deleted in Home Assistant stays deleted until its configuration changes or `revive`
+is called. The ledger is written before a message is sent, so a kill in between leaves nothing unknown behind.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from earshot_node.contract.topics import Topic
+from earshot_node.mqtt import discovery
+from earshot_node.mqtt.connection import Delivery, Outcome
+from earshot_node.mqtt.disk_thread import DiskThread
+from earshot_node.mqtt.store import Announcement, StateStore
+
+_log = logging.getLogger(__name__)
+Publish = Callable[[Topic, bytes], Awaitable[Delivery]]
+
+SPACING_S: Final = 1.2
+ECHO_S: Final = 10.0  # Home Assistant empties a topic by itself after it removed components of it
+
+
+class Announcer:
+    """Announces the devices of one node."""
+
+    def __init__(
+        self,
+        wanted: Mapping[Topic, discovery.Payload],
+        store: StateStore,
+        publish: Publish,
+        disk: DiskThread,
+        *,
+        spacing_s: float = SPACING_S,
+    ) -> None:
+        self._wanted = wanted
+        self._topics = {topic.name: topic for topic in wanted}
+        self._store = store
+        self._publish = publish
+        self._disk = disk
+        self._spacing_s = spacing_s
+        self._lock = asyncio.Lock()
+        self._ledger = store.announcements()
+        self._echo_until_s: dict[str, float] = {}
+
+    async def announce(self) -> bool:
+        """Clear what is no longer wanted, announce what is; True if the broker acknowledged all of it."""
+        async with self._lock:
+            for name in [name for name in self._ledger if name not in self._topics]:
+                if not await self._clear(name):
+                    return False
+            for topic, payload in self._wanted.items():
+                if not self._is_deleted(topic.name, payload) and not await self._announce(topic, payload):
+                    return False
+        return True
+
+    async def heard(self, name: str, payload: bytes) -> None:
+        """Take note of a message on a discovery topic; an empty one that nobody here sent is a person's deletion."""
+        entry = self._ledger.get(name)
+        if payload or entry is None or entry.deleted or name not in self._topics:
+            return
+        if asyncio.get_running_loop().time() < self._echo_until_s.get(name, 0.0):
+            return
+        _log.info("MQTT: %s was deleted in Home Assistant; it stays so until its configuration changes", name)
+        wanted = discovery.fingerprint(self._wanted[self._topics[name]])
+        await self._remember(name, Announcement(wanted, entry.components, deleted=True))
+
+    async def revive(self) -> None:
+        """Forget deletions made in Home Assistant: the next `announce` brings everything back."""
+        for name, entry in list(self._ledger.items()):
+            if entry.deleted:
+                await self._forget(name)
+
+    def _is_deleted(self, name: str, payload: discovery.Payload) -> bool:
+        entry = self._ledger.get(name)
+        return entry is not None and entry.deleted and entry.fingerprint == discovery.fingerprint(payload)
+
+    async def _announce(self, topic: Topic, payload: discovery.Payload) -> bool:
+        components = discovery.platforms(payload)
+        wanted = discovery.fingerprint(payload)
+        entry = self._ledger.get(topic.name)
+        before = dict(entry.components) if entry is not None else {}
+        gone = {key: platform for key, platform in before.items() if key not in components}
+        await self._remember(topic.name, Announcement(wanted, {**before, **components}))
+        if gone:
+            self._echo_until_s[topic.name] = asyncio.get_running_loop().time() + ECHO_S
+            if not await self._sent(topic, discovery.encode(discovery.removing(payload, gone))):
+                return False
+        if not await self._sent(topic, discovery.encode(payload)):
+            return False
+        await self._remember(topic.name, Announcement(wanted, components))
+        return True
+
+    async def _clear(self, name: str) -> bool:
+        if not await self._sent(Topic(name, 1, retain=True), b""):
+            return False
+        await self._forget(name)
+        return True
+
+    async def _sent(self, topic: Topic, payload: bytes) -> bool:
+        delivery = await self._publish(topic, payload)
+        await asyncio.sleep(self._spacing_s)
+        return delivery.outcome is Outcome.ACKNOWLEDGED
+
+    async def _remember(self, name: str, entry: Announcement) -> None:
+        if self._ledger.get(name) != entry:
+            self._ledger[name] = entry
+            await self._disk.attempt(lambda: self._store.save_announcement(name, entry))
+
+    async def _forget(self, name: str) -> None:
+        del self._ledger[name]
+        await self._disk.attempt(lambda: self._store.forget_announcement(name))

@@ -1,0 +1,117 @@
+"""Acts on commands one after the other: keeps, applies and echoes settings, runs node commands, answers refusals."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from earshot_node.contract.config import NodeConfig
+from earshot_node.contract.messages import Command, Reply
+from earshot_node.errors import EarshotError
+from earshot_node.mqtt.board import Board, Message
+from earshot_node.mqtt.commands import NodeRequest, Refusal, SettingRequest, read_command
+from earshot_node.mqtt.connection import Received
+from earshot_node.mqtt.disk_thread import DiskThread
+from earshot_node.mqtt.settings import SettingChange, with_value
+from earshot_node.mqtt.store import StateStore
+
+_log = logging.getLogger(__name__)
+CommandAction = Callable[[Command], None]
+
+MAX_WAITING: Final = 100
+MAX_WARNED: Final = 100
+
+
+class CommandDesk:
+    """Takes what arrives on command topics.
+
+    Args:
+        config: which sources and labels there are.
+        board: holds the settings; changed by accepted commands only.
+        store: keeps them.
+        disk: where it is kept.
+        send: publishes echoes and replies.
+        on_setting: called in the loop after a setting was changed and kept.
+        actions: the node's commands by name; one that raises an `EarshotError` is answered with its text.
+    """
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        board: Board,
+        store: StateStore,
+        disk: DiskThread,
+        *,
+        send: Callable[[list[Message]], None],
+        on_setting: Callable[[str, str, SettingChange], None],
+        actions: Mapping[str, CommandAction],
+    ) -> None:
+        self._config = config
+        self._board = board
+        self._store = store
+        self._disk = disk
+        self._send = send
+        self._on_setting = on_setting
+        self._actions = actions
+        self._waiting: asyncio.Queue[Received] = asyncio.Queue(MAX_WAITING)
+        self._warned: set[str] = set()
+        self.refused = 0
+
+    def take(self, message: Received) -> None:
+        """Accept a message for `run`; while `MAX_WAITING` are waiting, further ones are dropped."""
+        try:
+            self._waiting.put_nowait(message)
+        except asyncio.QueueFull:
+            self._warn("commands", "come faster than they can be done; some are dropped")
+
+    async def run(self) -> None:
+        """Work for ever."""
+        while True:
+            await self._do(await self._waiting.get())
+
+    async def _do(self, message: Received) -> None:
+        try:
+            match read_command(self._config, self._board.topics, self._actions, message):
+                case SettingRequest() as request:
+                    await self._change(request)
+                case NodeRequest() as request:
+                    self._act(request)
+                case Refusal() as refusal:
+                    self._refuse(refusal)
+                case None:
+                    pass
+        except Exception:  # noqa: BLE001 - around one command
+            _log.exception("MQTT: command on %s failed", message.topic)
+
+    async def _change(self, request: SettingRequest) -> None:
+        key = (request.source, request.label)
+        settings = with_value(self._board.settings[key], request.value)
+        if settings != self._board.settings[key]:
+            await self._disk.attempt(lambda: self._store.save_settings(*key, settings))
+            self._board.settings[key] = settings
+            _log.info("%s of %s on %s set to %s over MQTT", request.name, request.label, request.source, request.value)
+            self._on_setting(*key, SettingChange(request.name, settings))
+        self._send(self._board.setting(key) + ([] if settings.enabled else self._board.close(key)))
+
+    def _act(self, request: NodeRequest) -> None:
+        try:
+            self._actions[request.name](request.command)
+        except EarshotError as error:
+            self._refuse(Refusal(request.name, str(error), id=request.command.id))
+        else:
+            self._reply(Reply(id=request.command.id, command=request.name, ok=True))
+
+    def _refuse(self, refusal: Refusal) -> None:
+        self.refused += 1
+        self._warn(refusal.command, refusal.reason)
+        if refusal.setting is not None:
+            self._send(self._board.setting((refusal.setting.source, refusal.setting.label)))
+        self._reply(Reply(id=refusal.id, command=refusal.command, ok=False, reason=refusal.reason))
+
+    def _reply(self, reply: Reply) -> None:
+        self._send([(self._board.topics.reply(), reply.encode())])
+
+    def _warn(self, command: str, reason: str) -> None:
+        first = command not in self._warned and len(self._warned) < MAX_WARNED
+        self._warned.add(command)
+        _log.log(logging.WARNING if first else logging.DEBUG, "MQTT: command %r refused: %s", command, reason)

@@ -1,0 +1,372 @@
+"""One MQTT connection inside the asyncio loop: paho-mqtt as the protocol, the loop as its only thread.
+
+The blocking part (name look-up, TCP, TLS) runs in a daemon thread, so a slow DNS server never delays a stop. Afterwards
+the loop reads and writes the socket. A new paho client for every connection: nothing of the last one is sent again
+behind the outbox's back.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final, Self, TypeVar
+
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from earshot_node.contract.config import MqttSection
+from earshot_node.contract.topics import Topic
+from earshot_node.mqtt import failure
+from earshot_node.mqtt.failure import ConnectError
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+CONNECT_TIMEOUT_S: Final = 5.0
+ANSWER_TIMEOUT_S: Final = 10.0
+MAX_IN_FLIGHT: Final = 20  # what paho and mosquitto take by default; a broker may ask for less
+
+
+class Outcome(Enum):
+    """What became of a message."""
+
+    ACKNOWLEDGED = "acknowledged"
+    REFUSED = "refused"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Outcome and, when the broker refused, its reason."""
+
+    outcome: Outcome
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message from the broker; `retained` if it lay there, or asks to lie there."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A topic filter; `own` messages are wanted too."""
+
+    filter: str
+    own: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who connects, and what the broker says when the connection breaks."""
+
+    client_id: str
+    will: tuple[Topic, bytes] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Publish:
+    topic: Topic
+    payload: bytes
+    expiry_s: int | None
+    delivery: asyncio.Future[Delivery]
+
+
+class Connection:
+    """An open connection; get one with `open`.
+
+    Attributes:
+        closed: done when the connection has ended, with the reason in one line ('' if `close` was called).
+    """
+
+    def __init__(self, config: MqttSection, client: paho.Client, on_message: Callable[[Received], None]) -> None:
+        self._config = config
+        self._client = client
+        self._on_message = on_message
+        self._loop = asyncio.get_running_loop()
+        self._answer: asyncio.Future[ReasonCode] = self._loop.create_future()
+        self.closed: asyncio.Future[str] = self._loop.create_future()
+        self._opened_at_s = self._loop.time()
+        self._window = MAX_IN_FLIGHT
+        self._waiting: deque[_Publish] = deque()
+        self._in_flight: dict[int, asyncio.Future[Delivery]] = {}
+        self._subscribing: dict[int, asyncio.Future[list[ReasonCode]]] = {}
+        self._detail = ""
+        self._taken_over = False
+        self._closing = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    @classmethod
+    async def open(cls, config: MqttSection, identity: Identity, on_message: Callable[[Received], None]) -> Self:
+        """Connect once.
+
+        Raises:
+            ConnectError: the reason in one line.
+        """
+        client = await _in_daemon_thread(lambda: _connect(config, identity), _close_socket)
+        self = cls(config, client, on_message)
+        self._take_over_socket()
+        try:
+            await self._wait_for_answer()
+        except BaseException:
+            self._abort()
+            raise
+        return self
+
+    def publish(self, topic: Topic, payload: bytes, expiry_s: int | None = None) -> asyncio.Future[Delivery]:
+        """Send a message; order is kept. The future never fails; QoS 0 counts as acknowledged once it is handed over.
+
+        Args:
+            topic: where and how.
+            payload: the bytes.
+            expiry_s: the broker may drop it after this long (MQTT 5 only).
+        """
+        delivery: asyncio.Future[Delivery] = self._loop.create_future()
+        if self.closed.done():
+            delivery.set_result(Delivery(Outcome.LOST))
+            return delivery
+        self._waiting.append(_Publish(topic, payload, expiry_s, delivery))
+        self._send_waiting()
+        return delivery
+
+    async def subscribe(self, subscriptions: Sequence[Subscription]) -> list[str]:
+        """Subscribe and return the filters that the broker refused."""
+        if self.closed.done():
+            return []
+        _, mid = self._client.subscribe([(wanted.filter, _options(self._config, wanted)) for wanted in subscriptions])  # type: ignore[arg-type]
+        if mid is None:
+            return []
+        answer: asyncio.Future[list[ReasonCode]] = self._loop.create_future()
+        self._subscribing[mid] = answer
+        codes = await answer
+        return [wanted.filter for wanted, code in zip(subscriptions, codes, strict=False) if code.is_failure]
+
+    async def close(self, timeout_s: float = 1.0) -> None:
+        """Say goodbye (the broker then drops the will) and close; idempotent."""
+        self._closing = True
+        if not self.closed.done():
+            self._client.disconnect()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(self.closed), timeout_s)
+        self._abort()
+
+    async def _wait_for_answer(self) -> None:
+        awaited: set[asyncio.Future[Any]] = {self._answer, self.closed}
+        await asyncio.wait(awaited, timeout=ANSWER_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+        if self._answer.done():
+            if self._answer.result().is_failure:
+                raise ConnectError(failure.explain_refusal(self._config, self._answer.result()))
+        elif self.closed.done():
+            raise ConnectError(failure.closed_early(self._config, self._detail))
+        else:
+            raise ConnectError(failure.explain_error(self._config, TimeoutError()))
+
+    def _send_waiting(self) -> None:
+        while self._waiting and (self._waiting[0].topic.qos == 0 or len(self._in_flight) < self._window):
+            message = self._waiting.popleft()
+            properties = None
+            if message.expiry_s is not None and self._config.protocol == "5":
+                properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+                properties.MessageExpiryInterval = message.expiry_s
+            topic = message.topic
+            info = self._client.publish(topic.name, message.payload, topic.qos, topic.retain, properties)
+            if topic.qos == 0:
+                _resolve(message.delivery, Delivery(Outcome.ACKNOWLEDGED))
+            else:
+                self._in_flight[info.mid] = message.delivery
+
+    def _take_over_socket(self) -> None:
+        client = self._client
+        client.on_connect = self._connected
+        client.on_disconnect = self._disconnected
+        client.on_publish = self._published
+        client.on_subscribe = self._subscribed
+        client.on_message = self._received
+        client.on_log = self._logged
+        client.on_socket_register_write = self._wants_to_write
+        client.on_socket_unregister_write = self._wrote
+        client.on_socket_close = self._socket_closes
+        sock = client.socket()
+        assert sock is not None
+        self._loop.add_reader(sock, self._read)
+        if client.want_write():
+            self._loop.add_writer(sock, self._write)
+        self._tick()
+
+    def _tick(self) -> None:
+        self._step(self._client.loop_misc)
+        if not self.closed.done():
+            self._timer = self._loop.call_later(1.0, self._tick)
+
+    def _write(self) -> None:
+        self._step(self._client.loop_write)
+
+    def _read(self) -> None:
+        while self._step(self._client.loop_read):
+            sock: Any = self._client.socket()
+            if sock is None or not hasattr(sock, "pending") or not sock.pending():
+                return  # with TLS, decrypted bytes may wait that no select ever reports
+
+    def _step(self, step: Callable[[], MQTTErrorCode]) -> bool:
+        try:
+            code = step()
+        except Exception as error:  # noqa: BLE001 - paho raises anything at all on malformed packets
+            self._detail = f"it sent something that is not MQTT: {error}"
+            self._abort()
+            return False
+        if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            self._abort()
+        return code == MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _wants_to_write(self, _client: paho.Client, _data: Any, sock: Any) -> None:
+        self._loop.add_writer(sock, self._write)
+
+    def _wrote(self, _client: paho.Client, _data: Any, sock: Any) -> None:
+        self._loop.remove_writer(sock)
+
+    def _socket_closes(self, _client: paho.Client, _data: Any, sock: Any) -> None:
+        self._loop.remove_reader(sock)
+
+    def _connected(self, _client: paho.Client, _data: Any, _flags: Any, code: ReasonCode, extra: Any) -> None:
+        self._window = min(MAX_IN_FLIGHT, getattr(extra, "ReceiveMaximum", MAX_IN_FLIGHT))
+        _resolve(self._answer, code)
+
+    def _disconnected(self, _client: paho.Client, _data: Any, flags: Any, code: ReasonCode, _extra: Any) -> None:
+        if flags.is_disconnect_packet_from_server:
+            self._taken_over = failure.is_takeover(code)
+            self._detail = str(code)
+        self._loop.call_soon(self._abort)
+
+    def _published(self, _client: paho.Client, _data: Any, mid: int, code: ReasonCode, _extra: Any) -> None:
+        delivery = Delivery(Outcome.REFUSED, str(code)) if code.is_failure else Delivery(Outcome.ACKNOWLEDGED)
+        self._loop.call_soon(self._acknowledged, mid, delivery)
+
+    def _acknowledged(self, mid: int, delivery: Delivery) -> None:
+        waiting = self._in_flight.pop(mid, None)
+        if waiting is not None:
+            _resolve(waiting, delivery)
+            self._send_waiting()
+
+    def _subscribed(self, _client: paho.Client, _data: Any, mid: int, codes: list[ReasonCode], _extra: Any) -> None:
+        answer = self._subscribing.pop(mid, None)
+        if answer is not None:
+            _resolve(answer, codes)
+
+    def _received(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            return
+        self._loop.call_soon(self._on_message, Received(topic, bytes(message.payload), message.retain))
+
+    def _logged(self, _client: paho.Client, _data: Any, level: int, text: str) -> None:
+        if level == LogLevel.MQTT_LOG_ERR:
+            self._detail = text
+        _log.debug("paho: %s", text)
+
+    def _abort(self) -> None:
+        if self.closed.done():
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        _close_socket(self._client, self._loop)
+        lasted_s = self._loop.time() - self._opened_at_s
+        loss = failure.explain_loss(self._config, self._detail, taken_over=self._taken_over, lasted_s=lasted_s)
+        self.closed.set_result("" if self._closing else loss)
+        for delivery in [*self._in_flight.values(), *(message.delivery for message in self._waiting)]:
+            _resolve(delivery, Delivery(Outcome.LOST))
+        self._in_flight.clear()
+        self._waiting.clear()
+        for answer in self._subscribing.values():
+            _resolve(answer, [])
+        self._subscribing.clear()
+
+
+def _connect(config: MqttSection, identity: Identity) -> paho.Client:
+    client = paho.Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=identity.client_id,
+        protocol=MQTTProtocolVersion.MQTTv5 if config.protocol == "5" else MQTTProtocolVersion.MQTTv311,
+        reconnect_on_failure=False,
+    )
+    client.connect_timeout = CONNECT_TIMEOUT_S
+    if config.username:
+        client.username_pw_set(config.username, failure.read_password(config))
+    if identity.will is not None:
+        topic, payload = identity.will
+        client.will_set(topic.name, payload, topic.qos, topic.retain)
+    context = failure.load_tls(config)
+    if context is not None:
+        client.tls_set_context(context)
+    clean: dict[str, Any] = {"clean_start": True} if config.protocol == "5" else {}
+    try:
+        client.connect(config.host, config.effective_port, config.keepalive_s, **clean)
+    except OSError as error:
+        raise ConnectError(failure.explain_error(config, error)) from error
+    except ValueError as error:
+        raise ConnectError(f"mqtt.host {config.host!r} is not a host name ({error})") from error
+    sock: Any = client.socket()
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return client
+
+
+def _options(config: MqttSection, wanted: Subscription) -> SubscribeOptions | int:
+    if config.protocol != "5":
+        return 1
+    return SubscribeOptions(qos=1, noLocal=not wanted.own, retainAsPublished=True)
+
+
+def _resolve(future: asyncio.Future[T], result: T) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _close_socket(client: paho.Client, loop: asyncio.AbstractEventLoop | None = None) -> None:
+    sock: Any = client.socket()
+    if sock is None or sock.fileno() < 0:
+        return
+    if loop is not None:
+        loop.remove_reader(sock)
+        loop.remove_writer(sock)
+    sock.close()
+
+
+def _in_daemon_thread(work: Callable[[], T], discard: Callable[[T], None]) -> asyncio.Future[T]:
+    """Run `work` beside the loop; `discard` takes a result that nobody waits for any more."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def succeed(result: T) -> None:
+        if future.done():
+            discard(result)
+        else:
+            future.set_result(result)
+
+    def fail(error: Exception) -> None:
+        if not future.done():
+            future.set_exception(error)
+
+    def run() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has closed meanwhile
+            try:
+                result = work()
+            except Exception as error:  # noqa: BLE001 - top of a thread
+                loop.call_soon_threadsafe(fail, error)
+            else:
+                loop.call_soon_threadsafe(succeed, result)
+
+    threading.Thread(target=run, name="mqtt-connect", daemon=True).start()
+    return future

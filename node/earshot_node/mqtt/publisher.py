@@ -1,0 +1,276 @@
+"""The node's voice: events, states, levels and health to the broker; settings and commands from it."""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
+from typing import Any, Final
+
+from earshot_node.contract.config import NodeConfig
+from earshot_node.contract.messages import Command, EventMessage, NodeHealth, NodeInfo, SourceHealth
+from earshot_node.contract.topics import DiscoveryTopics, NodeTopics, Topic
+from earshot_node.mqtt import discovery
+from earshot_node.mqtt.announcer import Announcer
+from earshot_node.mqtt.board import Board, Message
+from earshot_node.mqtt.client import BackOff, BrokerClient
+from earshot_node.mqtt.command_desk import CommandAction, CommandDesk
+from earshot_node.mqtt.connection import Delivery, Identity, Outcome, Received, Subscription
+from earshot_node.mqtt.database import StoreError
+from earshot_node.mqtt.disk_thread import DiskThread
+from earshot_node.mqtt.outbox import LATE_AFTER_S, Outbox
+from earshot_node.mqtt.settings import LabelSettings, SettingChange, default_settings
+from earshot_node.mqtt.store import StateStore
+
+_log = logging.getLogger(__name__)
+
+ONLINE: Final = b"online"
+OFFLINE: Final = b"offline"
+REPEAT_S: Final = 12.0  # Home Assistant turns a sensor off after discovery.OFF_DELAY_S; one repeat may be lost
+SIGN_OF_LIFE_S: Final = 30.0
+BIRTH_DELAY_S: Final = (1.0, 10.0)
+
+
+class Publisher:
+    """Publishes what one node hears, whether or not a broker is there; create it inside the running loop.
+
+    A sensor is ON from onset to offset. ON is repeated every `repeat_s` as long as levels or confidences of the source
+    keep coming: when inference stands still, Home Assistant's `off_delay` ends it.
+
+    Args:
+        config: the node's.
+        info: who it is; published retained.
+        store: queue, settings and ledger; stays the caller's to close.
+        on_setting: called in the loop after a setting was changed and kept.
+        commands: further commands of the node by name, called in the loop; an `EarshotError` is answered with its text.
+        back_off: delays between attempts to connect.
+        repeat_s: how often ON is repeated.
+        birth_delay_s: range of the random wait after Home Assistant started.
+    """
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        info: NodeInfo,
+        store: StateStore,
+        on_setting: Callable[[str, str, SettingChange], None],
+        *,
+        commands: Mapping[str, CommandAction] | None = None,
+        back_off: BackOff | None = None,
+        repeat_s: float = REPEAT_S,
+        birth_delay_s: tuple[float, float] = BIRTH_DELAY_S,
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._repeat_s = repeat_s
+        self._birth_delay_s = birth_delay_s
+        self._loop = asyncio.get_running_loop()
+        self._topics = NodeTopics(config.mqtt.prefix, config.node.id)
+        self._discovery = DiscoveryTopics(config.home_assistant.discovery_prefix, config.node.id)
+        kept, default = store.settings(), default_settings(config)
+        keys = [(source.id, label) for source in config.sources for label in config.labels]
+        self._board = Board(config, info, {key: kept.get(key, default) for key in keys})
+        self._disk = DiskThread()
+        self._client = BrokerClient(
+            config.mqtt,
+            Identity(f"earshot-{config.node.id}", (self._topics.status(), OFFLINE)),
+            on_connected=self._greet,
+            on_disconnected=self._part,
+            on_message=self._received,
+            back_off=back_off,
+        )
+        self._outbox = Outbox(store, self._disk, self._topics, limit=config.mqtt.queue_limit, on_late=self._late)
+        self._announcer = Announcer(discovery.announcements(config, info), store, self._publish, self._disk)
+        self._desk = CommandDesk(
+            config,
+            self._board,
+            store,
+            self._disk,
+            send=self._send,
+            on_setting=on_setting,
+            actions={"announce": self._announce_all, **(commands or {})},
+        )
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._session: set[asyncio.Task[None]] = set()
+        self._reborn = False
+        self._refused = ""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker is reached now."""
+        return self._client.connected
+
+    @property
+    def queued(self) -> int:
+        """How many events wait for the broker."""
+        return self._outbox.queued
+
+    @property
+    def problem(self) -> str:
+        """What is wrong between node and broker, one line, '' when fine."""
+        return self._client.problem or self._outbox.problem or self._refused
+
+    def settings(self, source: str, label: str) -> LabelSettings:
+        """Return the settings that hold now.
+
+        Raises:
+            KeyError: the configuration has no such source or label.
+        """
+        return self._board.settings[source, label]
+
+    async def start(self) -> None:
+        """Begin to connect, for ever, in the background; returns at once."""
+        if self._config.mqtt.enabled:
+            self._background(self._repeat_states(), self._tasks)
+            self._background(self._desk.run(), self._tasks)
+            self._client.start()
+
+    async def stop(self) -> None:
+        """Say OFF and offline, disconnect; 3 s at most. What the broker did not take stays on disk."""
+        if self.connected:
+            await self._outbox.drained(timeout_s=1.0)
+            self._send(self._board.close_all())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._publish(self._topics.status(), OFFLINE), 0.8)
+        for task in [*self._tasks, *self._session]:
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._session, return_exceptions=True)
+        await self._client.stop()
+        await self._outbox.close()
+        self._disk.close()
+
+    async def publish_event(self, event: EventMessage, age_s: float = 0.0) -> None:
+        """Commit an event to disk and send it; returns after the commit. Its state goes out at once.
+
+        Args:
+            event: of a source and label of the configuration.
+            age_s: how long ago it was decided; beyond `LATE_AFTER_S` it is late and turns nothing on.
+
+        Raises:
+            KeyError: the configuration has no such source or label.
+        """
+        self.settings(event.source, event.event_type)
+        if not self._config.mqtt.enabled:
+            return
+        if event.phase == "offset":
+            self._send(self._board.offset(event))
+        elif age_s <= LATE_AFTER_S:
+            self._send(self._board.onset(event, self._loop.time()))
+        await self._outbox.add(event, age_s)
+
+    def publish_level(self, source: str, dbfs: float) -> None:
+        """Tell the level of a source; call it as often as there is one, at least every 20 s."""
+        self._send(self._board.level(source, dbfs, self._loop.time()))
+
+    def publish_confidence(self, source: str, label: str, percent: float) -> None:
+        """Tell the confidence in a label, 0 to 100; call it as often as there is one, at least every 20 s."""
+        self.settings(source, label)
+        self._send(self._board.confidence(source, label, round(percent), self._loop.time()))
+
+    def publish_source_health(self, health: SourceHealth) -> None:
+        """Tell how a source is, at every change and every 30 s."""
+        self._send(self._board.source_health(health))
+
+    def publish_health(self, health: NodeHealth) -> None:
+        """Tell how the node is, at every change and every 30 s."""
+        self._send(self._board.health(health))
+
+    def _greet(self) -> None:
+        self._background(self._begin_session(), self._session)
+
+    def _part(self) -> None:
+        self._outbox.disconnected()
+        for task in self._session:
+            task.cancel()
+
+    async def _begin_session(self) -> None:
+        """States before `online`, so that a state from before a crash is never shown."""
+        await self._disk.attempt(lambda: self._store.add_retained(self._board.retained_topics()))
+        self._send(list(self._board.everything()))
+        self._send([(self._topics.status(), ONLINE)])
+        self._outbox.connected(self._client.publish)
+        await self._subscribe()
+        await self._clear_retained()
+        await self._announcer.announce()
+
+    async def _subscribe(self) -> None:
+        wanted = [Subscription(name) for name in self._topics.command_filters()]
+        if self._config.home_assistant.enabled:
+            wanted += [Subscription(self._discovery.filter(), own=False), Subscription(self._discovery.birth())]
+        for refused in await self._client.subscribe(wanted):
+            self._warn_refused(f"the broker refuses the subscription to {refused}")
+
+    async def _clear_retained(self) -> None:
+        """Empty the topics of sources and labels that are gone from the configuration."""
+        known: set[str] = set()
+        with contextlib.suppress(StoreError):
+            known = await self._disk.run(self._store.retained)
+        for name in sorted(known - self._board.retained_topics()):
+            delivery = await self._publish(Topic(name, 1, retain=True), b"")
+            if delivery.outcome is Outcome.ACKNOWLEDGED:
+                await self._disk.attempt(partial(self._store.forget_retained, [name]))
+
+    def _received(self, message: Received) -> None:
+        if message.topic == self._discovery.birth():
+            if message.payload == ONLINE and not message.retained and not self._reborn:
+                self._reborn = True
+                self._background(self._answer_birth(), self._session)
+        elif message.topic.startswith(f"{self._discovery.prefix}/device/"):
+            self._background(self._announcer.heard(message.topic, message.payload), self._session)
+        else:
+            self._desk.take(message)
+
+    async def _answer_birth(self) -> None:
+        """Home Assistant has started: tell it everything again, not in step with the other nodes."""
+        try:
+            await asyncio.sleep(random.uniform(*self._birth_delay_s))
+        finally:
+            self._reborn = False
+        self._send([(self._topics.status(), ONLINE)])
+        self._send(list(self._board.everything()))
+        await self._announcer.announce()
+        self._send(list(self._board.everything()))
+
+    def _announce_all(self, _command: Command) -> None:
+        self._background(self._revive(), self._session)
+
+    async def _revive(self) -> None:
+        await self._announcer.revive()
+        await self._announcer.announce()
+
+    async def _repeat_states(self) -> None:
+        while True:
+            await asyncio.sleep(self._repeat_s)
+            self._send(self._board.lasting(self._loop.time() - SIGN_OF_LIFE_S))
+
+    def _late(self, event: EventMessage) -> None:
+        self._send(self._board.late(event))
+
+    def _send(self, messages: list[Message]) -> None:
+        for topic, payload in messages:
+            self._publish(topic, payload)
+
+    def _publish(self, topic: Topic, payload: bytes) -> asyncio.Future[Delivery]:
+        delivery = self._client.publish(topic, payload)
+        delivery.add_done_callback(lambda done: self._note_refusal(topic, done.result()))
+        return delivery
+
+    def _note_refusal(self, topic: Topic, delivery: Delivery) -> None:
+        if delivery.outcome is Outcome.REFUSED:
+            self._warn_refused(f"the broker refuses messages on {topic.name} ({delivery.reason})")
+
+    def _warn_refused(self, what: str) -> None:
+        if not self._refused:
+            self._refused = f"{what}; let this node's user read and write it in the broker's access rules"
+            _log.warning("MQTT: %s", self._refused)
+
+    def _background(self, work: Coroutine[Any, Any, None], group: set[asyncio.Task[None]]) -> None:
+        def ended(task: asyncio.Task[None]) -> None:
+            group.discard(task)
+            if not task.cancelled() and task.exception() is not None:
+                _log.error("MQTT: a background task failed", exc_info=task.exception())
+
+        task = asyncio.create_task(work)
+        group.add(task)
+        task.add_done_callback(ended)
