@@ -22,7 +22,7 @@ def bundled_folder() -> Path:
     return package / "models"
 
 
-def install_bundled(bundle: Path, version: str, folder: Path) -> Path:
+def install_bundled(bundle: Path, name: str, version: str, folder: Path) -> Path:
     """Make `bundle` the shipped one: the file, then the pin with its hash, then the old files go.
 
     Returns:
@@ -30,7 +30,7 @@ def install_bundled(bundle: Path, version: str, folder: Path) -> Path:
     """
     data = bundle.read_bytes()
     folder.mkdir(exist_ok=True)
-    target = folder / f"siren-{version}.earshot"
+    target = folder / f"{name}-{version}.earshot"
     _replace(target, data)
     pin = {"file": target.name, "sha256": hashlib.sha256(data).hexdigest()}
     _replace(folder / PIN_NAME, (json.dumps(pin, indent=1) + "\n").encode())

@@ -6,17 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import soundfile
+from numpy.typing import NDArray
 
-from earshot_node.audio.block import Samples
+from earshot_node.audio.block import SAMPLE_RATE_HZ, Samples
 from earshot_node.contract.manifest import BundleManifest, ReferenceClip
 from earshot_node.inference.model import StreamingModel
-from earshot_node.synth.sirens import SirenKind, SirenParameters, synthesize
+from earshot_node.synth.reference import PCM_FULL_SCALE, reference_clips
 
 TOLERANCE = 0.1
-"""A different onnxruntime or processor may round INT8 differently; a wrong model is off by far more."""
-
-_LENGTH_S = 4.0
-_LEVEL = 0.2
+"""Another processor or onnxruntime may round INT8 differently; a wrong model is off by far more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,47 +25,32 @@ class MeasuredReference:
     files: dict[str, bytes]
 
 
-def reference_audio() -> dict[str, bytes]:
-    """Return FLAC bytes by name: a wail, a hi-lo, and noise without a siren; the same at every call."""
-    rng = np.random.default_rng(20260101)
-    noise = rng.standard_normal(int(_LENGTH_S * 16_000)).astype(np.float32) * 0.02
-    sounds: dict[str, Samples] = {"noise": noise}
-    for kind in (SirenKind.WAIL, SirenKind.HILO):
-        siren = synthesize(SirenParameters.random(kind, rng), duration_s=_LENGTH_S)
-        sounds[kind.value] = np.asarray(_LEVEL * siren + noise, np.float32)
-    return {name: _encode_flac(samples) for name, samples in sorted(sounds.items())}
-
-
-def measure(manifest: BundleManifest, model: bytes) -> list[MeasuredReference]:
-    """Run every reference clip hop by hop, as a node's self-test does, and keep the posteriors."""
+def measure_references(manifest: BundleManifest, model: bytes) -> list[MeasuredReference]:
+    """Run every reference clip hop by hop, as a node's self-test does, and keep audio and posteriors."""
     streaming = StreamingModel(manifest, model)
     measured = []
-    for name, flac in reference_audio().items():
-        audio, posteriors = f"reference/{name}.flac", f"reference/{name}.json"
-        rows = hop_by_hop(streaming, _decode_flac(flac))
-        text = json.dumps({"posteriors": [[round(float(p), 6) for p in row] for row in rows]}) + "\n"
+    for reference in reference_clips():
+        audio, posteriors = f"reference/{reference.name}.flac", f"reference/{reference.name}.json"
+        heard = (reference.pcm.astype(np.float32) / np.float32(PCM_FULL_SCALE)).astype(np.float32)
+        rows = [[round(float(p), 6) for p in row] for row in hop_by_hop(streaming, heard)]
         clip = ReferenceClip(audio=audio, posteriors=posteriors, tolerance=TOLERANCE)
-        measured.append(MeasuredReference(clip, {audio: flac, posteriors: text.encode()}))
+        text = json.dumps({"posteriors": rows}) + "\n"
+        measured.append(MeasuredReference(clip, {audio: _encode_flac(reference.pcm), posteriors: text.encode()}))
     return measured
 
 
-def hop_by_hop(model: StreamingModel, samples: Samples) -> list[Samples]:
-    """Return one row of posteriors float32[labels] for every whole hop of `samples`, from the initial state."""
+def hop_by_hop(model: StreamingModel, samples: Samples) -> NDArray[np.float32]:
+    """Return posteriors float32[hops, labels] for the whole hops of `samples`, from the initial state."""
     hop = model.manifest.hop_samples
     state, rows = model.initial_state(), []
     for start in range(0, len(samples) - hop + 1, hop):
         output = model.run(samples[None, start : start + hop], [state])
         state = output.states[0]
         rows.append(output.posteriors[0, 0])
-    return rows
+    return np.stack(rows)
 
 
-def _encode_flac(samples: Samples) -> bytes:
+def _encode_flac(pcm: NDArray[np.int16]) -> bytes:
     stream = io.BytesIO()
-    soundfile.write(stream, samples, 16_000, format="FLAC", subtype="PCM_16")
+    soundfile.write(stream, pcm, SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
     return stream.getvalue()
-
-
-def _decode_flac(data: bytes) -> Samples:
-    samples, _ = soundfile.read(io.BytesIO(data), dtype="float32")
-    return np.asarray(samples, np.float32)

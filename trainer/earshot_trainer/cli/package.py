@@ -1,0 +1,49 @@
+"""`trainer-cli package`."""
+
+from pathlib import Path
+
+import click
+
+EXAMPLE = """\b
+Examples:
+  trainer-cli package --model runs/siren/model.int8.onnx --run runs/siren --presets runs/presets.json \\
+      --metrics held_out=runs/fold2.json --metrics quantization=runs/siren/quantization.json \\
+      --version 2026.11.0 --out siren-2026.11.0.earshot
+  # signed, for nodes that trust the key (make one with `trainer-cli key create trainer.key`)
+  trainer-cli package ... --key trainer.key
+  # replace the model that ships inside the node package
+  trainer-cli package ... --install
+"""
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command("package", epilog=EXAMPLE, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--model", type=FILE, required=True, help="The graph to ship, from `trainer-cli quantize`.")
+@click.option("--run", type=click.Path(path_type=Path), required=True, help="Folder of the training run (run.json).")
+@click.option("--presets", type=FILE, required=True, help="Operating points from `evaluate --choose-presets`.")
+@click.option("--metrics", multiple=True, metavar="NAME=FILE", help="held_out, shipped or quantization; repeatable.")
+@click.option("--name", default="siren", show_default=True, help="The bundle's name.")
+@click.option("--version", required=True, metavar="YYYY.M.N", help="The bundle's version.")
+@click.option("--out", type=FILE, required=True, help="The .earshot file to write.")
+@click.option("--key", type=FILE, help="Sign with this private key.")
+@click.option("--parent", metavar="YYYY.M.N", help="Version of the model that this one continues.")
+@click.option("--install", is_flag=True, help="Also make it the model inside the node package.")
+def command(
+    model: Path,
+    run: Path,
+    presets: Path,
+    metrics: tuple[str, ...],
+    name: str,
+    version: str,
+    out: Path,
+    key: Path | None,
+    parent: str | None,
+    install: bool,
+) -> None:
+    """Make a bundle that nodes verify and run: model, manifest, reference clips, model card, signature.
+
+    The same inputs give the same bytes. What is written was opened and self-tested as a node does it.
+    """
+    from earshot_trainer.packaging.command import PackageRequest, run_packaging
+
+    run_packaging(PackageRequest(model, run, presets, metrics, name, version, out, key, parent, install))

@@ -1,0 +1,180 @@
+"""An evaluation as tables for a terminal. The JSON beside it is `Evaluation.to_dict`."""
+
+from rich.console import Console
+from rich.table import Table
+
+from earshot_trainer.evaluate.evaluation import Evaluation, LabelFigures
+from earshot_trainer.evaluate.false_alarms import FalseAlarms
+from earshot_trainer.evaluate.operating_points import Choice
+from earshot_trainer.evaluate.tagging import Decisions, Tagging
+
+MOST_ALARMS_SHOWN = 20
+MOST_CLASSES_SHOWN = 15
+
+
+def print_evaluation(console: Console, evaluation: Evaluation) -> None:
+    """Print protocol, then figures label by label."""
+    _print_protocol(console, evaluation)
+    for label, figures in evaluation.labels.items():
+        if figures.tagging is not None:
+            _print_tagging(console, label, figures.tagging)
+        else:
+            console.print(f"{label}: no clip tagging; the selection needs clips with and without {label}")
+        _print_long(console, label, figures)
+    for problem in evaluation.problems:
+        console.print(f"not read: {problem}", highlight=False)
+
+
+def print_comparison(
+    console: Console, first: Evaluation, second: Evaluation, gaps: dict[str, dict[str, float]]
+) -> None:
+    """Print two models side by side with the difference in points (hundredths)."""
+    titles = (first.subject["title"], second.subject["title"])
+    for label, figures in first.labels.items():
+        other = second.labels[label]
+        if figures.tagging is None or other.tagging is None:
+            continue
+        table = Table(title=f"{label}: {titles[0]} against {titles[1]}, same clips", title_justify="left")
+        for column in ("figure", *titles, "difference, points"):
+            table.add_column(column)
+        rows = {
+            "AUC": (figures.tagging.auc, other.tagging.auc),
+            "average precision": (figures.tagging.average_precision, other.tagging.average_precision),
+            "best F1": (figures.tagging.at_best.f1, other.tagging.at_best.f1),
+        }
+        for name, (mine, theirs) in rows.items():
+            table.add_row(name, f"{mine:.4f}", f"{theirs:.4f}", f"{100 * (mine - theirs):+.2f}")
+        console.print(table)
+        gap = gaps[label]
+        console.print(
+            f"posteriors differ by {gap['mean']:.4f} on average, by {gap['largest']:.4f} at most", highlight=False
+        )
+    sizes = (first.subject["model_bytes"], second.subject["model_bytes"])
+    console.print(f"model.onnx: {sizes[0] / 1000:.0f} kB against {sizes[1] / 1000:.0f} kB", highlight=False)
+
+
+def print_choices(console: Console, choices: dict[str, dict[str, Choice]]) -> None:
+    """Print chosen operating points with what they gave on the recordings they were chosen on."""
+    for label, presets in choices.items():
+        table = Table(title=f"{label}: chosen operating points (on the selected recordings)", title_justify="left")
+        columns = (
+            "preset",
+            "enter",
+            "leave",
+            "min length",
+            "bridging",
+            "cooldown",
+            "recall",
+            "clip alarms",
+            "per hour",
+        )
+        for column in columns:
+            table.add_column(column)
+        for name, choice in presets.items():
+            point = choice.point
+            rate = f"{choice.false_alarms} in {choice.hours:.2f} h" + ("" if choice.budget_met else ", over budget")
+            table.add_row(
+                name, f"{point.enter:g}", f"{point.leave:g}", f"{point.min_length_s:g} s", f"{point.bridging_s:g} s",
+                f"{point.cooldown_s:g} s", f"{choice.recall:.3f}", f"{choice.clip_alarms:.3f}", rate,
+            )  # fmt: skip
+        console.print(table)
+
+
+def _print_protocol(console: Console, evaluation: Evaluation) -> None:
+    subject, protocol = evaluation.subject, evaluation.protocol
+    chosen = [
+        *(f"fold {name}" for name in protocol["folds"]),
+        *(f"source {name}" for name in protocol["sources"]),
+        *(f"without group {name}" for name in protocol["excluded_groups"]),
+    ]
+    console.print(f"model     {subject['title']}, sha256 {subject['model_sha256'][:12]}", highlight=False)
+    console.print(
+        f"data      {protocol['recordings']} recordings ({protocol['clips']} clips, {protocol['long_recordings']} long), "
+        f"sha256 {protocol['data_sha256'][:12]}",
+        highlight=False,
+    )
+    console.print(f"selected  {', '.join(chosen) or 'everything in the manifests'}", highlight=False)
+    console.print(f"score     {protocol['clip_score']}", highlight=False)
+    console.print(f"decision  {protocol['clip_decision']}; points: {subject['presets_origin']}", highlight=False)
+    for preset, points in subject["presets"].items():
+        for label, point in points.items():
+            settings = ", ".join(f"{key} {value:g}" for key, value in point.items())
+            console.print(f"          {preset} {label}: {settings}", highlight=False)
+
+
+def _print_tagging(console: Console, label: str, tagging: Tagging) -> None:
+    low, high = tagging.auc_interval
+    console.print(
+        f"\n{label}: {tagging.positives} clips of {tagging.positive_groups} recordings against {tagging.negatives} others: "
+        f"AUC {tagging.auc:.4f} (95 % {low:.3f} to {high:.3f} over recordings), "
+        f"average precision {tagging.average_precision:.4f}",
+        highlight=False,
+    )
+    table = Table(title=f"{label}: clips at operating points", title_justify="left")
+    for column in ("decided by", "precision", "recall", "F1", "hits", "misses", "false alarms"):
+        table.add_column(column)
+    for name, decisions in tagging.at_presets.items():
+        _add_decisions(table, name, decisions)
+    _add_decisions(table, f"score >= {tagging.best_threshold:.3f} (best F1 on these clips)", tagging.at_best)
+    console.print(table)
+    _print_classes(console, label, tagging)
+
+
+def _add_decisions(table: Table, name: str, decisions: Decisions) -> None:
+    figures = (f"{value:.3f}" for value in (decisions.precision, decisions.recall, decisions.f1))
+    table.add_row(name, *figures, str(decisions.hits), str(decisions.misses), str(decisions.false_alarms))
+
+
+def _print_classes(console: Console, label: str, tagging: Tagging) -> None:
+    table = Table(title=f"{label}: which sounds fool it", title_justify="left")
+    for column in ("class", "clips", "mean score", "above best threshold", "alarmed quiet / balanced / sensitive"):
+        table.add_column(column)
+    for row in tagging.classes[:MOST_CLASSES_SHOWN]:
+        name = f"{row.name} (is {label})" if row.is_positive else row.name
+        alarmed = " / ".join(str(count) for count in row.alarmed.values())
+        table.add_row(name, str(row.clips), f"{row.mean_score:.3f}", str(row.above_best), alarmed)
+    console.print(table)
+    rest = len(tagging.classes) - MOST_CLASSES_SHOWN
+    if rest > 0:
+        console.print(f"and {rest} classes that fool it less; all are in --json")
+
+
+def _print_long(console: Console, label: str, figures: LabelFigures) -> None:
+    if figures.long_recall is not None:
+        long = figures.long_recall
+        found = ", ".join(f"{preset} {count}" for preset, count in long.detected.items())
+        console.print(
+            f"long recordings with {label} (weak label), found of {long.recordings}: {found}", highlight=False
+        )
+    if not figures.false_alarms:
+        console.print(f"{label}: no false alarm rate; the selection has no long recording without {label}")
+        return
+    table = Table(title=f"{label}: false alarms on long recordings without it", title_justify="left")
+    for column in ("preset", "alarms", "hours", "per hour", "95 % (exact Poisson)", "classes"):
+        table.add_column(column)
+    for preset, alarms in figures.false_alarms.items():
+        low, high = alarms.per_hour_interval
+        classes = ", ".join(f"{name} {count}" for name, (count, _) in alarms.by_class.items())
+        table.add_row(
+            preset,
+            str(alarms.count),
+            f"{alarms.hours:.2f}",
+            f"{alarms.per_hour:.2f}",
+            f"{low:.2f} to {high:.2f}",
+            classes,
+        )
+    console.print(table)
+    _print_alarms(console, "balanced", figures.false_alarms["balanced"])
+
+
+def _print_alarms(console: Console, preset: str, found: FalseAlarms) -> None:
+    worst = sorted(found.alarms, key=lambda alarm: -alarm.peak)
+    for alarm in worst[:MOST_ALARMS_SHOWN]:
+        console.print(
+            f"  {preset}: {alarm.file} ({alarm.source}, {alarm.kind_of_sound}) at {alarm.onset_s:.2f} to "
+            f"{alarm.offset_s:.2f} s, peak {alarm.peak:.3f}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    if len(worst) > MOST_ALARMS_SHOWN:
+        console.print(f"  and {len(worst) - MOST_ALARMS_SHOWN} more; all are in --json")

@@ -1,0 +1,73 @@
+"""Posteriors of whole recordings, by the node's own reader and pipeline, state reset for every recording."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earshot_node.analysis import analyze_files
+from earshot_node.contract.operating_point import OperatingPoint
+from earshot_node.inference.detector import Detector
+from earshot_node.inference.facts import SoundEvent
+from earshot_trainer.corpus import Recording
+from earshot_trainer.evaluate.subject import Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One recording's posteriors.
+
+    Attributes:
+        recording: what was listened to.
+        duration_s: its length as decoded.
+        posteriors: float32[frames], one label's.
+        hop_s: seconds between frames.
+    """
+
+    recording: Recording
+    duration_s: float
+    posteriors: NDArray[np.float32]
+    hop_s: float
+
+    @property
+    def score(self) -> float:
+        """The clip score: the highest posterior over all frames, 0 without a frame."""
+        return float(self.posteriors.max(initial=0.0))
+
+    def is_positive(self, label: str) -> bool:
+        """Tell whether `label` is to be heard in the recording."""
+        return label in self.recording.labels
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """All tracks by label, and one line for every recording that could not be read."""
+
+    by_label: dict[str, list[Track]]
+    problems: list[str]
+
+
+def score_recordings(
+    subject: Subject, recordings: Sequence[Recording], jobs: int, advance: Callable[[], None] = lambda: None
+) -> Scored:
+    """Run every recording through the node's pipeline, `jobs` processes at once; `advance` is called after each."""
+    by_label: dict[str, list[Track]] = {label: [] for label in subject.labels}
+    problems: list[str] = []
+    paths = [recording.path for recording in recordings]
+    hop_s = subject.bundle.manifest.hop_s
+    for recording, analysis in zip(recordings, analyze_files(paths, subject.bundle, jobs=jobs), strict=True):
+        advance()
+        if analysis.problem:
+            problems.append(analysis.problem)
+            continue
+        for column, label in enumerate(subject.labels):
+            by_label[label].append(Track(recording, analysis.duration_s, analysis.posteriors[:, column], hop_s))
+    return Scored(by_label, problems)
+
+
+def detect(posteriors: NDArray[np.float32], label: str, point: OperatingPoint, hop_s: float) -> list[SoundEvent]:
+    """Return the finished events that the node's detector reports for float32[frames] of one label."""
+    detector = Detector([label], {label: point}, hop_s)
+    decisions = [*detector.push(posteriors[:, None]), *detector.flush()]
+    return [decision.event for decision in decisions if decision.phase == "offset"]

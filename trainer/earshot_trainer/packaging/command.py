@@ -1,0 +1,126 @@
+"""One `trainer-cli package`: collect, describe, seal, verify, and on request ship."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from earshot_node.contract.manifest import MODEL_CARD_NAME, MODEL_NAME, BundleManifest, Lineage
+from earshot_node.contract.operating_point import Presets
+from earshot_node.errors import OperatorError
+from earshot_trainer.architecture import HOP_SAMPLES, MEL_HOP_SAMPLES, SAMPLE_RATE_HZ
+from earshot_trainer.evaluate.subject import load_presets
+from earshot_trainer.packaging.figures import HELD_OUT, load_metrics
+from earshot_trainer.packaging.graph import check_labels, read_interface
+from earshot_trainer.packaging.install import bundled_folder, install_bundled
+from earshot_trainer.packaging.keys import load_key, public_key_text
+from earshot_trainer.packaging.model_card import write_model_card
+from earshot_trainer.packaging.reference import measure_references
+from earshot_trainer.packaging.run_record import RunRecord, load_run
+from earshot_trainer.packaging.writer import seal, write_verified
+
+MIN_NODE_VERSION = "2026.11.0"
+"""The first node that reads this manifest schema and runs this graph interface."""
+
+
+@dataclass(frozen=True)
+class PackageRequest:
+    """What the command line asked for."""
+
+    model: Path
+    run: Path
+    presets: Path
+    metrics: tuple[str, ...]
+    name: str
+    version: str
+    out: Path
+    key: Path | None = None
+    parent: str | None = None
+    install: bool = False
+
+
+def run_packaging(request: PackageRequest, console: Console | None = None) -> Path:
+    """Write a verified bundle; returns its path.
+
+    Raises:
+        OperatorError: something in the request cannot be used.
+        BundleError: a node would refuse what came out.
+    """
+    console = console or Console()
+    key = load_key(request.key) if request.key else None
+    run = load_run(request.run)
+    metrics = load_metrics(request.metrics)
+    model = _read(request.model)
+    manifest = build_manifest(model, run, load_presets(request.presets), metrics, request)
+    references = measure_references(manifest, model)
+    manifest = manifest.model_copy(update={"reference_clips": tuple(reference.clip for reference in references)})
+    files = {MODEL_NAME: model, MODEL_CARD_NAME: write_model_card(manifest, model, run).encode()}
+    for reference in references:
+        files |= reference.files
+    bundle, test = write_verified(seal(manifest, files, key), request.out, key)
+    console.print(f"read   {request.model}, {request.run}, {request.presets}", highlight=False, soft_wrap=True)
+    if HELD_OUT not in metrics:
+        console.print(f"note   no --metrics {HELD_OUT}=FILE: the model card has no held-out figures")
+    console.print(
+        f"wrote  {request.out}: {request.out.stat().st_size / 1000:.0f} kB, model {len(bundle.model) / 1000:.0f} kB, "
+        f"labels {', '.join(manifest.labels)}, {'signed' if key else 'not signed'}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(f"tested by the node's loader and self-test: deviation {test.deviation:.2g}, "
+                  f"{1 / test.real_time_factor:.0f} times real time hop by hop", highlight=False)  # fmt: skip
+    if key is not None:
+        console.print(f"nodes trust it with model.trusted_keys: [{public_key_text(key)}]", highlight=False)
+    if request.install:
+        target = install_bundled(request.out, manifest.name, manifest.version, bundled_folder())
+        console.print(f"installed as the shipped model: {target}; commit it with bundled.json", soft_wrap=True)
+    console.print(f"next: node-cli analyze --bundle {request.out} FILE", highlight=False, soft_wrap=True)
+    return request.out
+
+
+def build_manifest(
+    model: bytes, run: RunRecord, presets: Presets, metrics: dict[str, Any], request: PackageRequest
+) -> BundleManifest:
+    """Return the manifest of a graph and its run, still without reference clips and file hashes.
+
+    Raises:
+        OperatorError: graph, run, presets or names do not fit together.
+    """
+    interface = read_interface(model, str(request.model))
+    check_labels(interface, run.labels, str(request.model))
+    unknown = sorted(set(presets.balanced) - set(run.labels))
+    if unknown:
+        raise OperatorError(f"{request.presets}: {unknown[0]!r} is no label of the model ({', '.join(run.labels)})")
+    try:
+        # Through validation, since name and version come from the command line; hashes and clips follow when sealed.
+        lineage = Lineage.model_validate(run.lineage().model_dump() | {"parent": request.parent})
+        return BundleManifest(
+            schema=1,
+            name=request.name,
+            version=request.version,
+            labels=run.labels,
+            sample_rate_hz=SAMPLE_RATE_HZ,
+            mel_hop_samples=MEL_HOP_SAMPLES,
+            hop_samples=HOP_SAMPLES,
+            mels=interface.mels,
+            state_tensors=interface.state_tensors,
+            presets=presets,
+            metrics=metrics,
+            lineage=lineage,
+            licence=run.weights_licence(),
+            audio_licences=run.licence_families(),
+            min_node_version=MIN_NODE_VERSION,
+            reference_clips=({"audio": "none", "posteriors": "none", "tolerance": 0.5},),
+            files={},
+        )
+    except ValueError as error:
+        lines = [line.strip() for line in str(error).splitlines()]
+        raise OperatorError(f"cannot describe the bundle: {' '.join(lines[1:3])}") from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise OperatorError(f"cannot read {path}: {error.strerror}; make it with `trainer-cli quantize`") from error

@@ -1,0 +1,112 @@
+"""What a training run says about itself (`run.json`), as far as a bundle needs it."""
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from earshot_node.contract.manifest import Lineage, Sha256
+from earshot_node.errors import OperatorError
+
+RUN_NAME = "run.json"
+_NON_COMMERCIAL = re.compile(r"\bNC\b|non-?commercial", re.IGNORECASE)
+_UNKNOWN = re.compile(r"none stated|unknown|not in repo", re.IGNORECASE)
+
+
+class Summary(BaseModel):
+    """Counts of one side of a split."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    recordings: int = 0
+    hours: float = 0.0
+    siren_recordings: int = 0
+    siren_groups: int = 0
+    folds: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+
+
+class RunRecord(BaseModel):
+    """The part of `run.json` that goes into manifest and model card."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    recipe: dict[str, Any]
+    recipe_file: str = ""
+    seed: int
+    code_version: str
+    dataset_sha256: Sha256
+    trained_on: Summary
+    tested_on: Summary = Summary()
+    on_neither_side: Summary = Summary()
+    audio_licences: dict[str, int] = Field(min_length=1)
+    figures: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def recipe_name(self) -> str:
+        """The recipe's own name."""
+        return str(self.recipe.get("name", "unnamed"))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The model's labels, in the order of its columns.
+
+        Raises:
+            OperatorError: the recipe names none.
+        """
+        labels = self.recipe.get("model", {}).get("labels")
+        if not labels:
+            raise OperatorError("run.json: its recipe names no model.labels; train again")
+        return tuple(labels)
+
+    @property
+    def trained_on_everything(self) -> bool:
+        """Whether nothing of the corpus was kept out of training."""
+        return self.tested_on.recordings + self.on_neither_side.recordings == 0
+
+    def lineage(self) -> Lineage:
+        """Return where the weights come from."""
+        return Lineage(
+            dataset_sha256=self.dataset_sha256,
+            code_version=self.code_version,
+            recipe=self.recipe_name,
+            seed=self.seed,
+        )
+
+    def licence_families(self) -> dict[str, int]:
+        """Return recordings by licence; what differs by recording alone (a Freesound id in brackets) is one family."""
+        families: Counter[str] = Counter()
+        for text, count in self.audio_licences.items():
+            families[re.sub(r"\s*\(Freesound id [^)]*\)", "", text).strip()] += count
+        return dict(sorted(families.items(), key=lambda item: (-item[1], item[0])))
+
+    def weights_licence(self) -> str:
+        """Return the licence note of the weights in one sentence."""
+        families = self.licence_families()
+        barred = [name for name in families if _NON_COMMERCIAL.search(name)]
+        unclear = sum(count for name, count in families.items() if _UNKNOWN.search(name))
+        if not barred and not unclear:
+            return "Weights trained on permissively licensed audio only; see MODEL_CARD.md."
+        named = [name for name in barred if "UrbanSound8K" in name] or barred[:1]
+        because = f"trained on {named[0]} and other audio" if named else "trained on audio of unclear licence"
+        return f"Weights for NON-COMMERCIAL use only: {because}; see MODEL_CARD.md. The code is Apache-2.0."
+
+
+def load_run(folder: Path) -> RunRecord:
+    """Read `run.json` of a training run.
+
+    Raises:
+        OperatorError: missing or not a run.
+    """
+    path = folder / RUN_NAME if folder.is_dir() else folder
+    try:
+        return RunRecord.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise OperatorError(
+            f"cannot read {path}: {error.strerror}; name the folder that `trainer-cli train --out` wrote"
+        ) from error
+    except ValueError as error:
+        lines = [line.strip() for line in str(error).splitlines()]
+        raise OperatorError(f"{path} is no training run: {' '.join(lines[1:3]) or lines[0]}") from error
