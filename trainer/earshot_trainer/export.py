@@ -1,7 +1,10 @@
 """The trained network as one ONNX file: samples and state in, posteriors, frames and new state out."""
 
+import logging
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -54,8 +57,7 @@ def _capture(signal_path: SignalPath) -> onnx_ir.Model:
     """Trace the signal path; nothing is folded yet, so that the DFT stays a computation."""
     state = signal_path.initial_state(3)
     batch, hops = torch.export.Dim("batch"), torch.export.Dim("n")
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the exporter's own deprecations
+    with _quiet_exporter(), torch.no_grad():
         program = torch.onnx.export(
             signal_path,
             (torch.zeros(3, 2 * HOP_SAMPLES),),
@@ -72,6 +74,20 @@ def _capture(signal_path: SignalPath) -> onnx_ir.Model:
         )
     assert program is not None
     return program.model
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Hide the exporter's own deprecations, and that it misses torchvision."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _make_shape_constant(node: onnx_ir.Node) -> None:
