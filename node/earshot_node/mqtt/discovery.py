@@ -255,10 +255,15 @@ def _named(parts: dict[str, Payload], *owner: str) -> dict[str, Payload]:
         key: {
             **part,
             "unique_id": "/".join(("earshot", *owner, *key.split("-"))),
-            "default_entity_id": f"{part['platform']}.{'_'.join((*owner, key)).replace('-', '_')}",
+            "default_entity_id": f"{part['platform']}.{_entity_name(*owner, key)}",
         }
         for key, part in parts.items()
     }
+
+
+def _entity_name(*owner_and_key: str) -> str:
+    name = "_".join(owner_and_key).removesuffix("-sound").removesuffix("-event")
+    return name.replace("-", "_")
 
 
 def _payload(config: NodeConfig, info: NodeInfo, device: Payload, components: dict[str, Payload]) -> Payload:
