@@ -13,10 +13,10 @@ from earshot_node.errors import OperatorError
 from earshot_trainer.corpus import Recording, expand_path, load_manifests
 from earshot_trainer.evaluate.evaluation import Evaluation, Selection, compare, evaluate, figures_of
 from earshot_trainer.evaluate.operating_points import Choice, Evidence, choose_operating_points
+from earshot_trainer.evaluate.progress import counting
 from earshot_trainer.evaluate.report import print_choices, print_comparison, print_evaluation
 from earshot_trainer.evaluate.subject import Subject, load_presets, load_subject
 from earshot_trainer.evaluate.tracks import Scored
-from earshot_trainer.report import counting
 
 EXIT_DONE, EXIT_PARTLY = 0, 3
 
@@ -93,8 +93,8 @@ def _load(path: Path | None, request: EvaluateRequest) -> Subject:
 def _measure(subject: Subject, recordings: list[Recording], request: EvaluateRequest) -> tuple[Evaluation, Scored]:
     jobs = request.jobs or os.cpu_count() or 1
     begin_s = time.monotonic()
-    with counting(Console(stderr=True), f"listening, {subject.title}", len(recordings)) as advance:
-        evaluation, scored = evaluate(subject, recordings, request.selection, jobs, lambda: advance(1))
+    with counting(f"listening, {subject.title}", len(recordings)) as advance:
+        evaluation, scored = evaluate(subject, recordings, request.selection, jobs, advance)
     audio_s = sum(track.duration_s for track in next(iter(scored.by_label.values())))
     speed = {"audio_hours": round(audio_s / 3600, 4), "wall_s": round(time.monotonic() - begin_s, 1), "jobs": jobs}
     return replace(evaluation, speed=speed), scored

@@ -16,7 +16,7 @@ from earshot_node.errors import OperatorError
 from earshot_trainer.evaluate.tracks import Track, detect
 
 BUDGETS_PER_HOUR: dict[PresetName, float] = {"quiet": 0.0, "balanced": 0.2, "sensitive": 2.0}
-"""Most false alarms per hour on long recordings that each preset may give."""
+"""Most false alarms per hour on long recordings that each preset may give; a budget above none allows at least one."""
 
 ENTER = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.96, 0.98, 0.99)
 LEAVE_SHARE = (0.4, 0.6, 0.8)
@@ -70,15 +70,20 @@ class Choice:
     Attributes:
         recall: share of positives with an event, averaged over recordings (groups), so that none dominates.
         clip_alarms: share of negative clips with an event.
-        budget_met: False when no point of the grid met the budget; the one with the fewest alarms was taken.
+        allowed: false alarms that the budget allows in these hours; more than that when no point kept to it.
     """
 
     point: OperatingPoint
     recall: float
     clip_alarms: float
     false_alarms: int
+    allowed: int
     hours: float
-    budget_met: bool
+
+    @property
+    def budget_met(self) -> bool:
+        """Whether the point keeps to its budget."""
+        return self.false_alarms <= self.allowed
 
 
 def choose_operating_points(
@@ -93,6 +98,11 @@ def choose_operating_points(
     names: tuple[PresetName, ...] = ("quiet", "balanced", "sensitive")
     points = {name: {label: choices[name].point for label, choices in chosen.items()} for name in names}
     return Presets(quiet=points["quiet"], balanced=points["balanced"], sensitive=points["sensitive"]), chosen
+
+
+def allowed_alarms(per_hour: float, hours: float) -> int:
+    """Return how many false alarms a budget allows in so many hours: none for 0, else at least one."""
+    return max(1, int(per_hour * hours + 1e-9)) if per_hour > 0 else 0
 
 
 def _choose_label(label: str, evidence: Evidence, budgets: Mapping[PresetName, float]) -> dict[PresetName, Choice]:
@@ -125,17 +135,18 @@ class _Bench:
         self._long = _possible(evidence.long_negatives)
         self._hours = sum(track.duration_s for track in evidence.long_negatives) / 3600
 
-    def best(self, preset: PresetName, budget: float, allowed: Callable[[OperatingPoint], bool]) -> Choice:
+    def best(self, preset: PresetName, per_hour: float, allowed: Callable[[OperatingPoint], bool]) -> Choice:
         """Return the allowed point with the highest value within the budget, else the one with fewest alarms."""
         counted = [(self._alarms(self._long, point), point) for point in _grid(preset) if allowed(point)]
         if not counted:
             raise OperatorError(f"no operating point of the grid suits {preset}; choose with other budgets")
+        budget = allowed_alarms(per_hour, self._hours)
         fewest = min(alarms for alarms, _ in counted)
-        most = max(int(budget * self._hours + 1e-9), fewest)
-        judged = [self._judge(point, alarms, budget) for alarms, point in counted if alarms <= most]
+        judged = [self._judge(point, alarms, budget) for alarms, point in counted if alarms <= max(budget, fewest)]
         return max(judged, key=lambda pair: (pair[0], pair[1].point.enter, -pair[1].point.bridging_s))[1]
 
-    def _judge(self, point: OperatingPoint, alarms: int, budget: float) -> tuple[float, Choice]:
+    def _judge(self, point: OperatingPoint, alarms: int, budget: int) -> tuple[float, Choice]:
+        """Return how good a point is on positives and clips, and the choice it would be."""
         by_group: dict[str, list[bool]] = defaultdict(list)
         splits = 0
         for group, posteriors in self._positives:
@@ -150,8 +161,7 @@ class _Bench:
             - SPLIT_COST * splits / len(self._positives)
             - DELAY_COST_PER_S * point.min_length_s
         )
-        budget_met = alarms <= budget * self._hours + 1e-9
-        choice = Choice(point, round(recall, 4), round(clip_alarms, 4), alarms, round(self._hours, 4), budget_met)
+        choice = Choice(point, round(recall, 4), round(clip_alarms, 4), alarms, budget, round(self._hours, 4))
         return round(value, 9), choice
 
     def _alarms(self, tracks: Sequence[NDArray[np.float32]], point: OperatingPoint) -> int:
@@ -183,7 +193,6 @@ def _shorten(track: Track) -> NDArray[np.float32]:
     longest_s = max(BRIDGING_S) + max(itertools.chain.from_iterable(COOLDOWN_S.values()))
     keep_frames = int(longest_s / track.hop_s) + 2
     is_idle = track.posteriors < lowest_leave
-    # Position within a run of idle frames: distance to the last active frame.
     position = np.arange(len(is_idle))
     last_active = np.maximum.accumulate(np.where(is_idle, -1, position))
     run = position - last_active

@@ -8,6 +8,7 @@ from earshot_trainer.evaluate.false_alarms import FalseAlarms
 from earshot_trainer.evaluate.operating_points import Choice
 from earshot_trainer.evaluate.tagging import Decisions, Tagging
 
+Gaps = dict[str, dict[str, float]]
 MOST_ALARMS_SHOWN = 20
 MOST_CLASSES_SHOWN = 15
 
@@ -89,8 +90,8 @@ def _print_protocol(console: Console, evaluation: Evaluation) -> None:
     ]
     console.print(f"model     {subject['title']}, sha256 {subject['model_sha256'][:12]}", highlight=False)
     console.print(
-        f"data      {protocol['recordings']} recordings ({protocol['clips']} clips, {protocol['long_recordings']} long), "
-        f"sha256 {protocol['data_sha256'][:12]}",
+        f"data      {protocol['recordings']} recordings ({protocol['clips']} clips, "
+        f"{protocol['long_recordings']} long), sha256 {protocol['data_sha256'][:12]}",
         highlight=False,
     )
     console.print(f"selected  {', '.join(chosen) or 'everything in the manifests'}", highlight=False)
@@ -105,8 +106,8 @@ def _print_protocol(console: Console, evaluation: Evaluation) -> None:
 def _print_tagging(console: Console, label: str, tagging: Tagging) -> None:
     low, high = tagging.auc_interval
     console.print(
-        f"\n{label}: {tagging.positives} clips of {tagging.positive_groups} recordings against {tagging.negatives} others: "
-        f"AUC {tagging.auc:.4f} (95 % {low:.3f} to {high:.3f} over recordings), "
+        f"\n{label}: {tagging.positives} clips of {tagging.positive_groups} recordings against "
+        f"{tagging.negatives} others: AUC {tagging.auc:.4f} (95 % {low:.3f} to {high:.3f} over recordings), "
         f"average precision {tagging.average_precision:.4f}",
         highlight=False,
     )

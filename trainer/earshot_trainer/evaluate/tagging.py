@@ -83,7 +83,9 @@ def measure_tagging(tracks: Sequence[Track], label: str, presets: Presets) -> Ta
     if truth.all() or not truth.any():
         return None
     scores = np.array([track.score for track in tracks])
-    alarmed = {name: alarmed_clips(tracks, label, getattr(presets, name)[label]) for name in PRESET_SENSITIVITY}
+    alarmed: dict[str, NDArray[np.bool_]] = {
+        name: alarmed_clips(tracks, label, getattr(presets, name)[label]) for name in PRESET_SENSITIVITY
+    }
     threshold = best_f1_threshold(truth, scores)
     groups = [track.recording.group for track in tracks]
     return Tagging(

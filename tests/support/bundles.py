@@ -1,0 +1,51 @@
+"""Bundles for tests: the shipped one taken apart, changed, and put together again. Needs no torch."""
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from importlib import resources
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+MANIFEST = "manifest.json"
+SIGNATURE = "manifest.sig"
+
+
+def shipped_bytes() -> bytes:
+    """The bundle inside the node package."""
+    folder = resources.files("earshot_node") / "models"
+    return (folder / json.loads((folder / "bundled.json").read_text())["file"]).read_bytes()
+
+
+def members_of(bundle: bytes) -> dict[str, bytes]:
+    """Content by name."""
+    with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def zip_members(members: Mapping[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
+    """A zip file of `members`, as they are."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return stream.getvalue()
+
+
+def build_bundle(
+    edit: Callable[[dict[str, Any]], None] = lambda _: None,
+    files: Mapping[str, bytes] | None = None,
+    key: Ed25519PrivateKey | None = None,
+) -> bytes:
+    """The shipped bundle with other `files`, hashes to match, an edited manifest, and signed if there is a key."""
+    members = members_of(shipped_bytes()) | dict(files or {})
+    members.pop(SIGNATURE, None)
+    manifest = json.loads(members.pop(MANIFEST))
+    manifest["files"] = {name: hashlib.sha256(content).hexdigest() for name, content in members.items()}
+    edit(manifest)
+    encoded = json.dumps(manifest).encode()
+    head = {MANIFEST: encoded} | ({SIGNATURE: key.sign(encoded)} if key else {})
+    return zip_members(head | members)

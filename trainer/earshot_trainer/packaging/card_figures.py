@@ -1,0 +1,98 @@
+"""The model card's measured part: evaluation reports and quantization as Markdown."""
+
+from typing import Any
+
+from earshot_trainer.packaging.markdown import table
+
+
+def evaluation_section(report: dict[str, Any]) -> str:
+    """Return an evaluation report (`trainer-cli evaluate --json`): protocol first, then each label's figures."""
+    protocol = report.get("protocol", {})
+    selected = [
+        *(f"fold {name}" for name in protocol.get("folds", ())),
+        *(f"source {name}" for name in protocol.get("sources", ())),
+        *(f"without group {name}" for name in protocol.get("excluded_groups", ())),
+    ]
+    subject = report.get("subject", {})
+    text = (
+        f"Protocol: {protocol.get('recordings', '?')} recordings ({protocol.get('clips', '?')} clips, "
+        f"{protocol.get('long_recordings', '?')} long), {', '.join(selected) or 'everything in the manifests'}; "
+        f"data sha256 `{protocol.get('data_sha256', '?')[:16]}`; graph sha256 "
+        f"`{subject.get('model_sha256', '?')[:16]}`; clip score = {protocol.get('clip_score', '?')}; decision = "
+        f"{protocol.get('clip_decision', '?')}; operating points: {subject.get('presets_origin', '?')}."
+    )
+    parts = [
+        text,
+        *(_label_figures(label, figures) for label, figures in report.get("labels", {}).items()),
+        *_comparison(report),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def quantization_section(report: dict[str, Any]) -> str:
+    """Return the quantization report: what was tried, and which operator is stored and computed how."""
+    candidates = (
+        (c["name"], f"{c['mean_deviation']:.5f}", f"{c['relative_time']:.2f}", c["file_bytes"], c["verdict"])
+        for c in report.get("candidates", ())
+    )
+    operators = (
+        (o["layer"], o["kind"], o["weights"], o["weight_count"], o["activations"]) for o in report["operators"]
+    )
+    text = (
+        f"Stored tensors take {report['int8_weight_bytes']} bytes, {report.get('weight_share', 0):.0%} of the float "
+        f"graph's {report['float_weight_bytes']}. Chosen: `{report['chosen']}`."
+    )
+    tried = table(("candidate", "mean deviation", "relative time", "bytes", "verdict"), candidates)
+    made_of = table(("layer", "operator", "weights", "how many", "activations"), operators)
+    return "\n".join([text, "", *tried, "", *made_of])
+
+
+def _label_figures(label: str, figures: dict[str, Any]) -> str:
+    parts = []
+    if tagging := figures.get("tagging"):
+        parts += [_tagging_text(label, tagging), "\n".join(_tagging_table(tagging))]
+    if alarms := figures.get("false_alarms"):
+        rows = (
+            (
+                preset,
+                found["count"],
+                f"{found['hours']:.2f}",
+                f"{found['per_hour']:.2f}",
+                "{:.2f} to {:.2f}".format(*found["per_hour_interval"]),
+            )
+            for preset, found in alarms.items()
+        )
+        header = ("preset", f"false alarms ({label})", "hours", "per hour", "95 %, exact Poisson")
+        parts.append("\n".join(table(header, rows)))
+    return "\n\n".join(parts)
+
+
+def _tagging_text(label: str, tagging: dict[str, Any]) -> str:
+    low, high = tagging["auc_interval"]
+    return (
+        f"**{label}**: AUC {tagging['auc']:.4f} (95 % {low:.3f} to {high:.3f}, resampling recordings), average "
+        f"precision {tagging['average_precision']:.4f}; {tagging['positives']} clips of "
+        f"{tagging['positive_groups']} recordings against {tagging['negatives']} others."
+    )
+
+
+def _tagging_table(tagging: dict[str, Any]) -> list[str]:
+    best = f"score >= {tagging['best_threshold']:.3f} (best F1, chosen on these clips)"
+    decided = {**tagging["at_presets"], best: tagging["at_best"]}
+    rows = ((name, *(f"{d[key]:.3f}" for key in ("precision", "recall", "f1"))) for name, d in decided.items())
+    return table(("clips decided by", "precision", "recall", "F1"), rows)
+
+
+def _comparison(report: dict[str, Any]) -> list[str]:
+    """Return the rows of `--against`, where the evaluation had one: INT8 against float."""
+    against = report.get("against")
+    if not against:
+        return []
+    rows = []
+    for label, figures in report.get("labels", {}).items():
+        mine, theirs = figures.get("tagging"), against["labels"].get(label, {}).get("tagging")
+        if mine and theirs:
+            gap = 100 * (mine["auc"] - theirs["auc"])
+            rows.append((label, f"{mine['auc']:.4f}", f"{theirs['auc']:.4f}", f"{gap:+.2f}"))
+    title = against.get("subject", {}).get("title", "the other")
+    return ["\n".join(table(("label", "AUC", f"AUC of {title}", "difference, points"), rows))] if rows else []
