@@ -230,12 +230,13 @@ class Node:
             if event.phase == "onset":
                 self._metrics.count_event(event.source, event.event_type)
             _log.info(
-                "%s: %s %s, confidence %d %%, %.1f dBFS",
+                "%s: %s %s, confidence %d %%, %.1f dBFS, event %s",
                 event.source,
                 event.event_type,
                 "began" if event.phase == "onset" else f"ended after {event.duration_s:.1f} s",
                 event.confidence,
                 event.level_dbfs,
+                event.id,
             )
 
     def _keep_clip(self, clip: CutClip) -> None:

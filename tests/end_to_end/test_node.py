@@ -1,0 +1,148 @@
+"""The main job, end to end: real audio, a real node process, a real broker."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from support.mosquitto import Mosquitto
+from support.mqtt_subscriber import Subscriber, retained
+from support.node_process import NodeProcess
+from support.waiting import wait_until
+
+from earshot_node.analysis import Analyzer
+from earshot_node.inference.bundle import load_bundled
+from earshot_node.synth.scene import street_scene
+from earshot_node.synth.sirens import random_siren
+
+# Reports short sounds at once and again and again: these tests are about delivery, not about judgement.
+EAGER = {"siren": {"enter": 0.3, "leave": 0.3, "min_length_s": 0.04, "bridging_s": 0.0, "cooldown_s": 0.0}}
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A synthesized minute with three sirens."""
+    path = tmp_path_factory.mktemp("scene") / "scene.wav"
+    street_scene().write_wav(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def rapid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve seconds: two thirds of a second of siren, then as much of near silence, again and again."""
+    rng = np.random.default_rng(5)
+    audio = (0.0005 * rng.standard_normal(12 * 16000)).astype(np.float32)
+    for begin in range(0, len(audio) - 12000, 21333):
+        siren, _ = random_siren(rng, 0.66)
+        audio[begin : begin + len(siren)] += 0.3 * siren
+    path = tmp_path_factory.mktemp("rapid") / "rapid.wav"
+    soundfile.write(path, audio, 16000)
+    return path
+
+
+def config(broker: Mosquitto, path: Path, node_id: str, **source: Any) -> dict[str, Any]:
+    return {
+        "node": {"id": node_id},
+        "sources": [{"id": "street", "name": "Street", "type": "file", "path": str(path), **source}],
+        "mqtt": {"host": "127.0.0.1", "port": broker.port},
+    }
+
+
+def events(subscriber: Subscriber, phase: str, node_id: str) -> list[dict[str, Any]]:
+    topic = f"earshot/{node_id}/source/street/siren/{phase}"
+    return [json.loads(payload) for payload in subscriber.payloads(topic)]
+
+
+@pytest.mark.mosquitto
+def test_sirens_of_a_scene_arrive_as_events_and_states(broker: Mosquitto, scene: Path, tmp_path: Path) -> None:
+    """Played as fast as possible, the node tells exactly what `analyze` finds in the file, and ends by itself."""
+    found = Analyzer(load_bundled()).analyze(scene).events
+    assert len(found) >= 3
+    node = NodeProcess(tmp_path / "node", config(broker, scene, "fast", real_time=False))
+    with Subscriber(broker.port, "earshot/fast/#") as subscriber, node:
+        assert node.wait() == 0
+        onsets, offsets = events(subscriber, "onset", "fast"), events(subscriber, "offset", "fast")
+        assert {event["id"] for event in onsets} == {event["id"] for event in offsets}
+        durations = [event["duration_s"] for event in offsets]
+        assert durations == pytest.approx([event.offset_s - event.onset_s for event in found], abs=0.002)
+        states = subscriber.payloads("earshot/fast/source/street/siren/state")
+        assert states.count(b"ON") == len(found)
+        assert states[-1] == b"OFF"
+        assert subscriber.payloads("earshot/fast/status")[-1] == b"offline"
+    assert retained(broker.port, "earshot/fast/#")["earshot/fast/source/street/siren/state"] == b"OFF"
+
+
+@pytest.mark.mosquitto
+@pytest.mark.audio_data
+def test_real_siren_recording_is_heard(broker: Mosquitto, audio_data: Path, tmp_path: Path) -> None:
+    path = audio_data / "urban" / "audio" / "amrrashed_fire_truck_sound.opus"
+    node = NodeProcess(tmp_path / "node", config(broker, path, "real", real_time=False))
+    with Subscriber(broker.port, "earshot/real/#") as subscriber, node:
+        assert node.wait() == 0
+        assert len(events(subscriber, "onset", "real")) >= 1
+        assert max(event["peak"] for event in events(subscriber, "offset", "real")) > 0.8
+
+
+@pytest.mark.mosquitto
+def test_node_starts_and_detects_without_a_broker_and_tells_later(rapid: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    broker = Mosquitto(folder)
+    node = NodeProcess(tmp_path / "node", eager(broker, rapid, "alone"))
+    with node:
+        wait_until(lambda: began(node) >= 3, 20, "three events without a broker")
+    with broker, Subscriber(broker.port, "earshot/alone/#") as subscriber, node:
+        wait_until(lambda: delivered(subscriber, "alone") >= ids(node), 20, "every event of the time without a broker")
+        wait_until(lambda: len(retained(broker.port, "homeassistant/device/alone/#")) == 2, what="both devices")
+    assert not own_troubles(node)
+
+
+@pytest.mark.mosquitto
+def test_sigkill_of_node_and_broker_in_a_stream_of_events_loses_none_that_was_committed(
+    own_broker: Mosquitto, rapid: Path, tmp_path: Path
+) -> None:
+    """Truth is the node's own log: it tells an event after its commit."""
+    node = NodeProcess(tmp_path / "node", eager(own_broker, rapid, "tough"))
+    with Subscriber(own_broker.port, "earshot/tough/#", lasting=True) as subscriber:
+        for victim in (own_broker, node, own_broker, node):
+            if node.process is None:
+                node.start()
+            seen = began(node)
+            wait_until(lambda seen=seen: began(node) >= seen + 2, 20, "two more events")
+            victim.kill()
+            victim.start()
+        seen = began(node)
+        wait_until(lambda: began(node) >= seen + 2, 20, "two more events")
+        node.terminate()
+        with node:
+            wait_until(lambda: delivered(subscriber, "tough") >= ids(node), 20, "every committed event")
+    assert len(ids(node)) >= 10
+    assert not own_troubles(node)
+
+
+def eager(broker: Mosquitto, path: Path, node_id: str) -> dict[str, Any]:
+    settings = config(broker, path, node_id, loop=True)
+    return {**settings, "detection": {"operating_points": EAGER}, "log_level": "debug"}
+
+
+def began(node: NodeProcess) -> int:
+    return len(ids(node))
+
+
+def ids(node: NodeProcess) -> set[str]:
+    """Ids of the onsets that the node has committed."""
+    return set(re.findall(r"siren began.*event (\w{32})", node.log))
+
+
+def delivered(subscriber: Subscriber, node_id: str) -> set[str]:
+    """Ids of the onsets that arrived, in time or late."""
+    arrived = events(subscriber, "onset", node_id) + events(subscriber, "late", node_id)
+    return {event["id"] for event in arrived if event["phase"] == "onset"}
+
+
+def own_troubles(node: NodeProcess) -> list[str]:
+    """Lines that a person would have to worry about."""
+    return [line for line in node.log.splitlines() if "Traceback" in line or " ERROR " in line or " CRITICAL " in line]
