@@ -202,7 +202,6 @@ class Node:
         return {label: point for label, point in points.items() if point is not None}
 
     def _apply_setting(self, source: str, label: str, change: SettingChange) -> None:
-        _log.info("%s: %s is now %s", source, label, change.settings)
         self._inference.set_point(source, label, self._point(label, change.settings))
 
     def _source_changed(self, source: str, status: SourceStatus) -> None:
@@ -225,7 +224,8 @@ class Node:
     async def _tell_events(self) -> None:
         while True:
             event = await self._events.get()
-            await self._publisher.publish_event(event)
+            waited_s = (datetime.now(UTC) - event.decided).total_seconds() if event.decided is not None else 0.0
+            await self._publisher.publish_event(event, max(0.0, waited_s))
             self._events.task_done()
             if event.phase == "onset":
                 self._metrics.count_event(event.source, event.event_type)
