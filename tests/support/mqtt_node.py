@@ -1,10 +1,18 @@
 """A node's configuration, identity and events for MQTT tests."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from earshot_node.contract.config import NodeConfig
 from earshot_node.contract.messages import EventMessage, ModelInfo, NodeInfo, SourceInfo
+from earshot_node.mqtt.client import BackOff
+from earshot_node.mqtt.publisher import Publisher
+from earshot_node.mqtt.settings import SettingChange
+from earshot_node.mqtt.store import StateStore
 
 LONG_AGO = datetime(2026, 11, 20, 18, 30, 5, 250_000, tzinfo=UTC)
 
@@ -59,3 +67,31 @@ def event(number: int, phase: str = "onset", source: str = "street", node: str =
             **ended,
         }
     )
+
+
+@dataclass
+class RunningNode:
+    """A publisher with its store, and the settings that it reported."""
+
+    publisher: Publisher
+    store: StateStore
+    changes: list[tuple[str, str, SettingChange]]
+
+
+@asynccontextmanager
+async def running_node(config: NodeConfig, state: Path, **options: Any) -> AsyncIterator[RunningNode]:
+    """A started publisher; stopped and closed at the end."""
+    with closing(StateStore(state)) as store:
+        changes: list[tuple[str, str, SettingChange]] = []
+        publisher = Publisher(
+            config,
+            node_info(config),
+            store,
+            lambda *change: changes.append(change),
+            **{"back_off": BackOff(0.05, 0.2), "birth_delay_s": (0.05, 0.1), **options},
+        )
+        await publisher.start()
+        try:
+            yield RunningNode(publisher, store, changes)
+        finally:
+            await publisher.stop()

@@ -98,7 +98,7 @@ class Subscriber:
 def retained(port: int, *filters: str, protocol: str = "5") -> dict[str, bytes]:
     """Return what lies retained in the broker below `filters`, by topic."""
     end = f"end/{uuid.uuid4().hex}"
-    with Subscriber(port, *filters, end, protocol=protocol) as subscriber:
+    with Subscriber(port, *(filters or ("#",)), end, protocol=protocol) as subscriber:
         subscriber.say(end, b"end")  # comes behind all that lies there
         wait_until(lambda: subscriber.on(end), what="the end of the retained messages")
         return {heard.topic: heard.payload for heard in subscriber.messages if heard.retained and heard.payload}
