@@ -123,7 +123,11 @@ class Play:
         siren = self.story.siren_at(heard)
         if siren is not None:
             late_s = heard.received_s - siren.onset_s
-            parts.append(f"{late_s:.1f} s after the siren rose above the street" if late_s > 0 else "very early")
+            parts.append(
+                f"{late_s:.1f} s after the siren rose above the street"
+                if late_s > 0
+                else "before the siren rose above the street"
+            )
         elif self.story.truths:
             parts.append("a FALSE ALARM")
         parts.append(f"{heard.delay_s * 1000:.0f} ms after the decision")

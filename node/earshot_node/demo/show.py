@@ -1,6 +1,7 @@
 """The whole demo: prepare the audio, start broker, subscriber and node, follow them, sum up."""
 
 import tempfile
+from collections.abc import Sized
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -69,7 +70,9 @@ def _length_s(audio: Path) -> float:
 
 def _introduce(screen: Screen, story: Story, port: int) -> None:
     what = (
-        f"{len(story.sirens)} sirens and {len(story.traps)} traps in traffic and wind" if story.truths else "your file"
+        f"{count(story.sirens, 'siren')} and {count(story.traps, 'trap')} in traffic and wind"
+        if story.truths
+        else "your file"
     )
     screen.line(f"{story.duration_s:.0f} s of audio: {what}. Broker: {HOST}:{port}, topics: earshot/{NODE}/...")
     screen.line("EVENT lines are MQTT messages as the subscriber receives them. Ctrl-C ends it.")
@@ -96,14 +99,11 @@ def summary_lines(play: Play) -> list[str]:
     story = play.story
     lines = []
     if story.truths:
-        false_alarms = len(story.false_alarms())
-        lines.append(
-            f"Heard {len(story.found())} of {len(story.sirens)} sirens, {false_alarms} false alarms, "
-            f"{len(story.ignored_traps())} of {len(story.traps)} traps ignored."
-        )
+        heard = f"Heard {len(story.found())} of {count(story.sirens, 'siren')}"
+        ignored = f"ignored {len(story.ignored_traps())} of {count(story.traps, 'trap')}"
+        lines.append(f"{heard}, {count(story.false_alarms(), 'false alarm')}, {ignored}.")
     else:
-        events = len(story.heard)
-        lines.append(f"Heard {events} event{'' if events == 1 else 's'} in {story.duration_s:.1f} s.")
+        lines.append(f"Heard {count(story.heard, 'event')} in {story.duration_s:.1f} s.")
     notice_s, delay_s = story.median_notice_s(), story.median_delay_s()
     if notice_s is not None:
         lines.append(f"Median delay {notice_s:.1f} s from the siren's rise above the street to the subscriber.")
@@ -112,5 +112,10 @@ def summary_lines(play: Play) -> list[str]:
     load = "" if play.load is None else f", {play.load:.1%} of one core"
     lines.append(f"The node used {play.memory_mb:.0f} MB of memory{load}.")
     if play.announced:
-        lines.append(f"Home Assistant on this broker would now show {len(play.announced)} devices.")
+        lines.append(f"Home Assistant on this broker would now show {count(play.announced, 'device')}.")
     return lines
+
+
+def count(things: Sized, noun: str) -> str:
+    """Return `1 siren`, `2 sirens`."""
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"

@@ -6,9 +6,9 @@ from statistics import median
 from typing import Final
 
 EARLY_S: Final = 2.0
-"""A siren may be noticed this long before its level passes the background's."""
-LATE_S: Final = 3.0
-"""Echo, and the node's bridging, may carry an event this long past the siren's end."""
+"""An event may begin this long before the siren's level passes the background's, and still be the siren."""
+LATE_S: Final = 1.0
+"""Echo may let an event begin this long after the siren sank below the background."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,12 @@ class Heard:
     offset_s: float | None = None
 
     def overlaps(self, truth: Truth) -> bool:
-        """Whether it can be this sound."""
-        end_s = self.offset_s if self.offset_s is not None else float("inf")
-        return self.onset_s <= truth.offset_s + LATE_S and end_s >= truth.onset_s - EARLY_S
+        """Whether both sound at some moment."""
+        return self.onset_s <= truth.offset_s and (self.offset_s is None or self.offset_s >= truth.onset_s)
+
+    def begins_with(self, truth: Truth) -> bool:
+        """Whether it can have been set off by this sound."""
+        return truth.onset_s - EARLY_S <= self.onset_s <= truth.offset_s + LATE_S
 
 
 @dataclass(slots=True)
@@ -73,11 +76,11 @@ class Story:
         return pairs
 
     def siren_at(self, event: Heard) -> Truth | None:
-        """Return the siren that the event is, None for a false alarm."""
-        return next((siren for siren in self.sirens if event.overlaps(siren)), None)
+        """Return the siren that set the event off, None for a false alarm."""
+        return next((siren for siren in self.sirens if event.begins_with(siren)), None)
 
     def false_alarms(self) -> list[Heard]:
-        """Return events that are no siren of the scene."""
+        """Return events that no siren set off."""
         return [event for event in self.heard.values() if self.siren_at(event) is None]
 
     def ignored_traps(self) -> list[Truth]:

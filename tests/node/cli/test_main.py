@@ -71,6 +71,17 @@ def test_no_command_loads_torch() -> None:
     assert result.stdout.strip() == "loaded []"
 
 
+def test_inference_library_keeps_no_id_for_its_telemetry(tmp_path: Path) -> None:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    result = subprocess.run(
+        [NODE_CLI, "doctor"], env={**environment, "TMPDIR": str(folder)}, capture_output=True, text=True, check=False
+    )
+    assert "self-test" in result.stdout
+    assert list(folder.iterdir()) == []
+
+
 def test_version_is_the_packages() -> None:
     assert run("--version").stdout == f"earshot {__version__}\n"
 
