@@ -14,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
+from earshot_node.errors import OperatorError
 from earshot_trainer.activation_quantization import GROUPS, node_names
 from earshot_trainer.graph_session import GraphSession
 from earshot_trainer.latency import measure_latency
@@ -107,7 +108,7 @@ def test_each_group_holds_the_one_before(float_graph: Path) -> None:
 
 
 def test_fewer_than_four_clips_are_refused(float_graph: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="at least four clips"):
+    with pytest.raises(OperatorError, match="at least four clips"):
         quantize_model(float_graph, np.zeros((3, 6400), np.float32), tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 

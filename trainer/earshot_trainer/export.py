@@ -41,7 +41,7 @@ def export_float(network: StreamingCrnn, path: Path) -> None:
     _name_dynamic_outputs(model.graph)
     _name_layers(model.graph)
     RemoveUnusedNodesPass()(model)
-    ClearMetadataAndDocStringPass()(model)
+    _clear_metadata(model)
     model.ir_version = IR_VERSION
     model.producer_name, model.producer_version = "earshot", ""
     partial = path.with_name(f"{path.name}.partial")
@@ -128,6 +128,15 @@ def _name_layers(graph: onnx_ir.Graph) -> None:
         node.name = (
             weight.name.removeprefix("network.").rpartition(".")[0] if weight.is_initializer() else next(computed)
         )
+
+
+def _clear_metadata(model: onnx_ir.Model) -> None:
+    """Drop the exporter's notes: they name source lines of the machine that exported."""
+    ClearMetadataAndDocStringPass()(model)
+    graph = model.graph
+    results = (value for node in graph for value in node.outputs)
+    for value in (*graph.inputs, *graph.initializers.values(), *results):
+        value.metadata_props.clear()
 
 
 def _difference(network: StreamingCrnn, path: Path) -> float:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import onnx_ir
 
+from earshot_node.errors import OperatorError
 from earshot_trainer.activation_quantization import GROUPS, quantize_activations
 from earshot_trainer.architecture import HOP_SAMPLES
 from earshot_trainer.graph_session import Array, GraphSession
@@ -91,9 +92,12 @@ def quantize_model(
         out_path: appears whole or not at all.
         groups: which operators to try with INT8 activations; none leaves every activation in float.
         timed_calls: calls for each measurement of time.
+
+    Raises:
+        OperatorError: too few clips.
     """
     if len(calibration) < 4:
-        raise ValueError(f"quantization needs at least four clips to calibrate on, got {len(calibration)}")
+        raise OperatorError(f"quantization needs at least four clips to calibrate on, got {len(calibration)}")
     calibration = calibration[:, : calibration.shape[1] // HOP_SAMPLES * HOP_SAMPLES].astype(np.float32)
     scales, held_out = calibration[0::2], calibration[1::2]
     with tempfile.TemporaryDirectory() as folder:
