@@ -119,5 +119,7 @@ class SoundTree:
         (folder / "id").write_text(f"{card_id}\n")
         (folder / "device").symlink_to(os.path.relpath(hardware, folder))
         self.proc_card(card).mkdir(parents=True)
-        self._cards[card] = f"{card:2d} [{card_id:15s}]: {line}\n                      {line.partition(' - ')[2]} at 1.2\n"
+        self._cards[card] = (
+            f"{card:2d} [{card_id:15s}]: {line}\n                      {line.partition(' - ')[2]} at 1.2\n"
+        )
         (self.roots.proc / "asound" / "cards").write_text("".join(self._cards[key] for key in sorted(self._cards)))

@@ -13,7 +13,7 @@ from earshot_node.audio.alsa_cards import SystemRoots, capture_pcms, choose_rate
 from earshot_node.audio.children import ChildProcess
 from earshot_node.audio.clock import SystemClock
 from earshot_node.audio.level import level_dbfs
-from earshot_node.audio.live_input import LiveInput, microphone_input
+from earshot_node.audio.live_input import LiveInput, microphone_command, microphone_input
 from earshot_node.audio.microphone_child import Input
 from earshot_node.audio.pcm import PcmConverter, PcmFormat
 from earshot_node.audio.pipe_reader import Patience, PipeReader
@@ -114,8 +114,7 @@ def check_level(device: str, length_s: float = 1.0) -> LevelCheck:
         SourceError: it cannot be opened or gives no audio; says why.
     """
     live_input = microphone_input(MicrophoneSource(type="microphone", id="check", device=device))
-    assert live_input.command is not None
-    child = ChildProcess(live_input.command())
+    child = ChildProcess(microphone_command(device))
     stop = StopSignal()
     try:
         pcm_format, pcm = _record(child, live_input, stop, length_s)

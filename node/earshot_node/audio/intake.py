@@ -4,7 +4,6 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from random import random as system_random
 from typing import Final
 
@@ -64,6 +63,7 @@ class Intake:
         clock: stamps blocks.
         random: jitter of the back-off, 0 to 1.
         ffmpeg: program for url sources.
+        stdin: descriptor that a stdin source reads.
     """
 
     def __init__(
@@ -76,23 +76,20 @@ class Intake:
         clock: Clock | None = None,
         random: Callable[[], float] = system_random,
         ffmpeg: str = "ffmpeg",
+        stdin: int = 0,
     ) -> None:
         self._changed = threading.Condition()
         self._stop = StopSignal()
         self._stopped = False
-        self._sources = {
-            source.id: _SupervisedSource(
-                source,
-                BlockQueue(source.id, queue_s, self._changed),
-                Backoff(random=random),
-                on_status,
-                self._stop,
-                patience,
-                clock or SystemClock(),
-                ffmpeg,
-            )
-            for source in sources
-        }
+        clock = clock or SystemClock()
+        self._sources: dict[str, _SupervisedSource] = {}
+        for source in sources:
+            queue = BlockQueue(source.id, queue_s, self._changed)
+            supervised = _SupervisedSource(source.id, queue, Backoff(random=random), on_status, self._stop)
+            wait_for_room = isinstance(source, FileSource | StdinSource)
+            delivery = Delivery(queue, supervised.supervision, clock, wait_for_room=wait_for_room)
+            supervised.session = self._session(source, delivery, patience, ffmpeg, stdin)
+            self._sources[source.id] = supervised
 
     def start(self) -> None:
         """Start the threads; returns at once, whatever the sources do."""
@@ -136,6 +133,18 @@ class Intake:
             source.supervision.phase is Phase.ENDED for source in self._sources.values()
         )
 
+    def _session(self, source: Source, delivery: Delivery, patience: Patience, ffmpeg: str, stdin: int) -> Session:
+        match source:
+            case FileSource():
+                return FileSession(source, delivery, self._stop)
+            case MicrophoneSource():
+                live_input = microphone_input(source)
+            case UrlSource():
+                live_input = url_input(source, ffmpeg)
+            case StdinSource():
+                live_input = stdin_input(source, stdin)
+        return LiveSession(live_input, delivery, source.gain_db, self._stop, patience)
+
     def _has_blocks(self) -> bool:
         return any(len(source.queue) for source in self._sources.values())
 
@@ -143,25 +152,16 @@ class Intake:
 class _SupervisedSource:
     """One source with its thread, queue and state machine."""
 
+    session: Session
+
     def __init__(
-        self,
-        source: Source,
-        queue: BlockQueue,
-        backoff: Backoff,
-        on_status: StatusListener,
-        stop: StopSignal,
-        patience: Patience,
-        clock: Clock,
-        ffmpeg: str,
+        self, source: str, queue: BlockQueue, backoff: Backoff, on_status: StatusListener, stop: StopSignal
     ) -> None:
         self.queue = queue
-        self.supervision = Supervision(source.id, backoff, lambda: on_status(source.id, self.status()))
-        self.thread = threading.Thread(target=self._run, name=f"audio-{source.id}", daemon=True)
-        self._id = source.id
+        self.supervision = Supervision(source, backoff, lambda: on_status(source, self.status()))
+        self.thread = threading.Thread(target=self._run, name=f"audio-{source}", daemon=True)
+        self._id = source
         self._stop = stop
-        wait_for_room = isinstance(source, FileSource | StdinSource)
-        delivery = Delivery(queue, self.supervision, clock, wait_for_room=wait_for_room)
-        self._session = _session(source, delivery, stop, patience, ffmpeg)
 
     def status(self) -> SourceStatus:
         supervision, queue = self.supervision, self.queue
@@ -185,7 +185,7 @@ class _SupervisedSource:
         """Open, deliver until it is over; return the delay before the next opening, None when there is none."""
         self.supervision.opening()
         try:
-            problem = self._session.run()
+            problem = self.session.run()
         except StalledError as error:
             return self.supervision.failed(str(error), "stalled")
         except EarshotError as error:
@@ -196,16 +196,3 @@ class _SupervisedSource:
         if not self._stop.is_set():
             self.supervision.ended(problem)
         return None
-
-
-def _session(source: Source, delivery: Delivery, stop: StopSignal, patience: Patience, ffmpeg: str) -> Session:
-    live = partial(LiveSession, delivery=delivery, gain_db=source.gain_db, stop=stop, patience=patience)
-    match source:
-        case FileSource():
-            return FileSession(source, delivery, stop)
-        case MicrophoneSource():
-            return live(microphone_input(source))
-        case UrlSource():
-            return live(url_input(source, ffmpeg))
-        case StdinSource():
-            return live(stdin_input(source))

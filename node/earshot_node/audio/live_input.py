@@ -20,13 +20,14 @@ class LiveInput:
     """How one source gets its PCM.
 
     Attributes:
-        command: makes the child's command line; raises SourceError when a program is missing. None: standard input.
+        origin: makes the command line of a child that writes PCM, raises SourceError when a program is missing; or a
+            descriptor of ours.
         parse_header: format and header length out of the first bytes, None when more are needed.
         explain: one line for a person out of the child's last lines on standard error.
         silent_problem: one line for when no audio comes.
     """
 
-    command: Callable[[], list[str]] | None
+    origin: Callable[[], list[str]] | int
     parse_header: HeaderParser
     explain: Callable[[Sequence[str]], str]
     silent_problem: str
@@ -53,11 +54,11 @@ def url_input(source: UrlSource, ffmpeg: str = "ffmpeg") -> LiveInput:
     )
 
 
-def stdin_input(source: StdinSource) -> LiveInput:
-    """Raw PCM on our own standard input."""
+def stdin_input(source: StdinSource, descriptor: int = 0) -> LiveInput:
+    """Raw PCM on our own standard input, or another descriptor."""
     pcm_format = PcmFormat(source.rate_hz, source.channels)
     return LiveInput(
-        None,
+        descriptor,
         lambda _: (pcm_format, 0),
         lambda _: "standard input ended",
         "nothing comes on standard input; is the program that writes to it still running?",

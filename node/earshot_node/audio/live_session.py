@@ -15,7 +15,6 @@ from earshot_node.errors import SourceError
 
 logger = logging.getLogger(__name__)
 
-_STDIN = 0
 _FASTEST = 1.1
 """A sound card's clock may be a little faster than ours; a stream with more than this is a file on a server."""
 
@@ -34,11 +33,11 @@ class LiveSession:
 
     def run(self) -> str:
         """See `Session.run`; a child that ends is a SourceError, the end of standard input is not."""
-        if self._input.command is None:
+        if isinstance(self._input.origin, int):
             patience = replace(self._patience, give_up_s=math.inf, burst_s=math.inf)
-            self._listen(self._reader(_STDIN, None, patience), patience)
+            self._listen(self._reader(self._input.origin, None, patience), patience)
             return ""
-        child = ChildProcess(self._input.command())
+        child = ChildProcess(self._input.origin())
         try:
             reader = self._reader(child.stdout, child.stderr, self._patience)
             self._listen(reader, self._patience)
@@ -118,4 +117,4 @@ class _Listening:
 
     def finish(self) -> None:
         """Deliver the rest, perhaps nothing, as the end of the stream."""
-        self._delivery.put(self._converter.flush(), self._monitor.condition, last=True)
+        self._delivery.put(self._converter.flush(), None, last=True)

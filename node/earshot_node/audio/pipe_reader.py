@@ -89,8 +89,10 @@ class PipeReader:
         self._limit_s = patience.opening_s
         self._progress_s = clock.monotonic()
         self._poll = select.poll()
-        for descriptor in (pcm_fd, stop.fileno(), *(() if stderr_fd is None else (stderr_fd,))):
-            self._poll.register(descriptor, select.POLLIN)
+        if stderr_fd is not None:
+            self._poll.register(stderr_fd, select.POLLIN)  # first: a loss is told before the audio that follows it
+        self._poll.register(pcm_fd, select.POLLIN)
+        self._poll.register(stop.fileno(), select.POLLIN)
 
     def read(self) -> bytes:
         """Return the next bytes, at most `read_bytes`; empty at the end and when the node stops.

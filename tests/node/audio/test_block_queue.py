@@ -1,4 +1,5 @@
 import threading
+from itertools import pairwise
 
 import numpy as np
 from hypothesis import given
@@ -110,7 +111,7 @@ def test_whatever_happens_streams_are_continuous_and_losses_begin_a_new_one(step
         else:
             queue.break_stream()
             breaks.append(position)
-    for before, after in zip(taken, taken[1:], strict=False):
+    for before, after in pairwise(taken):
         joins = before.samples[-1] + 1 == after.samples[0] and int(after.samples[0]) not in breaks
         if joins:
             assert (after.stream, after.start_sample) == (before.stream, before.end_sample)

@@ -66,7 +66,7 @@ def test_real_ffmpeg_keeps_the_rate_and_mixes_to_mono(tmp_path: Path) -> None:
 
 
 def test_missing_ffmpeg_says_how_to_get_it() -> None:
-    with pytest.raises(SourceError, match="ffmpeg-of-nowhere is not installed.*apt-get install ffmpeg"):
+    with pytest.raises(SourceError, match=r"ffmpeg-of-nowhere is not installed.*apt-get install ffmpeg"):
         ffmpeg_command("rtsp://x", (), "ffmpeg-of-nowhere")
 
 

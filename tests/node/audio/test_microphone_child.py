@@ -79,7 +79,7 @@ def test_no_default_says_what_to_plug_in() -> None:
 
 
 def test_unknown_alsa_name_points_to_its_configuration(tree: SoundTree) -> None:
-    with pytest.raises(DeviceError, match="no capture device 'mine'; check ~/.asoundrc"):
+    with pytest.raises(DeviceError, match=r"no capture device 'mine'; check ~/\.asoundrc"):
         resolve("alsa:mine", INPUTS, capture_pcms(tree.roots), None)
 
 
