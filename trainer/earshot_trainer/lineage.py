@@ -15,7 +15,7 @@ from earshot_trainer.splits import Split
 
 
 def describe_run(
-    recipe: Recipe, recipe_path: Path, split: Split, figures: dict[str, Any], seconds: float, device: torch.device
+    recipe: Recipe, recipe_path: Path, split: Split, figures: dict[str, Any], trained_s: float, device: torch.device
 ) -> dict[str, Any]:
     """JSON values: data with counts, hours and licences, recipe, code version, seed, figures and time taken."""
     return {
@@ -25,7 +25,7 @@ def describe_run(
         "code_version": code_version(),
         "torch_version": torch.__version__,
         "device": str(device),
-        "wall_s": round(seconds, 1),
+        "trained_s": round(trained_s, 1),
         "dataset_sha256": dataset_hash(split.train),
         "trained_on": _summary(split.train),
         "tested_on": _summary(split.test),

@@ -1,7 +1,6 @@
 """One `trainer-cli train`: read the corpus, train, measure on what was held out, write what was done."""
 
 import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from rich.console import Console
 
 from earshot_node.errors import OperatorError
 from earshot_trainer.cache import PcmCache, default_cache_dir
-from earshot_trainer.checkpoint import load_checkpoint
+from earshot_trainer.checkpoint import CHECKPOINT_NAME, load_checkpoint
 from earshot_trainer.corpus import Recording, expand_path, load_manifests
 from earshot_trainer.held_out import measure
 from earshot_trainer.lineage import describe_run
@@ -49,7 +48,6 @@ def run_training(request: RunRequest, console: Console | None = None) -> Path:
         OperatorError: anything in the request that cannot be used; the message says what to change.
     """
     console = console or Console(stderr=True)
-    started_s = time.monotonic()
     recipe = load_recipe(request.recipe_path, request.overrides)
     recordings = load_manifests([expand_path(text) for text in request.manifests])
     split = hold_out(recordings, folds=request.folds, groups=request.groups, sources=request.sources)
@@ -75,7 +73,8 @@ def run_training(request: RunRequest, console: Console | None = None) -> Path:
     with TrainingReport(console, request.out) as report:
         model = train(recipe, sounds, request.out, device, report)
     figures = measure(load_network(model), split.test, cache, device) if split.test else {}
-    run = describe_run(recipe, request.recipe_path, split, figures, time.monotonic() - started_s, device)
+    trained_s = float(load_checkpoint(request.out / CHECKPOINT_NAME).get("trained_s", 0.0))
+    run = describe_run(recipe, request.recipe_path, split, figures, trained_s, device)
     (request.out / RUN_NAME).write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
     _print_figures(console, figures)
     console.print(f"wrote {model} and {request.out / RUN_NAME}")

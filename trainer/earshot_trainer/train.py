@@ -50,7 +50,7 @@ def train(
     learner = Learner(recipe, device)
     mixer = SegmentMixer(sounds, recipe.mixing, recipe.augment, settings.seed, device)
     miner = SpanMiner(sounds.span_odds, recipe.mining)
-    first = _resume(out / CHECKPOINT_NAME, recipe, learner, miner)
+    first, earlier_s = _resume(out / CHECKPOINT_NAME, recipe, learner, miner)
     if first == 0:
         learner.normalize([mixer.batch(step, settings.batch_size, miner.odds) for step in NORMALIZATION_STEPS])
     mean_loss, started_s, done = 0.0, time.monotonic(), 0
@@ -70,7 +70,8 @@ def train(
             speed = done * settings.batch_size / (time.monotonic() - started_s)
             report(StepReport(step + 1, settings.steps, mean_loss, speed))
             if (step + 1) % settings.checkpoint_every_steps == 0 or step + 1 == settings.steps:
-                _save(out / CHECKPOINT_NAME, recipe, learner, miner, step + 1)
+                trained_s = earlier_s + time.monotonic() - started_s
+                _save(out / CHECKPOINT_NAME, recipe, learner, miner, step + 1, trained_s)
                 if stop_after_step is not None and step + 1 >= stop_after_step:
                     break
     return save_model(out / MODEL_NAME, recipe, learner)
@@ -87,10 +88,11 @@ def save_model(path: Path, recipe: Recipe, learner: Learner) -> Path:
     return path
 
 
-def _save(path: Path, recipe: Recipe, learner: Learner, miner: SpanMiner, steps_done: int) -> None:
+def _save(path: Path, recipe: Recipe, learner: Learner, miner: SpanMiner, steps_done: int, trained_s: float) -> None:
     values: dict[str, Any] = learner.state_dict()
     values |= {
         "steps_done": steps_done,
+        "trained_s": trained_s,
         "recipe": json.dumps(recipe.to_dict()),
         "hardness": torch.from_numpy(miner.hardness.copy()),
         "odds": torch.from_numpy(miner.odds.copy()),
@@ -98,10 +100,10 @@ def _save(path: Path, recipe: Recipe, learner: Learner, miner: SpanMiner, steps_
     save_atomically(values, path)
 
 
-def _resume(path: Path, recipe: Recipe, learner: Learner, miner: SpanMiner) -> int:
-    """Load the checkpoint if there is one; returns how many steps are done."""
+def _resume(path: Path, recipe: Recipe, learner: Learner, miner: SpanMiner) -> tuple[int, float]:
+    """Load the checkpoint if there is one; returns how many steps are done and the seconds they took."""
     if not path.exists():
-        return 0
+        return 0, 0.0
     values = load_checkpoint(path)
     if json.loads(values["recipe"]) != json.loads(json.dumps(recipe.to_dict())):
         raise OperatorError(f"{path.parent} holds a run of another recipe; name another --out or delete it")
@@ -110,4 +112,4 @@ def _resume(path: Path, recipe: Recipe, learner: Learner, miner: SpanMiner) -> i
     learner.load_state_dict(values)
     miner.hardness = values["hardness"].numpy().copy()
     miner.odds = values["odds"].numpy().copy()
-    return int(values["steps_done"])
+    return int(values["steps_done"]), float(values.get("trained_s", 0.0))

@@ -14,6 +14,7 @@ COMMANDS = {
     "quantize": "Export a trained model to ONNX and make it INT8.",
     "evaluate": "Measure a bundle or model on manifests.",
     "package": "Make a bundle that nodes can run.",
+    "key": "Make and show the key that bundles are signed with.",
 }
 """Each is the command `command` of earshot_trainer.cli.<name>; the text is its line in the group's help."""
 
