@@ -312,6 +312,8 @@ def _connect(config: MqttSection, identity: Identity) -> paho.Client:
     if context is not None:
         client.tls_set_context(context)
     clean: dict[str, Any] = {"clean_start": True} if config.protocol == "5" else {}
+    errors: list[str] = []
+    client.on_log = lambda _client, _data, level, text: errors.append(text) if level == LogLevel.MQTT_LOG_ERR else None
     try:
         client.connect(config.host, config.effective_port, config.keepalive_s, **clean)
     except OSError as error:
@@ -319,6 +321,8 @@ def _connect(config: MqttSection, identity: Identity) -> paho.Client:
     except ValueError as error:
         raise ConnectError(f"mqtt.host {config.host!r} is not a host name ({error})") from error
     sock: Any = client.socket()
+    if sock is None:
+        raise ConnectError(failure.closed_early(config, errors[-1] if errors else ""))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return client
 

@@ -41,7 +41,8 @@ def explain_error(config: MqttSection, error: OSError) -> str:
                 "set mqtt.tls.ca_file to the broker's CA and mqtt.host to the name in its certificate"
             )
         case ssl.SSLError():
-            return f"TLS with {broker} failed ({error.reason or error}); is it the broker's TLS port (usually 8883)?"
+            detail = getattr(error, "reason", None) or error
+            return f"TLS with {broker} failed ({detail}); is it the broker's TLS port (usually 8883)?"
         case socket.gaierror():
             return f"host {config.host!r} not found ({error.strerror}); check mqtt.host and the network's DNS"
         case ConnectionRefusedError():

@@ -72,7 +72,12 @@ class Outbox:
         self._stored = store.queued()
         self._retry: asyncio.TimerHandle | None = None
         self._task = asyncio.create_task(self._run(), name="mqtt-outbox")
-        self.problem = ""
+        self._refusing: dict[str, str] = {}
+
+    @property
+    def problem(self) -> str:
+        """Which topic the broker refuses, and what to do, one line; '' when none."""
+        return next(iter(self._refusing.values()), "")
 
     @property
     def queued(self) -> int:
@@ -203,7 +208,7 @@ class Outbox:
         if delivery.outcome is Outcome.REFUSED:
             self._explain_refusal(topic, delivery)
         else:
-            self.problem = ""
+            self._refusing.pop(topic.name, None)
         self._finished(row.row_id, delivery)
 
     def _finished(self, row_id: int, delivery: Delivery) -> None:
@@ -222,13 +227,12 @@ class Outbox:
         self._wake.set()
 
     def _explain_refusal(self, topic: Topic, delivery: Delivery) -> None:
-        problem = (
-            f"the broker refuses events on {topic.name} ({delivery.reason}); "
-            f"let this node's user write {self._topics.base}/# in the broker's access rules"
-        )
-        if problem != self.problem:
-            self.problem = problem
-            _log.warning("MQTT: %s", problem)
+        if topic.name not in self._refusing:
+            self._refusing[topic.name] = (
+                f"the broker refuses events on {topic.name} ({delivery.reason}); "
+                f"let this node's user write {self._topics.base}/# in the broker's access rules"
+            )
+            _log.warning("MQTT: %s", self._refusing[topic.name])
 
     def _keep_in_memory(self, payload: bytes, moment: Moment) -> None:
         self._memory_id -= 1

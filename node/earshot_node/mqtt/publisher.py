@@ -186,6 +186,7 @@ class Publisher:
 
     async def _begin_session(self) -> None:
         """States before `online`, so that a state from before a crash is never shown."""
+        self._refused = ""
         await self._disk.attempt(lambda: self._store.add_retained(self._board.retained_topics()))
         self._send(list(self._board.everything()))
         self._send([(self._topics.status(), ONLINE)])

@@ -30,9 +30,7 @@ async def unpublish(config: NodeConfig, store: StateStore | None = None, *, forc
         OperatorError: the node is online, or the broker's access rules forbid it.
     """
     removal = _Removal(config, NodeTopics(config.mqtt.prefix, config.node.id))
-    connection = await Connection.open(
-        config.mqtt, Identity(f"earshot-{config.node.id}-unpublish"), removal.received
-    )
+    connection = await Connection.open(config.mqtt, Identity(f"earshot-{config.node.id}-unpublish"), removal.received)
     try:
         await removal.collect(connection)
         if removal.online and not force:

@@ -1,6 +1,5 @@
 """What a subscriber and Home Assistant get from a node, with a real broker."""
 
-import asyncio
 import json
 import time
 from pathlib import Path
@@ -253,7 +252,6 @@ async def test_publishing_takes_a_few_milliseconds(broker: Mosquitto, tmp_path: 
             for number in range(20):
                 began_s = time.perf_counter()
                 await node.publisher.publish_event(event(number, node="fast"))
-                while len(subscriber.messages) <= number:
-                    await asyncio.sleep(0.0005)
+                await until(lambda number=number: len(subscriber.messages) > number)
                 delays_s.append(time.perf_counter() - began_s)
     assert sorted(delays_s)[10] < 0.1

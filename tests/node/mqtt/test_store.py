@@ -84,7 +84,9 @@ def test_settings_ledger_and_counters_are_kept(tmp_path: Path) -> None:
         assert store.announcements() == {}
 
 
-@pytest.mark.parametrize("damage", [b"not a database at all, whatever it was before" * 50, b"SQLite format 3\0 and then"])
+@pytest.mark.parametrize(
+    "damage", [b"not a database at all, whatever it was before" * 50, b"SQLite format 3\0 and then"]
+)
 def test_damaged_file_is_moved_aside_and_a_new_one_begun(
     tmp_path: Path, damage: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -176,8 +178,7 @@ def test_every_committed_event_survives_sigkill(tmp_path: Path) -> None:
             [sys.executable, "-c", WRITER, str(tmp_path / "state"), str(start)], stdout=subprocess.PIPE, text=True
         )
         assert writer.stdout is not None
-        for _ in range(5 + 7 * _round):
-            committed.append(int(writer.stdout.readline()))
+        committed += [int(writer.stdout.readline()) for _ in range(5 + 7 * _round)]
         writer.kill()
         committed += [int(line) for line in writer.communicate()[0].split("\n")[:-1]]
     with closing(StateStore(tmp_path / "state")) as store:
@@ -198,9 +199,7 @@ def test_age_is_counted_within_a_boot_and_infinite_beyond() -> None:
 
 def test_two_processes_of_one_boot_agree_on_age() -> None:
     text = "from earshot_node.mqtt.boot_clock import BootClock; m = BootClock().now(); print(m.boot, m.at_s)"
-    boot, at_s = subprocess.run(
-        [sys.executable, "-c", text], capture_output=True, text=True, check=True
-    ).stdout.split()
+    boot, at_s = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True).stdout.split()
     age_s = BootClock().age_s(Moment(boot, float(at_s)))
     assert 0 < age_s < 10
     wait_until(lambda: BootClock().age_s(Moment(boot, float(at_s))) > age_s)
