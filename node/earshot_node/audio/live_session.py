@@ -15,6 +15,7 @@ from earshot_node.errors import SourceError
 
 logger = logging.getLogger(__name__)
 
+_LONGEST_READ_S = 0.2
 _FASTEST = 1.1
 """A sound card's clock may be a little faster than ours; a stream with more than this is a file on a server."""
 
@@ -70,7 +71,7 @@ class LiveSession:
                         continue
                     pcm_format, begin = parsed
                     listening = _Listening(pcm_format, self._delivery, self._gain_db)
-                    reader.read_bytes = min(reader.read_bytes, pcm_format.bytes_per_s)
+                    reader.read_bytes = int(pcm_format.bytes_per_s * _LONGEST_READ_S)
                     data = header[begin:]
                 if reader.take_overflow():
                     listening.restart()
