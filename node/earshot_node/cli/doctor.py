@@ -41,7 +41,7 @@ def doctor(path: Path | None, *, as_json: bool) -> int:
         else:
             _show(finding)
     if not as_json:
-        click.echo(f"{counts['ok']} ok, {counts['warn']} warnings, {counts['fail']} failures")
+        click.echo(f"{counts['ok']} ok, warnings: {counts['warn']}, failures: {counts['fail']}")
     return EXIT_FAILED if counts["fail"] else EXIT_DONE
 
 

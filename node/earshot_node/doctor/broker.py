@@ -16,7 +16,7 @@ _ACL_FIX = "the broker's ACL must let this user read and write these topics; dep
 
 
 def check_broker(config: NodeConfig) -> list[Finding]:
-    """Connect as the node would, under a client id of its own so that a running node stays connected; try the rights."""
+    """Connect as the node would and try its rights; under another client id, so that a running node stays connected."""
     if not config.mqtt.enabled:
         return [ok("broker", "switched off")]
     return asyncio.run(_check(config))

@@ -43,7 +43,8 @@ def check_config(path: Path) -> tuple[NodeConfig | None, list[Finding]]:
         return None, [fail("configuration", problem, help_line) for problem in error.problems]
     except ConfigError as error:
         return None, [fail("configuration", str(error), help_line)]
-    findings = [ok("configuration", f"{path} is valid: node {config.node.id}, {len(config.sources)} sources")]
+    ids = ", ".join(source.id for source in config.sources)
+    findings = [ok("configuration", f"{path} is valid: node {config.node.id}, sources {ids}")]
     mode = path.stat().st_mode
     if _holds_secret(config) and mode & (stat.S_IRGRP | stat.S_IROTH):
         findings.append(warn("secrets", f"{path} holds a password and others can read it", f"`chmod 600 {path}`"))

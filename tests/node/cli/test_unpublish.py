@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 import yaml
-from paho.mqtt import publish, subscribe
+from paho.mqtt import publish
 from support.mosquitto import Mosquitto
+from support.mqtt_subscriber import retained
 
 PROGRAM = [sys.executable, "-m", "earshot_node"]
 
@@ -33,31 +34,20 @@ def write_config(folder: Path, broker: Mosquitto, node: str) -> Path:
     return path
 
 
-def retained(broker: Mosquitto, node: str) -> list[str]:
-    """Return the retained topics of a node: those before a message that is sent once the subscription stands."""
-    topics: list[str] = []
-
-    def note(client: object, _data: object, message: object) -> None:
-        if message.topic == f"mark/{node}":  # type: ignore[attr-defined]
-            client.disconnect()  # type: ignore[attr-defined]
-        else:
-            topics.append(message.topic)  # type: ignore[attr-defined]
-
-    publish.single(f"mark/{node}", b"end", qos=1, retain=True, hostname="127.0.0.1", port=broker.port)
-    filters = [f"earshot/{node}/#", f"homeassistant/device/{node}/#", f"mark/{node}"]
-    subscribe.callback(note, filters, qos=1, hostname="127.0.0.1", port=broker.port)
-    return topics
+def left_of(node: str, broker: Mosquitto) -> list[str]:
+    """Return the retained topics of a node."""
+    return sorted(retained(broker.port, f"earshot/{node}/#", f"homeassistant/device/{node}/#"))
 
 
 @pytest.mark.mosquitto
 def test_everything_that_a_node_left_is_removed(tmp_path: Path, broker: Mosquitto) -> None:
     path = write_config(tmp_path, broker, "unpublished")
     assert run("run", "--config", str(path)).returncode == 0
-    assert len(retained(broker, "unpublished")) >= 5
+    assert len(left_of("unpublished", broker)) >= 5
     result = run("unpublish", "--config", str(path), "--yes")
     assert result.returncode == 0, result.stderr
     assert "removed homeassistant/device/unpublished/node/config" in result.stdout
-    assert retained(broker, "unpublished") == []
+    assert left_of("unpublished", broker) == []
     again = run("unpublish", "--config", str(path), "--yes")
     assert again.returncode == 0
     assert "0 retained messages" in again.stdout
@@ -67,12 +57,12 @@ def test_everything_that_a_node_left_is_removed(tmp_path: Path, broker: Mosquitt
 def test_node_of_another_name_is_removed_and_the_configured_one_stays(tmp_path: Path, broker: Mosquitto) -> None:
     path = write_config(tmp_path, broker, "staying")
     assert run("run", "--config", str(path)).returncode == 0
-    before = retained(broker, "staying")
+    before = left_of("staying", broker)
     publish.single("earshot/former/info", b"{}", retain=True, hostname="127.0.0.1", port=broker.port)
     result = run("unpublish", "--config", str(path), "--node", "former", "--yes")
     assert result.returncode == 0, result.stderr
-    assert retained(broker, "former") == []
-    assert retained(broker, "staying") == before
+    assert left_of("former", broker) == []
+    assert left_of("staying", broker) == before
 
 
 @pytest.mark.mosquitto
@@ -82,9 +72,9 @@ def test_online_node_is_left_alone_without_force(tmp_path: Path, broker: Mosquit
     result = run("unpublish", "--config", str(path), "--yes")
     assert result.returncode == 1
     assert result.stderr == "error: node busy is online; stop it first, or use --force if it is long gone\n"
-    assert retained(broker, "busy") == ["earshot/busy/status"]
+    assert left_of("busy", broker) == ["earshot/busy/status"]
     assert run("unpublish", "--config", str(path), "--yes", "--force").returncode == 0
-    assert retained(broker, "busy") == []
+    assert left_of("busy", broker) == []
 
 
 def test_without_a_person_to_ask_nothing_is_removed(repository: Path) -> None:
