@@ -88,7 +88,7 @@ def test_no_trusted_key_at_all_is_said(tmp_path: Path, key: Ed25519PrivateKey) -
 
 def test_trusted_key_that_is_no_key_is_named(tmp_path: Path, key: Ed25519PrivateKey) -> None:
     path = written(tmp_path, build_bundle(key=key))
-    with pytest.raises(BundleError, match="trusted key hello.* is not a base64 Ed25519 public key"):
+    with pytest.raises(BundleError, match=r"trusted key hello.* is not a base64 Ed25519 public key"):
         load_bundle(path, trusted_keys=["hello"])
 
 
@@ -211,7 +211,7 @@ def test_graph_and_manifest_that_disagree_about_state_are_refused(tmp_path: Path
         manifest["state_tensors"][0]["name"] = "renamed"
 
     bundle = load_bundle_unsigned(written(tmp_path, build_bundle(edit)))
-    with pytest.raises(BundleError, match="disagree about .*state_renamed"):
+    with pytest.raises(BundleError, match=r"disagree about .*state_renamed"):
         StreamingModel(bundle.manifest, bundle.model)
 
 
@@ -221,7 +221,7 @@ def test_self_test_fails_when_the_posteriors_are_off(tmp_path: Path) -> None:
     expected["posteriors"] = [[1.0 - p for p in row] for row in expected["posteriors"]]
     data = build_bundle(files={clip.posteriors: json.dumps(expected).encode()})
     bundle = load_bundle_unsigned(written(tmp_path, data))
-    with pytest.raises(BundleError, match="self-test on .* failed: posteriors are off by"):
+    with pytest.raises(BundleError, match=r"self-test on .* failed: posteriors are off by"):
         self_test(bundle, StreamingModel(bundle.manifest, bundle.model))
 
 
@@ -241,8 +241,7 @@ def test_any_changed_byte_is_refused_or_changes_nothing(tmp_path: Path, position
     path = written(tmp_path, bytes(data))
     try:
         bundle = load_bundle_unsigned(path)
-    except BundleError as error:
-        assert "\n" not in str(error)
-    else:
-        assert bundle.files == load_bundled().files
-        assert bundle.manifest == load_bundled().manifest
+    except BundleError:
+        return  # any other exception fails the test
+    assert bundle.files == load_bundled().files
+    assert bundle.manifest == load_bundled().manifest

@@ -11,9 +11,9 @@ from rich.console import Console
 
 from earshot_node.errors import OperatorError
 from earshot_trainer.corpus import Recording, expand_path, load_manifests
+from earshot_trainer.evaluate.console import counting, say
 from earshot_trainer.evaluate.evaluation import Evaluation, Selection, compare, evaluate, figures_of
 from earshot_trainer.evaluate.operating_points import Choice, Evidence, choose_operating_points
-from earshot_trainer.evaluate.progress import counting
 from earshot_trainer.evaluate.report import print_choices, print_comparison, print_evaluation
 from earshot_trainer.evaluate.subject import Subject, load_presets, load_subject
 from earshot_trainer.evaluate.tracks import Scored
@@ -52,8 +52,7 @@ def run_evaluation(request: EvaluateRequest, console: Console | None = None) -> 
         subject, choices = _choose(subject, scored, request.choose_presets)
         evaluation = replace(figures_of(subject, scored, recordings, request.selection), speed=evaluation.speed)
         print_choices(console, choices)
-        report["choices"] = {label: {k: asdict(c) | {"point": c.point.model_dump()} for k, c in v.items()}
-                             for label, v in choices.items()}  # fmt: skip
+        report["choices"] = {label: _to_dict(found) for label, found in choices.items()}
     print_evaluation(console, evaluation)
     if other is not None:
         second, other_scored = _measure(other, recordings, request)
@@ -101,16 +100,21 @@ def _measure(subject: Subject, recordings: list[Recording], request: EvaluateReq
 
 
 def _choose(subject: Subject, scored: Scored, path: Path) -> tuple[Subject, dict[str, dict[str, Choice]]]:
-    evidence = {label: Evidence.of(tracks, label) for label, tracks in scored.by_label.items()}
+    labels = [label for label, tracks in scored.by_label.items() if any(track.is_positive(label) for track in tracks)]
+    evidence = {label: Evidence.of(scored.by_label[label], label) for label in labels or subject.labels}
     presets, choices = choose_operating_points(evidence)
     write_json(path, presets.model_dump(mode="json"))
     named = {label: {str(name): choice for name, choice in found.items()} for label, found in choices.items()}
     return subject.with_presets(presets, f"{path.name}, chosen on these recordings"), named
 
 
+def _to_dict(found: dict[str, Choice]) -> dict[str, Any]:
+    return {preset: asdict(choice) | {"point": choice.point.model_dump()} for preset, choice in found.items()}
+
+
 def _print_written(console: Console, request: EvaluateRequest) -> None:
     written = [str(path) for path in (request.json_path, request.choose_presets) if path is not None]
     if written:
-        console.print(f"wrote {' and '.join(written)}", soft_wrap=True, highlight=False)
+        say(console, f"wrote {' and '.join(written)}")
     if request.choose_presets is not None:
-        console.print(f"next: trainer-cli package --presets {request.choose_presets} ... (trainer-cli package -h)")
+        say(console, f"next: trainer-cli package --presets {request.choose_presets} ... (trainer-cli package -h)")

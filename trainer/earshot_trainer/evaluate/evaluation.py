@@ -35,7 +35,7 @@ class Selection:
         """Return the chosen recordings in order.
 
         Raises:
-            OperatorError: a name matches nothing, or nothing is left.
+            OperatorError: a name matches nothing, nothing is left, or a file is missing.
         """
         chosen: Sequence[Recording] = recordings
         if self.folds or self.sources:
@@ -47,6 +47,9 @@ class Selection:
         left = [recording for recording in chosen if recording.group not in self.excluded_groups]
         if not left:
             raise OperatorError("no recording is left to measure; select fewer or other folds, sources and groups")
+        for recording in left:
+            if not recording.path.is_file():
+                raise OperatorError(f"{recording.path} does not exist; check the manifest or fetch the audio again")
         return left
 
 

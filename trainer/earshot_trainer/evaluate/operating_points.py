@@ -18,6 +18,9 @@ from earshot_trainer.evaluate.tracks import Track, detect
 BUDGETS_PER_HOUR: dict[PresetName, float] = {"quiet": 0.0, "balanced": 0.2, "sensitive": 2.0}
 """Most false alarms per hour on long recordings that each preset may give; a budget above none allows at least one."""
 
+RECALL_FLOOR: dict[PresetName, float] = {"quiet": 0.4, "balanced": 0.6, "sensitive": 0.75}
+"""A node that hears nothing is of no use: a budget that leaves less recall is exceeded, by as little as helps."""
+
 ENTER = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.96, 0.98, 0.99)
 LEAVE_SHARE = (0.4, 0.6, 0.8)
 MIN_LENGTH_S = (0.2, 0.4, 0.6, 0.8, 1.2)
@@ -70,7 +73,7 @@ class Choice:
     Attributes:
         recall: share of positives with an event, averaged over recordings (groups), so that none dominates.
         clip_alarms: share of negative clips with an event.
-        allowed: false alarms that the budget allows in these hours; more than that when no point kept to it.
+        allowed: false alarms that the budget allows in these hours.
     """
 
     point: OperatingPoint
@@ -82,7 +85,7 @@ class Choice:
 
     @property
     def budget_met(self) -> bool:
-        """Whether the point keeps to its budget."""
+        """Whether the point keeps to its budget; False where the recall floor took more."""
         return self.false_alarms <= self.allowed
 
 
@@ -136,14 +139,16 @@ class _Bench:
         self._hours = sum(track.duration_s for track in evidence.long_negatives) / 3600
 
     def best(self, preset: PresetName, per_hour: float, allowed: Callable[[OperatingPoint], bool]) -> Choice:
-        """Return the allowed point with the highest value within the budget, else the one with fewest alarms."""
+        """Return the allowed point with the highest value within the budget, or within what the recall floor takes."""
         counted = [(self._alarms(self._long, point), point) for point in _grid(preset) if allowed(point)]
         if not counted:
             raise OperatorError(f"no operating point of the grid suits {preset}; choose with other budgets")
         budget = allowed_alarms(per_hour, self._hours)
-        fewest = min(alarms for alarms, _ in counted)
-        judged = [self._judge(point, alarms, budget) for alarms, point in counted if alarms <= max(budget, fewest)]
-        return max(judged, key=lambda pair: (pair[0], pair[1].point.enter, -pair[1].point.bridging_s))[1]
+        judged = [self._judge(point, alarms, budget) for alarms, point in counted]
+        floor = min(RECALL_FLOOR[preset], max(choice.recall for _, choice in judged))
+        least = min(choice.false_alarms for _, choice in judged if choice.recall >= floor)
+        kept = [(value, choice) for value, choice in judged if choice.false_alarms <= max(budget, least)]
+        return max(kept, key=lambda pair: (pair[0], pair[1].point.enter, -pair[1].point.bridging_s))[1]
 
     def _judge(self, point: OperatingPoint, alarms: int, budget: int) -> tuple[float, Choice]:
         """Return how good a point is on positives and clips, and the choice it would be."""

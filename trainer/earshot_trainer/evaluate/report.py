@@ -3,6 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
+from earshot_trainer.evaluate.console import say
 from earshot_trainer.evaluate.evaluation import Evaluation, LabelFigures
 from earshot_trainer.evaluate.false_alarms import FalseAlarms
 from earshot_trainer.evaluate.operating_points import Choice
@@ -20,10 +21,10 @@ def print_evaluation(console: Console, evaluation: Evaluation) -> None:
         if figures.tagging is not None:
             _print_tagging(console, label, figures.tagging)
         else:
-            console.print(f"{label}: no clip tagging; the selection needs clips with and without {label}")
+            say(console, f"{label}: no clip tagging; the selection needs clips with and without {label}")
         _print_long(console, label, figures)
     for problem in evaluation.problems:
-        console.print(f"not read: {problem}", highlight=False)
+        say(console, f"not read: {problem}")
 
 
 def print_comparison(
@@ -47,11 +48,12 @@ def print_comparison(
             table.add_row(name, f"{mine:.4f}", f"{theirs:.4f}", f"{100 * (mine - theirs):+.2f}")
         console.print(table)
         gap = gaps[label]
-        console.print(
-            f"posteriors differ by {gap['mean']:.4f} on average, by {gap['largest']:.4f} at most", highlight=False
+        say(
+            console,
+            f"posteriors differ by {gap['mean']:.4f} on average, by {gap['largest']:.4f} at most",
         )
     sizes = (first.subject["model_bytes"], second.subject["model_bytes"])
-    console.print(f"model.onnx: {sizes[0] / 1000:.0f} kB against {sizes[1] / 1000:.0f} kB", highlight=False)
+    say(console, f"model.onnx: {sizes[0] / 1000:.0f} kB against {sizes[1] / 1000:.0f} kB")
 
 
 def print_choices(console: Console, choices: dict[str, dict[str, Choice]]) -> None:
@@ -88,28 +90,28 @@ def _print_protocol(console: Console, evaluation: Evaluation) -> None:
         *(f"source {name}" for name in protocol["sources"]),
         *(f"without group {name}" for name in protocol["excluded_groups"]),
     ]
-    console.print(f"model     {subject['title']}, sha256 {subject['model_sha256'][:12]}", highlight=False)
-    console.print(
+    say(console, f"model     {subject['title']}, sha256 {subject['model_sha256'][:12]}")
+    say(
+        console,
         f"data      {protocol['recordings']} recordings ({protocol['clips']} clips, "
         f"{protocol['long_recordings']} long), sha256 {protocol['data_sha256'][:12]}",
-        highlight=False,
     )
-    console.print(f"selected  {', '.join(chosen) or 'everything in the manifests'}", highlight=False)
-    console.print(f"score     {protocol['clip_score']}", highlight=False)
-    console.print(f"decision  {protocol['clip_decision']}; points: {subject['presets_origin']}", highlight=False)
+    say(console, f"selected  {', '.join(chosen) or 'everything in the manifests'}")
+    say(console, f"score     {protocol['clip_score']}")
+    say(console, f"decision  {protocol['clip_decision']}; points: {subject['presets_origin']}")
     for preset, points in subject["presets"].items():
         for label, point in points.items():
             settings = ", ".join(f"{key} {value:g}" for key, value in point.items())
-            console.print(f"          {preset} {label}: {settings}", highlight=False)
+            say(console, f"          {preset} {label}: {settings}")
 
 
 def _print_tagging(console: Console, label: str, tagging: Tagging) -> None:
     low, high = tagging.auc_interval
-    console.print(
+    say(
+        console,
         f"\n{label}: {tagging.positives} clips of {tagging.positive_groups} recordings against "
         f"{tagging.negatives} others: AUC {tagging.auc:.4f} (95 % {low:.3f} to {high:.3f} over recordings), "
         f"average precision {tagging.average_precision:.4f}",
-        highlight=False,
     )
     table = Table(title=f"{label}: clips at operating points", title_justify="left")
     for column in ("decided by", "precision", "recall", "F1", "hits", "misses", "false alarms"):
@@ -137,18 +139,16 @@ def _print_classes(console: Console, label: str, tagging: Tagging) -> None:
     console.print(table)
     rest = len(tagging.classes) - MOST_CLASSES_SHOWN
     if rest > 0:
-        console.print(f"and {rest} classes that fool it less; all are in --json")
+        say(console, f"and {rest} classes that fool it less; all are in --json")
 
 
 def _print_long(console: Console, label: str, figures: LabelFigures) -> None:
     if figures.long_recall is not None:
         long = figures.long_recall
         found = ", ".join(f"{preset} {count}" for preset, count in long.detected.items())
-        console.print(
-            f"long recordings with {label} (weak label), found of {long.recordings}: {found}", highlight=False
-        )
+        say(console, f"long recordings with {label} (weak label), found of {long.recordings}: {found}")
     if not figures.false_alarms:
-        console.print(f"{label}: no false alarm rate; the selection has no long recording without {label}")
+        say(console, f"{label}: no false alarm rate; the selection has no long recording without {label}")
         return
     table = Table(title=f"{label}: false alarms on long recordings without it", title_justify="left")
     for column in ("preset", "alarms", "hours", "per hour", "95 % (exact Poisson)", "classes"):
@@ -171,11 +171,10 @@ def _print_long(console: Console, label: str, figures: LabelFigures) -> None:
 def _print_alarms(console: Console, preset: str, found: FalseAlarms) -> None:
     worst = sorted(found.alarms, key=lambda alarm: -alarm.peak)
     for alarm in worst[:MOST_ALARMS_SHOWN]:
-        console.print(
+        say(
+            console,
             f"  {preset}: {alarm.file} ({alarm.source}, {alarm.kind_of_sound}) at {alarm.onset_s:.2f} to "
             f"{alarm.offset_s:.2f} s, peak {alarm.peak:.3f}",
-            highlight=False,
-            soft_wrap=True,
         )
     if len(worst) > MOST_ALARMS_SHOWN:
-        console.print(f"  and {len(worst) - MOST_ALARMS_SHOWN} more; all are in --json")
+        say(console, f"  and {len(worst) - MOST_ALARMS_SHOWN} more; all are in --json")

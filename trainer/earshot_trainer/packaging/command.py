@@ -9,7 +9,10 @@ from rich.console import Console
 from earshot_node.contract.manifest import MODEL_CARD_NAME, MODEL_NAME, BundleManifest, Lineage
 from earshot_node.contract.operating_point import Presets
 from earshot_node.errors import OperatorError
+from earshot_node.inference.bundle import Bundle
+from earshot_node.inference.self_test import SelfTest
 from earshot_trainer.architecture import HOP_SAMPLES, MEL_HOP_SAMPLES, SAMPLE_RATE_HZ
+from earshot_trainer.evaluate.console import say
 from earshot_trainer.evaluate.subject import load_presets
 from earshot_trainer.packaging.figures import HELD_OUT, load_metrics
 from earshot_trainer.packaging.graph import check_labels, read_interface
@@ -59,23 +62,11 @@ def run_packaging(request: PackageRequest, console: Console | None = None) -> Pa
     for reference in references:
         files |= reference.files
     bundle, test = write_verified(seal(manifest, files, key), request.out, key)
-    console.print(f"read   {request.model}, {request.run}, {request.presets}", highlight=False, soft_wrap=True)
-    if HELD_OUT not in metrics:
-        console.print(f"note   no --metrics {HELD_OUT}=FILE: the model card has no held-out figures")
-    console.print(
-        f"wrote  {request.out}: {request.out.stat().st_size / 1000:.0f} kB, model {len(bundle.model) / 1000:.0f} kB, "
-        f"labels {', '.join(manifest.labels)}, {'signed' if key else 'not signed'}",
-        highlight=False,
-        soft_wrap=True,
-    )
-    console.print(f"tested by the node's loader and self-test: deviation {test.deviation:.2g}, "
-                  f"{1 / test.real_time_factor:.0f} times real time hop by hop", highlight=False)  # fmt: skip
-    if key is not None:
-        console.print(f"nodes trust it with model.trusted_keys: [{public_key_text(key)}]", highlight=False)
+    _tell(console, request, bundle, test, None if key is None else public_key_text(key))
     if request.install:
         target = install_bundled(request.out, manifest.name, manifest.version, bundled_folder())
-        console.print(f"installed as the shipped model: {target}; commit it with bundled.json", soft_wrap=True)
-    console.print(f"next: node-cli analyze --bundle {request.out} FILE", highlight=False, soft_wrap=True)
+        say(console, f"installed as the shipped model: {target}; commit it with bundled.json")
+    say(console, f"next: node-cli analyze --bundle {request.out} FILE")
     return request.out
 
 
@@ -117,6 +108,20 @@ def build_manifest(
     except ValueError as error:
         lines = [line.strip() for line in str(error).splitlines()]
         raise OperatorError(f"cannot describe the bundle: {' '.join(lines[1:3])}") from error
+
+
+def _tell(console: Console, request: PackageRequest, bundle: Bundle, test: SelfTest, public_key: str | None) -> None:
+    manifest, size = bundle.manifest, request.out.stat().st_size
+    say(console, f"read   {request.model}, {request.run}, {request.presets}")
+    if HELD_OUT not in manifest.metrics:
+        say(console, f"note   no --metrics {HELD_OUT}=FILE: the model card has no held-out figures")
+    labels, signed = ", ".join(manifest.labels), "signed" if public_key else "not signed"
+    sizes = f"{size / 1000:.0f} kB, model {len(bundle.model) / 1000:.0f} kB"
+    say(console, f"wrote  {request.out}: {manifest.version}, {sizes}, labels {labels}, {signed}")
+    speed = f"{1 / test.real_time_factor:.0f} times real time hop by hop"
+    say(console, f"tested with the node's loader and self-test: deviation {test.deviation:.2g}, {speed}")
+    if public_key is not None:
+        say(console, f'nodes trust it with model.trusted_keys: ["{public_key}"]')
 
 
 def _read(path: Path) -> bytes:

@@ -1,4 +1,4 @@
-"""A bar on a terminal, nothing elsewhere."""
+"""Lines and bars for whoever watches."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,9 +9,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 @contextmanager
 def counting(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """Give the function that counts one of `total` items; the bar is on stderr and goes away at the end."""
+    """Give the function that counts one of `total` items.
+
+    The bar is on stderr and goes away at the end; without a terminal there is none.
+    """
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=total)
         yield lambda: bar.advance(task)
+
+
+def say(console: Console, text: str) -> None:
+    """Print one line as it stands: not wrapped, no markup, so that a path can be copied."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,94 @@
+"""Operating points keep to their budgets, move in one direction and come out the same every time."""
+
+import itertools
+
+import numpy as np
+import pytest
+from support.tracks import HOP_S, make_track
+
+from earshot_node.errors import OperatorError
+from earshot_trainer.evaluate import operating_points
+from earshot_trainer.evaluate.operating_points import Evidence, allowed_alarms, choose_operating_points
+from earshot_trainer.evaluate.tracks import Track, detect
+
+
+def noisy(label: str, peaks: list[float], *, kind: str = "long", group: str = "g") -> Track:
+    """Ten seconds of low posteriors around a two-second bump for every peak."""
+    rng = np.random.default_rng(len(peaks))
+    frames: list[float] = []
+    for peak in peaks:
+        frames += [*rng.uniform(0, 0.03, 200).tolist(), *[peak] * 50, *rng.uniform(0, 0.03, 200).tolist()]
+    return make_track(label, frames, kind=kind, group=group)
+
+
+@pytest.fixture
+def evidence() -> Evidence:
+    sirens = [noisy("siren", [peak], kind="clip", group=str(peak)) for peak in (0.97, 0.9, 0.75, 0.45)]
+    clips = [noisy("dog", [peak], kind="clip") for peak in (0.2, 0.05)]
+    return Evidence.of([*sirens, *clips, noisy("music", [0.82, 0.5, 0.1] + [0.05] * 4)], "siren")
+
+
+def test_each_preset_keeps_to_its_budget_and_finds_what_it_can(evidence: Evidence) -> None:
+    presets, choices = choose_operating_points({"siren": evidence})
+    found = choices["siren"]
+    assert (found["quiet"].false_alarms, found["quiet"].recall) == (0, 0.5)
+    assert (found["balanced"].false_alarms, found["balanced"].recall) == (1, 0.75)
+    assert found["sensitive"].false_alarms <= found["sensitive"].allowed == 1
+    assert all(choice.budget_met for choice in found.values())
+    assert 0.82 < presets.quiet["siren"].enter <= 0.9
+
+
+def test_presets_get_stricter_towards_quiet(evidence: Evidence) -> None:
+    presets, _ = choose_operating_points({"siren": evidence})
+    for strict, loose in itertools.pairwise(
+        (presets.quiet["siren"], presets.balanced["siren"], presets.sensitive["siren"])
+    ):
+        assert strict.enter >= loose.enter
+        assert strict.leave >= loose.leave
+        assert strict.min_length_s >= loose.min_length_s
+        assert strict.cooldown_s >= loose.cooldown_s
+
+
+def test_same_evidence_gives_the_same_presets(evidence: Evidence) -> None:
+    assert choose_operating_points({"siren": evidence}) == choose_operating_points({"siren": evidence})
+
+
+def test_figures_of_a_choice_are_those_of_the_detector_on_whole_tracks(evidence: Evidence) -> None:
+    _, choices = choose_operating_points({"siren": evidence})
+    for choice in choices["siren"].values():
+        whole = [detect(t.posteriors, "siren", choice.point, HOP_S) for t in evidence.long_negatives]
+        assert sum(len(events) for events in whole) == choice.false_alarms
+
+
+def test_budget_that_leaves_too_little_recall_is_exceeded_by_as_little_as_helps() -> None:
+    sirens = [noisy("siren", [peak], kind="clip", group=str(peak)) for peak in (0.7, 0.72, 0.75)]
+    tracks = [*sirens, noisy("music", [1.0, 0.95, 0.3, 0.3])]
+    _, choices = choose_operating_points({"siren": Evidence.of(tracks, "siren")})
+    quiet = choices["siren"]["quiet"]
+    assert (quiet.recall, quiet.false_alarms, quiet.allowed) == (1.0, 2, 0)
+    assert not quiet.budget_met
+
+
+@pytest.mark.parametrize(("per_hour", "hours", "allowed"), [(0, 50, 0), (0.2, 1.3, 1), (2, 1.3, 2), (0.2, 50, 10)])
+def test_budget_above_none_allows_at_least_one_alarm(per_hour: float, hours: float, allowed: int) -> None:
+    assert allowed_alarms(per_hour, hours) == allowed
+
+
+def test_evidence_without_sirens_or_long_negatives_is_refused() -> None:
+    siren, music = noisy("siren", [0.9], kind="clip"), noisy("music", [0.1])
+    with pytest.raises(OperatorError, match="no recordings with siren"):
+        Evidence.of([music], "siren")
+    with pytest.raises(OperatorError, match="no long recordings without siren"):
+        Evidence.of([siren], "siren")
+
+
+def test_shortened_tracks_give_the_same_number_of_events_at_every_point_of_the_grid() -> None:
+    rng = np.random.default_rng(5)
+    level = np.repeat(rng.choice([0.0, 0.01, 0.05, 0.3, 0.6, 0.95, 0.999], 120, p=[0.3, 0.2, 0.1] + [0.1] * 4), 40)
+    whole = make_track("music", (level * rng.uniform(0.9, 1.0, len(level))).tolist(), kind="long")
+    whole = make_track("music", [*whole.posteriors.tolist(), *[0.0] * 5000, *whole.posteriors.tolist()], kind="long")
+    shortened = operating_points._shorten(whole)
+    assert len(shortened) < len(whole.posteriors) - 4000
+    grid = operating_points._grid("balanced")
+    for point in grid[::7]:
+        assert len(detect(shortened, "siren", point, HOP_S)) == len(detect(whole.posteriors, "siren", point, HOP_S))

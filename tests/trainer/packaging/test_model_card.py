@@ -1,0 +1,136 @@
+"""The model card says what was measured on what, and which weights are in the box."""
+
+from typing import Any
+
+import pytest
+from support.bundles import members_of, shipped_bytes
+
+from earshot_node.contract.operating_point import OperatingPoint, Presets
+from earshot_trainer.packaging.figures import condense
+from earshot_trainer.packaging.graph import bare_manifest
+from earshot_trainer.packaging.model_card import write_model_card
+from earshot_trainer.packaging.run_record import RunRecord
+
+DECISIONS = {"precision": 0.9, "recall": 0.8, "f1": 0.847, "hits": 8, "misses": 2, "false_alarms": 1}
+EVALUATION: dict[str, Any] = {
+    "subject": {"title": "fold2.onnx", "model_sha256": "cd" * 32, "presets_origin": "presets.json"},
+    "protocol": {
+        "data_sha256": "ef" * 32,
+        "folds": ["us8k-fold2"],
+        "sources": ["blanket"],
+        "recordings": 100,
+        "clips": 90,
+        "long_recordings": 10,
+        "clip_score": "highest posterior",
+        "clip_decision": "an event",
+    },
+    "labels": {
+        "siren": {
+            "tagging": {
+                "positives": 10,
+                "positive_groups": 4,
+                "negatives": 80,
+                "auc": 0.9512345678,
+                "auc_interval": [0.9, 0.98],
+                "average_precision": 0.87,
+                "best_threshold": 0.61,
+                "at_best": DECISIONS,
+                "at_presets": {"quiet": DECISIONS, "balanced": DECISIONS, "sensitive": DECISIONS},
+                "classes": [{"name": "dog"}],
+            },
+            "false_alarms": {
+                "balanced": {
+                    "count": 1,
+                    "hours": 2.5,
+                    "per_hour": 0.4,
+                    "per_hour_interval": [0.01, 2.2],
+                    "alarms": [{"file": "secret.opus"}],
+                }
+            },
+        }
+    },
+}
+QUANTIZATION: dict[str, Any] = {
+    "chosen": "weights",
+    "candidates": [
+        {"name": "weights", "mean_deviation": 0.001, "relative_time": 1.0, "file_bytes": 165000, "verdict": "eligible"}
+    ],
+    "float_weight_bytes": 500_000,
+    "int8_weight_bytes": 130_000,
+    "weight_share": 0.26,
+    "operators": [{"layer": "stem", "kind": "Conv", "weights": "int8", "weight_count": 800, "activations": "float32"}],
+}
+ALL = {"recordings": 2329, "hours": 8.7, "siren_recordings": 194, "siren_groups": 28}
+
+
+def run(**changes: Any) -> RunRecord:
+    values: dict[str, Any] = {
+        "recipe": {"name": "siren", "model": {"labels": ["siren"]}, "training": {"steps": 2500, "batch_size": 32}},
+        "recipe_file": "siren.yaml",
+        "seed": 1,
+        "code_version": "2026.11.0",
+        "dataset_sha256": "ab" * 32,
+        "trained_on": ALL,
+        "audio_licences": {"UrbanSound8K CC BY-NC 3.0 (Freesound id 1: CC0)": 1478, "CC0": 851},
+    }
+    return RunRecord.model_validate(values | changes)
+
+
+def card(record: RunRecord, metrics: dict[str, Any]) -> str:
+    point = OperatingPoint(enter=0.6, leave=0.4, min_length_s=0.4, bridging_s=1, cooldown_s=3)
+    presets = Presets(quiet={"siren": point}, balanced={"siren": point}, sensitive={"siren": point})
+    model = members_of(shipped_bytes())["model.onnx"]
+    manifest = bare_manifest(model, "test", ("siren",), presets)
+    changes = {"metrics": condense(metrics), "licence": record.weights_licence()}
+    return write_model_card(manifest.model_copy(update=changes), model, record)
+
+
+def test_held_out_figures_are_told_from_the_weights_trained_on_everything() -> None:
+    text = card(run(), {"held_out": EVALUATION})
+    assert "trained on everything below" in text
+    assert "They belong to a second model of the same recipe" in text
+    assert "AUC 0.9512 (95 % 0.900 to 0.980" in text
+    assert "fold us8k-fold2, source blanket" in text
+
+
+def test_weights_that_left_something_out_say_what() -> None:
+    record = run(tested_on={"recordings": 100, "folds": ["us8k-fold2"], "sources": ["us8k"]})
+    text = card(record, {"held_out": EVALUATION})
+    assert "NOT trained on everything; tested on: us8k-fold2, us8k" in text
+    assert "They belong to the weights in this bundle" in text
+
+
+def test_card_without_held_out_figures_says_that_nothing_is_known() -> None:
+    assert "nothing is known about new sounds" in card(run(), {})
+
+
+def test_shipped_figures_are_marked_as_measured_on_training_data() -> None:
+    assert "### The shipped weights, on data that they were trained on" in card(run(), {"shipped": EVALUATION})
+
+
+def test_non_commercial_training_audio_is_named_with_its_counts() -> None:
+    text = card(run(), {})
+    assert "NON-COMMERCIAL" in text
+    assert "| 1478 | UrbanSound8K CC BY-NC 3.0 |" in text
+
+
+def test_false_alarms_stand_with_hours_and_interval() -> None:
+    assert "| balanced | 1 | 2.50 | 0.40 | 0.01 to 2.20 |" in card(run(), {"held_out": EVALUATION})
+
+
+def test_every_operator_stands_with_its_precision() -> None:
+    text = card(run(), {"quantization": QUANTIZATION})
+    assert "| stem | Conv | int8 | 800 | float32 |" in text
+    assert "26%" in text
+
+
+@pytest.mark.parametrize("heading", ["Intended use", "Licence", "Training", "Figures", "Operating points", "Limits"])
+def test_card_has_the_section(heading: str) -> None:
+    assert f"\n## {heading}\n" in card(run(), {})
+
+
+def test_single_alarms_and_classes_do_not_travel_with_the_model() -> None:
+    kept = condense(EVALUATION)
+    assert "alarms" not in kept["labels"]["siren"]["false_alarms"]["balanced"]
+    assert "classes" not in kept["labels"]["siren"]["tagging"]
+    assert kept["labels"]["siren"]["tagging"]["auc"] == 0.951235
