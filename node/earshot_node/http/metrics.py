@@ -16,7 +16,7 @@ from prometheus_client import (
 from earshot_node.contract.messages import SourceState
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-_INFERENCE_BUCKETS_S: Final = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.1, 0.5)
+_STEP_BUCKETS_S: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 class ObservedSource(Protocol):
@@ -51,10 +51,10 @@ class Metrics:
         self._events = Counter("earshot_events", "Events by their onset.", ("source", "label"), registry=self.registry)
         self._hops = Counter("earshot_hops", "Decisions made.", registry=self.registry)
         self._audio = Counter("earshot_audio_seconds", "Audio that went through the model.", registry=self.registry)
-        self._inference = Histogram(
-            "earshot_inference_seconds",
-            "Time of one call of the model.",
-            buckets=_INFERENCE_BUCKETS_S,
+        self._step = Histogram(
+            "earshot_step_seconds",
+            "Work on about one second of audio, or on less before an event.",
+            buckets=_STEP_BUCKETS_S,
             registry=self.registry,
         )
         self._factor = Gauge("earshot_real_time_factor", "Processing over audio time.", registry=self.registry)
@@ -73,8 +73,8 @@ class Metrics:
         self._events.labels(source, label).inc()
 
     def observe_inference(self, seconds: float, audio_s: float, hops: int) -> None:
-        """One call of the model took `seconds` for `hops` decisions on `audio_s` of audio, all sources together."""
-        self._inference.observe(seconds)
+        """A step (up to about a second of audio, all sources together) took `seconds` for `hops` decisions."""
+        self._step.observe(seconds)
         self._audio.inc(audio_s)
         self._hops.inc(hops)
 

@@ -37,12 +37,12 @@ def test_events_are_counted_by_source_and_label() -> None:
     assert sample(metrics, "earshot_events_total", source="b", label="siren") == 1
 
 
-def test_inference_is_a_histogram_with_hops_and_audio() -> None:
+def test_steps_are_a_histogram_with_hops_and_audio() -> None:
     metrics = Metrics("1", "2")
     metrics.observe_inference(0.0004, 0.08, 2)
     metrics.observe_inference(0.003, 0.04, 1)
-    assert sample(metrics, "earshot_inference_seconds_count") == 2
-    assert sample(metrics, "earshot_inference_seconds_bucket", le="0.0005") == 1
+    assert sample(metrics, "earshot_step_seconds_count") == 2
+    assert sample(metrics, "earshot_step_seconds_bucket", le="0.0005") == 1
     assert sample(metrics, "earshot_hops_total") == 3
     assert round(sample(metrics, "earshot_audio_seconds_total"), 6) == 0.12
 
