@@ -16,6 +16,8 @@ from earshot_node.inference_thread import Step
 
 LEVEL_EVERY_TICKS: Final = 5
 HEALTH_EVERY_TICKS: Final = 30
+CONFIDENCE_EVERY_TICKS: Final = 20
+"""Even when it does not move: the sensor expires."""
 _CONFIDENCE_STEP: Final = 3
 
 
@@ -95,7 +97,7 @@ class Reporter:
         self._factor = RealTimeFactor()
         self._meters: dict[str, _LevelMeter] = defaultdict(_LevelMeter)
         self._peaks: dict[tuple[str, str], float] = {}
-        self._told_percent: dict[tuple[str, str], int] = {}
+        self._told_percent: dict[tuple[str, str], tuple[int, int]] = {}
         self._ticks = 0
         self.verdict = Verdict("starting", ())
 
@@ -148,14 +150,18 @@ class Reporter:
             if level is not None:
                 self._telling.publish_level(source, round(level, 1))
                 self._metrics.set_level(source, level)
-        for key, peak in self._peaks.items():
-            percent = round(peak * 100)
-            # A few percent up and down are noise that would only fill the household's history.
-            if abs(percent - self._told_percent.get(key, -100)) >= _CONFIDENCE_STEP:
-                self._told_percent[key] = percent
-                if key[1] in self._config.labels:
-                    self._telling.publish_confidence(*key, percent)
+        for (source, label), peak in self._peaks.items():
+            if label in self._config.labels:
+                self._tell_confidence(source, label, round(peak * 100))
         self._peaks.clear()
+
+    def _tell_confidence(self, source: str, label: str, percent: int) -> None:
+        """Tell it when it has moved, because a few percent up and down would only fill the household's history."""
+        told_percent, told_tick = self._told_percent.get((source, label), (-100, -100))
+        has_moved = abs(percent - told_percent) >= _CONFIDENCE_STEP
+        if has_moved or self._ticks - told_tick >= CONFIDENCE_EVERY_TICKS:
+            self._told_percent[source, label] = (percent, self._ticks)
+            self._telling.publish_confidence(source, label, percent)
 
     def _tell_health(self) -> None:
         health = NodeHealth(

@@ -79,6 +79,15 @@ def test_confidence_is_the_peak_of_five_seconds_and_told_when_it_moves() -> None
     assert told.percents == [93, 5]
 
 
+def test_confidence_that_does_not_move_is_told_often_enough_not_to_expire() -> None:
+    told = Told()
+    report = reporter(told)
+    for _ in range(60):
+        report.hear(step(-40.0, 0.02))
+        report.tick(status(), 0.0)
+    assert told.percents == [2, 2, 2]
+
+
 def test_health_is_told_at_each_change_and_every_thirty_seconds() -> None:
     told = Told()
     report = reporter(told)
