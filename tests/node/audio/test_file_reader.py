@@ -109,11 +109,11 @@ def test_truncated_wav_gives_what_is_there(tmp_path: Path) -> None:
 
 @pytest.mark.audio_data
 def test_real_recordings_have_the_length_their_headers_say(audio_data: Path) -> None:
-    paths = sorted((audio_data / "urban").rglob("*.opus"))[:20]
+    paths = sorted((audio_data / "urban").rglob("*.opus"))[:6]
     seen = 0
     for path in paths:
         info = soundfile.info(path)
         length = sum(len(chunk) for chunk in read_audio_file(path))
         assert abs(length - round(info.frames * SAMPLE_RATE_HZ / info.samplerate)) <= 1
         seen += 1
-    assert seen == 20
+    assert seen == 6
