@@ -29,10 +29,12 @@ def config() -> None:
 def check(file: Path, assignments: tuple[str, ...]) -> int:
     """Print the effective configuration of FILE: defaults, file, environment and flags together, secrets masked.
 
-    Every mistake is one line with file, line, key and what was expected; the exit code is then 1.
+    Every mistake is one line with file, line, key and what was expected; the exit code is then 1. Labels are compared
+    with the model's.
     """
-    from earshot_node.config_file import load_config, masked_yaml, parse_assignments
+    from earshot_node.config_file import check_labels, load_config, masked_yaml, parse_assignments
     from earshot_node.config_problems import ConfigProblemsError
+    from earshot_node.inference.bundle import load_bundle, load_bundled
 
     try:
         loaded = load_config(file, overrides=parse_assignments(assignments))
@@ -40,6 +42,9 @@ def check(file: Path, assignments: tuple[str, ...]) -> int:
         for problem in error.problems:
             click.echo(f"error: {problem}", err=True)
         return EXIT_FAILED
+    chosen, keys = loaded.model.bundle, loaded.model.trusted_keys
+    bundle = load_bundle(Path(chosen), trusted_keys=keys) if chosen else load_bundled()
+    check_labels(loaded, bundle.manifest.labels, file)
     click.echo(masked_yaml(loaded), nl=False)
     return EXIT_DONE
 

@@ -110,28 +110,24 @@ class Play:
             onset_s = event.onset.timestamp() - self._began_wall_s
             heard = Heard(onset_s, received_s, delay_s, event.event_type, event.confidence)
             self.story.heard[event.id] = heard
-            self._tell(received_s, "EVENT", f"{event.event_type} ON   {self._describe(heard)}", "bold red")
+            self._tell(received_s, "EVENT", f"{event.event_type} ON  {self._describe(heard)}", "bold red")
         elif event.id in self.story.heard and event.offset is not None:
             heard = self.story.heard[event.id]
             heard.offset_s = event.offset.timestamp() - self._began_wall_s
             heard.confidence = event.confidence
-            text = f"{event.event_type} OFF  lasted {event.duration_s:.1f} s, peak confidence {event.confidence} %"
+            text = f"{event.event_type} OFF (peak {event.confidence} %)  lasted {event.duration_s:.1f} s"
             self._tell(received_s, "EVENT", text, "bold green")
 
     def _describe(self, heard: Heard) -> str:
-        parts = [f"confidence {heard.confidence} %"]
+        parts = []
         siren = self.story.siren_at(heard)
         if siren is not None:
             late_s = heard.received_s - siren.onset_s
-            parts.append(
-                f"{late_s:.1f} s after the siren rose above the street"
-                if late_s > 0
-                else "before the siren rose above the street"
-            )
+            parts.append(f"{late_s:.1f} s after its rise" if late_s > 0 else "before its rise")
         elif self.story.truths:
             parts.append("a FALSE ALARM")
-        parts.append(f"{heard.delay_s * 1000:.0f} ms after the decision")
-        return ", ".join(parts)
+        parts.append(f"{heard.delay_s * 1000:.0f} ms after deciding")
+        return f"({heard.confidence} %)  {', '.join(parts)}"
 
     def _tell_street(self, until_s: float) -> None:
         """Tell what began and ended in the scene since last time."""
@@ -143,10 +139,10 @@ class Play:
     def _changes(self) -> Iterator[tuple[float, str, str]]:
         for truth in self.story.truths:
             if truth.is_siren:
-                yield truth.onset_s, f"a siren rises above the street: {truth.note}", "bold"
-                yield truth.offset_s, "the siren sinks below the street", "bold"
+                yield truth.onset_s, f"siren rises: {truth.note}", "bold"
+                yield truth.offset_s, "siren fades", "bold"
             else:
-                yield truth.onset_s, f"a trap: {truth.note}", "yellow"
+                yield truth.onset_s, f"trap: {truth.note}", "yellow"
 
     def _tell(self, at_s: float, who: str, text: str, style: str) -> None:
         self._screen.line(f"{at_s:6.1f} s  {who:6}  {text}", style)

@@ -76,6 +76,8 @@ def _introduce(screen: Screen, story: Story, port: int) -> None:
     )
     screen.line(f"{story.duration_s:.0f} s of audio: {what}. Broker: {HOST}:{port}, topics: earshot/{NODE}/...")
     screen.line("EVENT lines are MQTT messages as the subscriber receives them. Ctrl-C ends it.")
+    if story.truths:
+        screen.line("A siren rises when its level passes the traffic's. S siren, t trap, # heard.")
     screen.line()
 
 
@@ -106,7 +108,7 @@ def summary_lines(play: Play) -> list[str]:
         lines.append(f"Heard {count(story.heard, 'event')} in {story.duration_s:.1f} s.")
     notice_s, delay_s = story.median_notice_s(), story.median_delay_s()
     if notice_s is not None:
-        lines.append(f"Median delay {notice_s:.1f} s from the siren's rise above the street to the subscriber.")
+        lines.append(f"Median delay {notice_s:.1f} s from the siren's rise to the subscriber.")
     if delay_s is not None:
         lines.append(f"Median delay {delay_s * 1000:.0f} ms from the deciding sample to the subscriber.")
     load = "" if play.load is None else f", {play.load:.1%} of one core"

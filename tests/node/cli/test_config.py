@@ -32,6 +32,22 @@ def test_check_lists_every_problem(tmp_path: Path, capsys: pytest.CaptureFixture
     ]
 
 
+def test_check_compares_labels_with_the_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "node.yaml"
+    path.write_text("sources: [{id: a, type: microphone}]\nlabels:\n  - siren\n  - sirene\n")
+    assert run_program(cli, "node-cli", ["config", "check", str(path)]) == 1
+    assert capsys.readouterr().err == (
+        f"error: {path}:4: labels: the model does not know 'sirene', it hears siren; did you mean 'siren'?\n"
+    )
+
+
+def test_check_opens_the_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "node.yaml"
+    path.write_text("sources: [{id: a, type: microphone}]\nmodel: {bundle: absent.earshot}\n")
+    assert run_program(cli, "node-cli", ["config", "check", str(path)]) == 1
+    assert "absent.earshot: cannot read the bundle" in capsys.readouterr().err
+
+
 def test_schema_is_printed_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_program(cli, "node-cli", ["config", "schema"]) == 0
     assert json.loads(capsys.readouterr().out) == config_schema()
