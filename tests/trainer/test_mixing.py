@@ -1,16 +1,15 @@
-
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is missing; run scripts/test without --node")
 
-from support.tiny_corpus import make_corpus  # noqa: E402
+from support.tiny_corpus import make_corpus, write_recipe  # noqa: E402
 
 from earshot_trainer import augment  # noqa: E402
 from earshot_trainer.cache import PcmCache  # noqa: E402
 from earshot_trainer.corpus import load_manifest  # noqa: E402
 from earshot_trainer.mixing import SegmentMixer  # noqa: E402
-from earshot_trainer.recipe import AugmentRecipe, MixingRecipe, SyntheticRecipe  # noqa: E402
+from earshot_trainer.recipe import AugmentRecipe, MixingRecipe, SyntheticRecipe, load_recipe  # noqa: E402
 from earshot_trainer.sounds import Sounds, gather_sounds  # noqa: E402
 from earshot_trainer.synthetic import render_pool  # noqa: E402
 
@@ -24,7 +23,7 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> Sounds:
     cache = PcmCache(folder / "cache")
     cache.add(recordings)
     pool = render_pool(SyntheticRecipe(sirens=2, traps=2, length_s=2.0), seed=1)
-    return gather_sounds(recordings, cache, active_range_db=18.0, synthetic=pool)
+    return gather_sounds(recordings, cache, load_recipe(write_recipe(folder)), pool)
 
 
 def make_mixer(sounds: Sounds, seed: int = 1, **mixing: object) -> SegmentMixer:

@@ -35,6 +35,7 @@ class MixingRecipe(Section):
         onset_grace_s: time after an onset, and after an offset, that is not scored.
         fade_s: greatest fade at a siren's cut ends.
         active_range_db: a siren recording counts as sounding within this range of its loudest part.
+        balance: how far rare labels of a source are drawn as often as common ones: 0 by size, 1 all alike.
     """
 
     segment_s: float = Field(4.0, gt=0.5, le=60)
@@ -48,6 +49,7 @@ class MixingRecipe(Section):
     onset_grace_s: float = Field(0.4, ge=0)
     fade_s: float = Field(0.3, ge=0)
     active_range_db: float = Field(18.0, gt=0)
+    balance: Share = 0.5
 
 
 class AugmentRecipe(Section):
@@ -99,12 +101,14 @@ class SyntheticRecipe(Section):
 class TeacherRecipe(Section):
     """Optional scores of a published tagger as extra targets on backgrounds.
 
-    The network has an output for each of `classes` while it trains; they are dropped when training ends.
+    The network has an output for each of `classes` while it trains; they are dropped when training ends. A real siren
+    counts as sounding only where the teacher's siren score reaches `least_siren_score`; 0 trusts every label.
     """
 
     model: str
     classes: tuple[str, ...] = Field(min_length=1)
     weight: float = Field(0.1, ge=0)
+    least_siren_score: Share = 0.0
 
 
 class TrainingRecipe(Section):

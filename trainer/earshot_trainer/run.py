@@ -19,7 +19,7 @@ from earshot_trainer.report import TrainingReport, counting
 from earshot_trainer.sounds import gather_sounds
 from earshot_trainer.splits import Split, hold_out
 from earshot_trainer.synthetic import render_pool
-from earshot_trainer.teacher import score_negatives
+from earshot_trainer.teacher import ask_teacher
 from earshot_trainer.train import train
 
 RUN_NAME = "run.json"
@@ -62,9 +62,9 @@ def run_training(request: RunRequest, console: Console | None = None) -> Path:
     sounds = gather_sounds(
         split.train,
         cache,
-        recipe.mixing.active_range_db,
+        recipe,
         render_pool(recipe.synthetic, recipe.training.seed),
-        score_negatives(recipe.teacher, split.train, cache, cache_folder) if recipe.teacher else None,
+        ask_teacher(recipe.teacher, split.train, cache, cache_folder) if recipe.teacher else None,
     )
     console.print(
         f"{len(sounds.sirens)} siren recordings, {len(sounds.synthetic_sirens)} synthesized sirens, "

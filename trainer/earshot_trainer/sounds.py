@@ -1,7 +1,7 @@
 """The sounds that segments are mixed from: real sirens, real negatives cut into spans, synthesized ones."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -13,7 +13,9 @@ from earshot_trainer.activity import active_frames
 from earshot_trainer.architecture import SAMPLE_RATE_HZ
 from earshot_trainer.cache import PcmCache
 from earshot_trainer.corpus import Recording
+from earshot_trainer.recipe import Recipe
 from earshot_trainer.synthetic import SyntheticSound
+from earshot_trainer.teacher import TeacherOpinion, scores_at
 
 SPAN_S = 10.0
 FloatArray = npt.NDArray[np.float32]
@@ -58,32 +60,35 @@ class Sounds:
 def gather_sounds(
     recordings: Sequence[Recording],
     cache: PcmCache,
-    active_range_db: float,
+    recipe: Recipe,
     synthetic: Sequence[SyntheticSound] = (),
-    teacher_scores: Mapping[str, FloatArray] | None = None,
+    opinion: TeacherOpinion | None = None,
 ) -> Sounds:
-    """Prepare recordings that are in the cache; a group's or label's odds grow with the root of its size.
+    """Prepare recordings that are in the cache.
 
-    `teacher_scores` are scores [rows, classes] by the recording's path, for all negatives or none.
+    A siren's odds grow with the root of its group's size, a negative's as the recipe's `balance` says.
 
     Raises:
         OperatorError: no siren at all, or no negative.
     """
-    sirens = [r for r in recordings if r.is_siren]
+    range_db = recipe.mixing.active_range_db
+    real = [r for r in recordings if r.is_siren]
     negatives = [r for r in recordings if not r.is_siren]
-    made = [_synthetic(sound, active_range_db) for sound in synthetic if sound.is_siren]
-    traps = [_synthetic(sound, active_range_db) for sound in synthetic if not sound.is_siren]
-    if not sirens and not made:
+    sirens = {r: _real_siren(r, cache, recipe, opinion) for r in real}
+    heard = [r for r in real if sirens[r].active.any()]
+    made = [_siren(sound.samples, range_db) for sound in synthetic if sound.is_siren]
+    traps = [_siren(sound.samples, range_db) for sound in synthetic if not sound.is_siren]
+    if not heard and not made:
         raise OperatorError("no siren to learn from; check is_siren in the manifests and what is excluded")
     if not negatives:
         raise OperatorError("no negative to learn from; name a manifest with other sounds as well")
-    scores = teacher_scores or {}
+    scores = opinion.classes if opinion is not None else {}
     spans = tuple(span for r in negatives for span in _spans(r, cache, scores.get(str(r.path))))
     return Sounds(
-        sirens=tuple(_siren(cache.samples(r), active_range_db) for r in sirens),
-        siren_odds=_odds([r.group if r.kind == "clip" else r.name for r in sirens]),
+        sirens=tuple(sirens[r] for r in heard),
+        siren_odds=_odds([r.group if r.kind == "clip" else r.name for r in heard], 0.5),
         spans=spans,
-        span_odds=_odds([f"{s.recording.source}/{s.recording.label}" for s in spans]),
+        span_odds=_odds([f"{s.recording.source}/{s.recording.label}" for s in spans], recipe.mixing.balance),
         synthetic_sirens=tuple(made),
         traps=tuple(traps),
     )
@@ -93,8 +98,13 @@ def _siren(samples: Int16Array, active_range_db: float) -> Siren:
     return Siren(samples=samples, active=active_frames(samples, active_range_db))
 
 
-def _synthetic(sound: SyntheticSound, active_range_db: float) -> Siren:
-    return _siren(sound.samples, active_range_db)
+def _real_siren(recording: Recording, cache: PcmCache, recipe: Recipe, opinion: TeacherOpinion | None) -> Siren:
+    """Active where it is loud and, if there is a teacher, where the teacher hears it too."""
+    siren = _siren(cache.samples(recording), recipe.mixing.active_range_db)
+    if opinion is None or recipe.teacher is None:
+        return siren
+    scores = scores_at(opinion.sirens[str(recording.path)], 0, len(siren.active), len(siren.samples))
+    return Siren(samples=siren.samples, active=siren.active & (scores[:, 0] >= recipe.teacher.least_siren_score))
 
 
 def _spans(recording: Recording, cache: PcmCache, scores: FloatArray | None) -> list[Span]:
@@ -104,7 +114,8 @@ def _spans(recording: Recording, cache: PcmCache, scores: FloatArray | None) -> 
     return [Span(recording, samples, int(a), int(b - a), scores) for a, b in pairwise(edges)]
 
 
-def _odds(names: Sequence[str]) -> npt.NDArray[np.float64]:
+def _odds(names: Sequence[str], balance: float) -> npt.NDArray[np.float64]:
+    """Odds that give all items of a name together their number to the power 1 - balance."""
     sizes = Counter(names)
-    odds = np.array([1.0 / np.sqrt(sizes[name]) for name in names], dtype=np.float64)
+    odds = np.array([sizes[name] ** -balance for name in names], dtype=np.float64)
     return odds / odds.sum() if len(odds) else odds

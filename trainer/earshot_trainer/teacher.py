@@ -7,6 +7,7 @@ scores are kept on disk beside the decoded audio.
 import csv
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -96,10 +97,21 @@ def teacher_scores(
     return result
 
 
-def score_negatives(
+@dataclass(frozen=True)
+class TeacherOpinion:
+    """What the teacher says of a corpus, by path.
+
+    `classes`: scores [rows, recipe's classes] of each negative; `sirens`: siren scores [rows, 1] of each siren.
+    """
+
+    classes: dict[str, Scores]
+    sirens: dict[str, Scores]
+
+
+def ask_teacher(
     recipe: TeacherRecipe, recordings: Sequence[Recording], cache: PcmCache, folder: Path
-) -> dict[str, Scores]:
-    """Scores [rows, classes] of the recipe's classes for each negative, by path.
+) -> TeacherOpinion:
+    """Scores of every recording, from disk where it was scored before.
 
     Raises:
         OperatorError: the teacher cannot be loaded, or does not know a class.
@@ -109,9 +121,13 @@ def score_negatives(
     if unknown:
         raise OperatorError(f"teacher.classes: the teacher does not know {unknown[0]!r}; see its class map")
     columns = [teacher.classes.index(name) for name in recipe.classes]
-    negatives = [recording for recording in recordings if not recording.is_siren]
-    scores = teacher_scores(teacher, negatives, cache, folder)
-    return {str(r.path): rows[:, columns] for r, rows in zip(negatives, scores, strict=True)}
+    classes, sirens = {}, {}
+    for recording, rows in zip(recordings, teacher_scores(teacher, recordings, cache, folder), strict=True):
+        if recording.is_siren:
+            sirens[str(recording.path)] = teacher.siren_column(rows)[:, None]
+        else:
+            classes[str(recording.path)] = rows[:, columns]
+    return TeacherOpinion(classes=classes, sirens=sirens)
 
 
 def scores_at(scores: Scores, start_sample: int, frames: int, samples: int) -> Scores:
