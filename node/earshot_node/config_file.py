@@ -55,7 +55,7 @@ def load_config(
     for dotted, value in (overrides or {}).items():
         location = tuple(dotted.split("."))
         _put(values, location, value)
-        places[location] = f"flag {dotted}"
+        places[location] = "command line"
     _name_node(values)
     _resolve_paths(values, path.resolve().parent)
     try:

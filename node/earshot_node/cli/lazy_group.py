@@ -90,7 +90,10 @@ def run_program(group: click.Group, prog_name: str, args: Sequence[str] | None =
 
 
 def _refuse(error: click.ClickException, prog_name: str) -> int:
-    """Tell a usage error in one line, with the help that would have prevented it."""
+    """Tell a usage error in one line, with the help that would have prevented it; nothing said gets the help itself."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return error.exit_code
     context = getattr(error, "ctx", None)
     command = context.command_path if context else prog_name
     click.echo(f"error: {' '.join(error.format_message().split()).rstrip('.')}; see `{command} -h`", err=True)

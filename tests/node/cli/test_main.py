@@ -123,6 +123,13 @@ def test_usage_errors_are_one_line_and_exit_2() -> None:
         assert " -h`" in result.stderr
 
 
+def test_program_without_a_command_shows_its_help() -> None:
+    result = run()
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) > 10
+    assert result.stderr.startswith("Usage: node-cli")
+
+
 def test_failures_are_one_line_and_exit_1(tmp_path: Path) -> None:
     result = run("config", "check", str(tmp_path / "absent.yaml"))
     assert result.returncode == 1
