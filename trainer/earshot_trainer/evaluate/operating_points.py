@@ -18,7 +18,7 @@ from earshot_trainer.evaluate.tracks import Track, detect
 BUDGETS_PER_HOUR: dict[PresetName, float] = {"quiet": 0.0, "balanced": 0.2, "sensitive": 2.0}
 """Most false alarms per hour on long recordings that each preset may give; a budget above none allows at least one."""
 
-RECALL_FLOOR: dict[PresetName, float] = {"quiet": 0.4, "balanced": 0.6, "sensitive": 0.75}
+RECALL_FLOOR: dict[PresetName, float] = {"quiet": 0.2, "balanced": 0.4, "sensitive": 0.7}
 """A node that hears nothing is of no use: a budget that leaves less recall is exceeded, by as little as helps."""
 
 ENTER = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.96, 0.98, 0.99)
@@ -127,39 +127,41 @@ def _is_stricter(point: OperatingPoint, other: OperatingPoint) -> bool:
 
 
 class _Bench:
-    """Tries points on one label's evidence. Tracks are shortened where no point of the grid could tell."""
+    """Tries points on one label's evidence."""
 
     def __init__(self, label: str, evidence: Evidence) -> None:
         self._label = label
         self._hop_s = evidence.long_negatives[0].hop_s
-        self._positives = [(track.recording.group, _shorten(track)) for track in evidence.positives]
-        self._clips = _possible(evidence.negative_clips)
+        self._positives = [(track.recording.group, track.posteriors) for track in evidence.positives]
         self._clip_count = len(evidence.negative_clips)
-        self._long = _possible(evidence.long_negatives)
         self._hours = sum(track.duration_s for track in evidence.long_negatives) / 3600
+        self._clips = _possible(evidence.negative_clips)
+        self._long = _possible(evidence.long_negatives)
+        self._shortened: dict[float, list[NDArray[np.float32]]] = {}
 
     def best(self, preset: PresetName, per_hour: float, allowed: Callable[[OperatingPoint], bool]) -> Choice:
         """Return the allowed point with the highest value within the budget, or within what the recall floor takes."""
-        counted = [(self._alarms(self._long, point), point) for point in _grid(preset) if allowed(point)]
-        if not counted:
+        points = [point for point in _grid(preset) if allowed(point)]
+        if not points:
             raise OperatorError(f"no operating point of the grid suits {preset}; choose with other budgets")
         budget = allowed_alarms(per_hour, self._hours)
-        judged = [self._judge(point, alarms, budget) for alarms, point in counted]
+        judged = [self._judge(point, budget) for point in points]
         floor = min(RECALL_FLOOR[preset], max(choice.recall for _, choice in judged))
         least = min(choice.false_alarms for _, choice in judged if choice.recall >= floor)
         kept = [(value, choice) for value, choice in judged if choice.false_alarms <= max(budget, least)]
         return max(kept, key=lambda pair: (pair[0], pair[1].point.enter, -pair[1].point.bridging_s))[1]
 
-    def _judge(self, point: OperatingPoint, alarms: int, budget: int) -> tuple[float, Choice]:
+    def _judge(self, point: OperatingPoint, budget: int) -> tuple[float, Choice]:
         """Return how good a point is on positives and clips, and the choice it would be."""
         by_group: dict[str, list[bool]] = defaultdict(list)
         splits = 0
         for group, posteriors in self._positives:
-            events = len(detect(posteriors, self._label, point, self._hop_s))
+            events = self._count(posteriors, point)
             by_group[group].append(events > 0)
             splits += max(0, events - 1)
         recall = sum(sum(hits) / len(hits) for hits in by_group.values()) / len(by_group)
-        clip_alarms = sum(bool(self._alarms([p], point)) for p in self._clips) / max(1, self._clip_count)
+        clip_alarms = sum(self._count(clip, point) > 0 for clip in self._clips) / max(1, self._clip_count)
+        alarms = sum(self._count(posteriors, point) for posteriors in self._long_for(point.leave))
         value = (
             recall
             - CLIP_ALARM_COST * clip_alarms
@@ -169,12 +171,16 @@ class _Bench:
         choice = Choice(point, round(recall, 4), round(clip_alarms, 4), alarms, budget, round(self._hours, 4))
         return round(value, 9), choice
 
-    def _alarms(self, tracks: Sequence[NDArray[np.float32]], point: OperatingPoint) -> int:
-        return sum(
-            len(detect(posteriors, self._label, point, self._hop_s))
-            for posteriors in tracks
-            if posteriors.max(initial=0.0) >= point.enter
-        )
+    def _count(self, posteriors: NDArray[np.float32], point: OperatingPoint) -> int:
+        if posteriors.max(initial=0.0) < point.enter:
+            return 0
+        return len(detect(posteriors, self._label, point, self._hop_s))
+
+    def _long_for(self, leave: float) -> list[NDArray[np.float32]]:
+        """Return the long negatives without what no point with this `leave` can tell."""
+        if leave not in self._shortened:
+            self._shortened[leave] = [_shorten(posteriors, leave, self._hop_s) for posteriors in self._long]
+        return self._shortened[leave]
 
 
 def _grid(preset: PresetName) -> list[OperatingPoint]:
@@ -188,17 +194,15 @@ def _grid(preset: PresetName) -> list[OperatingPoint]:
 
 
 def _possible(tracks: Sequence[Track]) -> list[NDArray[np.float32]]:
-    """Return the shortened posteriors of the tracks in which some point of the grid may begin an event."""
-    return [_shorten(track) for track in tracks if track.score >= min(ENTER)]
+    """Return the posteriors of the tracks in which some point of the grid may begin an event."""
+    return [track.posteriors for track in tracks if track.score >= min(ENTER)]
 
 
-def _shorten(track: Track) -> NDArray[np.float32]:
-    """Cut stretches below every `leave` to the longest bridging and cooldown together: no detector can tell."""
-    lowest_leave = min(ENTER) * min(LEAVE_SHARE)
+def _shorten(posteriors: NDArray[np.float32], leave: float, hop_s: float) -> NDArray[np.float32]:
+    """Cut stretches below `leave` to the longest bridging and cooldown together: the detector cannot tell."""
     longest_s = max(BRIDGING_S) + max(itertools.chain.from_iterable(COOLDOWN_S.values()))
-    keep_frames = int(longest_s / track.hop_s) + 2
-    is_idle = track.posteriors < lowest_leave
-    position = np.arange(len(is_idle))
+    keep_frames = int(longest_s / hop_s) + 2
+    is_idle = posteriors < leave
+    position = np.arange(len(posteriors))
     last_active = np.maximum.accumulate(np.where(is_idle, -1, position))
-    run = position - last_active
-    return track.posteriors[~is_idle | (run <= keep_frames)]
+    return posteriors[~is_idle | (position - last_active <= keep_frames)]
