@@ -2,6 +2,7 @@
 # Installs the node of this checkout as a service on Raspberry Pi OS, Debian or Ubuntu, 64 bit. Run it again to upgrade.
 #
 #   sudo deploy/install.sh                      install or upgrade; keeps /etc/earshot
+#   sudo deploy/install.sh --with-ffmpeg        with ffmpeg as well, for sources of type url (cameras, streams)
 #   sudo deploy/install.sh --uninstall          remove program, unit and user; keep configuration and state
 #   sudo deploy/install.sh --uninstall --purge  remove those as well
 #   sudo deploy/install.sh --root FOLDER        into a system in a folder (an image, a test); starts nothing
@@ -10,7 +11,7 @@
 set -euo pipefail
 
 CHECKOUT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
-PACKAGES=(python3-venv python3-dev gcc libc6-dev portaudio19-dev ffmpeg ca-certificates)
+PACKAGES=(python3-venv python3-dev gcc libc6-dev portaudio19-dev ca-certificates)
 UNIT="earshot-node.service"
 ROOT=""
 ACTION=install
@@ -36,6 +37,7 @@ parse_arguments() {
             ROOT="$(cd "$2" && pwd)"
             shift
             ;;
+        --with-ffmpeg) PACKAGES+=(ffmpeg) ;;
         --uninstall) ACTION=uninstall ;;
         --purge) PURGE=yes ;;
         -h | --help)
@@ -70,9 +72,15 @@ install_packages() {
     done
     [ "${#missing[@]}" -gt 0 ] || return 0
     say "Packages: ${missing[*]}"
-    within env DEBIAN_FRONTEND=noninteractive apt-get -qq update </dev/null
-    within env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends "${missing[@]}" \
-        </dev/null >/dev/null
+    apt_get update
+    apt_get install --yes --no-install-recommends "${missing[@]}"
+}
+
+# Runs apt-get; shows what it said only when it fails.
+apt_get() {
+    local said
+    said="$(within env DEBIAN_FRONTEND=noninteractive apt-get -qq "$@" </dev/null 2>&1)" ||
+        fail "apt-get $1 failed: $(tail -n 5 <<<"$said")"
 }
 
 require_python() {
@@ -96,7 +104,7 @@ build_environment() {
     install -d -m 0755 "$base/source"
     cp -r "$CHECKOUT"/{pyproject.toml,README.md,LICENSE,node,trainer} "$base/source/"
     within python3 -m venv "$venv" >&2
-    if ! within "$venv/bin/python" -m pip install --quiet --no-cache-dir "/opt/earshot/source[mic]" >&2; then
+    if ! within "$venv/bin/python" -m pip install --quiet "/opt/earshot/source[mic]" >&2; then
         rm -rf "$ROOT${venv:?}" "$base/source"
         fail "the program could not be installed, what ran before still does; is the network up?"
     fi

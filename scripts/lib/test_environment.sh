@@ -6,7 +6,8 @@
 # shellcheck source=scripts/lib/environment.sh
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
-TEST_PACKAGES=(mosquitto ffmpeg alsa-utils libasound2-plugins portaudio19-dev gcc libc6-dev debootstrap shellcheck)
+TEST_PACKAGES=(mosquitto ffmpeg alsa-utils libasound2-plugins portaudio19-dev gcc libc6-dev openssl
+    debootstrap systemd-container shellcheck)
 
 # PyAudio has no Linux wheels: it needs a compiler, PortAudio's header and Python's.
 can_build_pyaudio() {

@@ -1,0 +1,75 @@
+"""The systemd unit, judged by systemd's own tools."""
+
+import configparser
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+MOST_EXPOSURE = 20  # tenths, from 0 to 100; a service without hardening has 96
+EXPLAINED_IN_THE_UNIT = {"PrivateDevices=", "PrivateUsers=", "ProcSubset="}
+NEEDED = {
+    "PrivateNetwork=": "the broker",
+    "RestrictAddressFamilies=~AF_(INET|INET6)": "the broker",
+    "RestrictAddressFamilies=~AF_UNIX": "notifications to systemd, sound servers",
+    "IPAddressDeny=": "the broker's address is the operator's choice",
+    "DeviceAllow=": "sound cards",
+    "RootDirectory=/RootImage=": "Python comes from the system",
+    "SupplementaryGroups=": "audio",
+    "SystemCallFilter=~@resources": "part of @system-service; onnxruntime places its threads",
+}
+
+
+@pytest.fixture
+def unit(repository: Path, tmp_path: Path) -> Path:
+    """A copy of the unit whose program exists, as it does after an installation."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is missing; `sudo apt-get install systemd`, or run scripts/test as root")
+    text = (repository / "deploy/earshot-node.service").read_text()
+    program = "/opt/earshot/venv/bin/node-cli"
+    assert program in text
+    copy = tmp_path / "earshot-node.service"
+    copy.write_text(text.replace(program, "/bin/true"))
+    return copy
+
+
+def test_systemd_finds_nothing_wrong(unit: Path) -> None:
+    done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_verification_finds_a_misspelt_setting(unit: Path) -> None:
+    unit.write_text(unit.read_text().replace("WatchdogSec", "WatchdogSecs"))
+    done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True)
+    assert "WatchdogSecs" in done.stderr
+
+
+def test_what_the_service_may_do_is_what_it_needs(unit: Path) -> None:
+    command: list[str | Path] = [
+        "systemd-analyze",
+        "security",
+        "--offline=true",
+        f"--threshold={MOST_EXPOSURE}",
+        "--json=short",
+        unit,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    open_doors = {row["name"] for row in json.loads(done.stdout) if row["set"] is False and row["name"]}
+    assert open_doors <= EXPLAINED_IN_THE_UNIT | set(NEEDED)
+    assert done.returncode == 0, done.stderr
+
+
+def test_left_out_hardening_is_explained_in_the_unit(unit: Path) -> None:
+    text = unit.read_text()
+    assert [name for name in sorted(EXPLAINED_IN_THE_UNIT) if f"{name.strip('=')}" not in text] == []
+
+
+def test_watchdog_outlasts_four_feeds_and_a_failed_start_is_tried_again(unit: Path) -> None:
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    parser.read(unit)
+    assert parser["Service"]["Type"] == "notify"
+    assert int(parser["Service"]["WatchdogSec"]) >= 20
+    assert parser["Service"]["Restart"] == "on-failure"
+    assert parser["Unit"]["StartLimitIntervalSec"] == "0"
