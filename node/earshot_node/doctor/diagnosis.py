@@ -10,7 +10,8 @@ from earshot_node.contract.config import NodeConfig
 from earshot_node.doctor.audio import check_pyaudio, check_sound_access, check_sources
 from earshot_node.doctor.broker import check_broker
 from earshot_node.doctor.finding import Finding, fail, ok, warn
-from earshot_node.doctor.machine import check_clock, check_http, check_state_folder
+from earshot_node.doctor.hearing import check_hearing
+from earshot_node.doctor.machine import check_clock, check_http, check_state_folder, running_node_state
 from earshot_node.doctor.model import check_model
 from earshot_node.errors import ConfigError
 
@@ -22,7 +23,10 @@ def diagnose(path: Path | None) -> Iterator[Finding]:
         config, findings = check_config(path)
         yield from findings
     if config is not None:
-        yield from check_sources(config.sources)
+        found = check_sources(config.sources)
+        yield from found
+        node_runs = bool(running_node_state(config.http))
+        yield from check_hearing(config.sources, found, node_runs=node_runs)
         yield from check_broker(config)
     else:
         yield check_pyaudio()

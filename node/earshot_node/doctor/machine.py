@@ -76,7 +76,7 @@ def check_http(config: HttpSection) -> Finding:
             probe.bind((config.host, config.port))
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            state = _state_of_running_node(config)
+            state = running_node_state(config)
             if state:
                 return ok("http", f"a node runs and answers on {where}: {state}")
             return fail("http", f"port {config.port} is used by another program", "set http.port to a free one")
@@ -105,7 +105,10 @@ def _check_disk(folder: Path, floor_mb: float) -> Finding:
     return ok("disk", f"{free_mb / 1000:.1f} GB free at {folder}")
 
 
-def _state_of_running_node(config: HttpSection) -> str:
+def running_node_state(config: HttpSection) -> str:
+    """Return the health state that a node on this address tells, empty when none answers."""
+    if not config.enabled or not config.port:
+        return ""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(config.host, config.host)  # noqa: S104
     connection = http.client.HTTPConnection(host, config.port, timeout=_PROBE_TIMEOUT_S)
     try:
