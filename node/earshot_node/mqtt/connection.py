@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CONNECT_TIMEOUT_S: Final = 5.0
-ANSWER_TIMEOUT_S: Final = 10.0
+ANSWER_TIMEOUT_S: Final = 5.0
 MAX_IN_FLIGHT: Final = 20  # what paho and mosquitto take by default; a broker may ask for less
 
 
@@ -172,7 +172,7 @@ class Connection:
         elif self.closed.done():
             raise ConnectError(failure.closed_early(self._config, self._detail))
         else:
-            raise ConnectError(failure.explain_error(self._config, TimeoutError()))
+            raise ConnectError(failure.no_answer(self._config))
 
     def _send_waiting(self) -> None:
         while self._waiting and (self._waiting[0].topic.qos == 0 or len(self._in_flight) < self._window):
@@ -342,6 +342,7 @@ def _close_socket(client: paho.Client, loop: asyncio.AbstractEventLoop | None = 
     sock: Any = client.socket()
     if sock is None or sock.fileno() < 0:
         return
+    client.on_socket_register_write = client.on_socket_unregister_write = client.on_socket_close = None
     if loop is not None:
         loop.remove_reader(sock)
         loop.remove_writer(sock)

@@ -57,6 +57,15 @@ def explain_error(config: MqttSection, error: OSError) -> str:
             return f"connection to {broker} failed ({error.strerror or error}); check mqtt.host and mqtt.port"
 
 
+def no_answer(config: MqttSection) -> str:
+    """Return what it means that the broker takes the connection and then says nothing."""
+    if config.tls is None:
+        advice = "is it the TLS port (section mqtt.tls), or does it speak MQTT 3.1.1 only (mqtt.protocol: '3.1.1')?"
+    else:
+        advice = "is it the port for MQTT over TLS?"
+    return f"{where(config)} took the connection but does not answer; {advice}"
+
+
 def closed_early(config: MqttSection, detail: str) -> str:
     """Return what it means that the broker closes before it answered the CONNECT."""
     broker = where(config)

@@ -1,0 +1,183 @@
+"""Discovery topics follow the configuration, and a deletion in Home Assistant is respected."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+from support.async_waiting import until
+from support.mqtt_node import node_config, node_info
+
+from earshot_node.contract.topics import Topic
+from earshot_node.mqtt.announcer import Announcer
+from earshot_node.mqtt.connection import Delivery, Outcome
+from earshot_node.mqtt.discovery import announcements
+from earshot_node.mqtt.disk_thread import DiskThread
+from earshot_node.mqtt.store import StateStore
+
+STREET = "homeassistant/device/hall/source_street/config"
+YARD = "homeassistant/device/hall/source_yard/config"
+NODE = "homeassistant/device/hall/node/config"
+
+
+class Broker:
+    """Keeps what is published, in order; can be away."""
+
+    def __init__(self) -> None:
+        self.log: list[tuple[str, Any]] = []
+        self.away = False
+
+    async def publish(self, topic: Topic, payload: bytes) -> Delivery:
+        assert topic.retain
+        assert topic.qos == 1
+        if self.away:
+            return Delivery(Outcome.LOST)
+        self.log.append((topic.name, json.loads(payload) if payload else None))
+        return Delivery(Outcome.ACKNOWLEDGED)
+
+    @property
+    def topics(self) -> list[str]:
+        return [topic for topic, _ in self.log]
+
+
+@asynccontextmanager
+async def announcer_on(
+    state: Path, broker: Broker, version: str = "2026.11.0", **sections: Any
+) -> AsyncIterator[Announcer]:
+    config = node_config(1883, **sections)
+    disk = DiskThread()
+    with closing(StateStore(state)) as store:
+        yield Announcer(announcements(config, node_info(config, version)), store, broker.publish, disk, spacing_s=0)
+        disk.close()
+
+
+async def test_all_devices_are_announced_node_first(tmp_path: Path) -> None:
+    broker = Broker()
+    async with announcer_on(tmp_path / "state", broker) as announcer:
+        assert await announcer.announce()
+    assert broker.topics == [NODE, STREET, YARD]
+
+
+async def test_removed_source_is_cleared_before_the_rest(tmp_path: Path) -> None:
+    broker = Broker()
+    async with announcer_on(tmp_path / "state", broker) as announcer:
+        await announcer.announce()
+    broker.log.clear()
+    async with announcer_on(tmp_path / "state", broker, sources=[{"id": "street", "type": "microphone"}]) as announcer:
+        await announcer.announce()
+        assert broker.log[0] == (YARD, None)
+        await announcer.announce()
+    assert broker.topics == [YARD, NODE, STREET, NODE, STREET]
+
+
+async def test_removed_label_is_removed_by_platform_then_omitted(tmp_path: Path) -> None:
+    broker = Broker()
+    async with announcer_on(tmp_path / "state", broker, labels=("siren", "horn")) as announcer:
+        await announcer.announce()
+    broker.log.clear()
+    async with announcer_on(tmp_path / "state", broker) as announcer:
+        await announcer.announce()
+        await announcer.announce()
+    removal, clean, again = (payload["components"] for topic, payload in broker.log if topic == STREET)
+    gone = {key: part for key, part in removal.items() if key.startswith("horn")}
+    assert gone["horn-sound"] == {"platform": "binary_sensor"}
+    assert gone["horn-sensitivity"] == {"platform": "number"}
+    assert len(gone) == 5
+    assert not [key for key in clean if key.startswith("horn")]
+    assert clean == again
+    assert removal["siren-sound"] == clean["siren-sound"]
+
+
+async def test_kill_between_ledger_and_broker_still_removes_later(tmp_path: Path) -> None:
+    """The connection breaks at the removal; the next process finishes it."""
+    broker = Broker()
+    async with announcer_on(tmp_path / "state", broker, labels=("siren", "horn")) as announcer:
+        await announcer.announce()
+    broker.away = True
+    async with announcer_on(tmp_path / "state", broker) as announcer:
+        assert not await announcer.announce()
+    broker.away = False
+    broker.log.clear()
+    async with announcer_on(tmp_path / "state", broker) as announcer:
+        await announcer.announce()
+    first = next(payload for topic, payload in broker.log if topic == STREET)
+    assert first["components"]["horn-sound"] == {"platform": "binary_sensor"}
+
+
+async def test_device_deleted_in_home_assistant_stays_away_over_restarts_and_updates(tmp_path: Path) -> None:
+    broker = Broker()
+    async with announcer_on(tmp_path / "state", broker) as announcer:
+        await announcer.announce()
+        await announcer.heard(YARD, b"")
+        await announcer.announce()
+    assert broker.topics == [NODE, STREET, YARD, NODE, STREET]
+    broker.log.clear()
+    async with announcer_on(tmp_path / "state", broker, version="2026.12.0") as announcer:
+        await announcer.announce()
+    assert broker.topics == [NODE, STREET]
+
+
+async def test_deleted_device_comes_back_when_its_configuration_changes(tmp_path: Path) -> None:
+    broker = Broker()
+    async with announcer_on(tmp_path / "state", broker) as announcer:
+        await announcer.announce()
+        await announcer.heard(STREET, b"")
+    broker.log.clear()
+    async with announcer_on(tmp_path / "state", broker, node={"area": "Attic"}) as announcer:
+        await announcer.announce()
+    assert STREET in broker.topics
+
+
+async def test_deleted_device_comes_back_on_request(tmp_path: Path) -> None:
+    broker = Broker()
+    async with announcer_on(tmp_path / "state", broker) as announcer:
+        await announcer.announce()
+        await announcer.heard(STREET, b"")
+        await announcer.revive()
+        broker.log.clear()
+        await announcer.announce()
+    assert broker.topics == [NODE, STREET, YARD]
+
+
+async def test_own_messages_and_foreign_topics_are_no_deletion(tmp_path: Path) -> None:
+    broker = Broker()
+    async with announcer_on(tmp_path / "state", broker) as announcer:
+        await announcer.heard(STREET, b"")
+        await announcer.announce()
+        await announcer.heard(STREET, b"{}")
+        await announcer.heard("homeassistant/device/hall/source_old/config", b"")
+        broker.log.clear()
+        await announcer.announce()
+    assert broker.topics == [NODE, STREET, YARD]
+
+
+async def test_answer_of_home_assistant_to_a_removal_is_no_deletion(tmp_path: Path) -> None:
+    broker = Broker()
+    async with announcer_on(tmp_path / "state", broker, labels=("siren", "horn")) as announcer:
+        await announcer.announce()
+    async with announcer_on(tmp_path / "state", broker) as announcer:
+        await announcer.announce()
+        await announcer.heard(STREET, b"")
+        broker.log.clear()
+        await announcer.announce()
+    assert STREET in broker.topics
+
+
+async def test_two_announcements_at_once_go_one_after_the_other(tmp_path: Path) -> None:
+    broker = Broker()
+    async with announcer_on(tmp_path / "state", broker) as announcer:
+        tasks = [asyncio.create_task(announcer.announce()) for _ in range(2)]
+        await until(lambda: all(task.done() for task in tasks))
+    assert broker.topics == [NODE, STREET, YARD] * 2
+
+
+async def test_discovery_switched_off_clears_everything(tmp_path: Path) -> None:
+    broker = Broker()
+    async with announcer_on(tmp_path / "state", broker) as announcer:
+        await announcer.announce()
+    broker.log.clear()
+    async with announcer_on(tmp_path / "state", broker, home_assistant={"enabled": False}) as announcer:
+        await announcer.announce()
+    assert broker.log == [(NODE, None), (STREET, None), (YARD, None)]
