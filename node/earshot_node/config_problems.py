@@ -31,7 +31,7 @@ def describe_problems(
         where: names the place (`file:line`, an environment variable) of a location.
     """
     tags = _tags(values)
-    found = [(_without_tags(details["loc"], values), details) for details in error.errors(include_url=False)]
+    found = [(_location_in_file(details, values), details) for details in error.errors(include_url=False)]
     lines = []
     for location, details in found:
         if details["type"] == "too_short" and any(_is_below(at, location) for at, _ in found):
@@ -123,12 +123,13 @@ def _tags(values: dict[str, Any]) -> dict[Location, str]:
     }
 
 
-def _without_tags(loc: tuple[int | str, ...], values: dict[str, Any]) -> Location:
-    """Drop the type names that pydantic puts between a source's position and its keys."""
+def _location_in_file(details: ErrorDetails, values: dict[str, Any]) -> Location:
+    """Drop what pydantic adds: a source's type between its position and its keys, `[key]` after a wrong key."""
+    loc = details["loc"]
     if len(loc) > 2 and loc[0] == "sources" and isinstance(loc[1], int):
         source = values["sources"][loc[1]]
         if isinstance(source, dict) and source.get("type") == loc[2]:
             return (*loc[:2], *loc[3:])
-    if loc and loc[-1] == "[key]":
+    if loc and loc[-1] == "[key]" and details["type"] != "extra_forbidden":
         return loc[:-1]
     return loc
