@@ -128,18 +128,29 @@ install_project() {
     fail "the packages above could not be installed into $venv; is the network up? Then run this again"
 }
 
-# make_environment FOLDER EXTRAS: e.g. `make_environment .venv demo`.
+# Succeeds when every extra of the first comma list is in the second.
+has_extras() {
+    local extra
+    for extra in ${1//,/ }; do
+        case ",$2," in *",$extra,"*) ;; *) return 1 ;; esac
+    done
+}
+
+# make_environment FOLDER EXTRAS: e.g. `make_environment .venv demo`. Extras that were installed before stay.
 make_environment() {
-    local venv="$ROOT/$1" extras="$2" wanted
+    local venv="$ROOT/$1" extras="$2" made_from="" had_extras="" wanted
     find_python
-    wanted="$ROOT $PYTHON $PYTHON_VERSION $extras $(sha256sum <"$ROOT/pyproject.toml")"
     exec 9<"$ROOT"
     flock 9
-    if [ "$(cat "$venv/.earshot-setup" 2>/dev/null)" != "$wanted" ] || ! "$venv/bin/python" -c "" 2>/dev/null; then
+    wanted="$ROOT $PYTHON $PYTHON_VERSION $(sha256sum <"$ROOT/pyproject.toml")"
+    { read -r made_from && read -r had_extras; } 2>/dev/null <"$venv/.earshot-setup" || true
+    if [ "$made_from" != "$wanted" ] || ! "$venv/bin/python" -c "" 2>/dev/null; then made_from="" had_extras=""; fi
+    if [ -z "$made_from" ] || ! has_extras "$extras" "$had_extras"; then
+        has_extras "$had_extras" "$extras" || extras="$extras,$had_extras"
         say "Setting up $1 with Python $PYTHON_VERSION ..."
-        create_venv "$venv"
+        if [ -n "$made_from" ]; then rm -f "$venv/.earshot-setup"; else create_venv "$venv"; fi
         install_project "$venv" "$extras"
-        printf '%s\n' "$wanted" >"$venv/.earshot-setup"
+        printf '%s\n' "$wanted" "$extras" >"$venv/.earshot-setup"
         say "$1 is ready after $SECONDS s"
     fi
     exec 9<&-

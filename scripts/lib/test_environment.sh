@@ -5,24 +5,15 @@
 
 # shellcheck source=scripts/lib/environment.sh
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+# shellcheck source=scripts/lib/microphone.sh
+. "$(dirname "${BASH_SOURCE[0]}")/microphone.sh"
 
-TEST_PACKAGES=(mosquitto ffmpeg alsa-utils libasound2-plugins portaudio19-dev gcc libc6-dev openssl
-    debootstrap systemd-container shellcheck)
-
-# PyAudio has no Linux wheels: it needs a compiler, PortAudio's header and Python's.
-can_build_pyaudio() {
-    local headers
-    headers="$("$PYTHON" -c 'import sysconfig; print(sysconfig.get_path("include"))')"
-    command -v gcc >/dev/null && [ -e "$headers/Python.h" ] && echo '#include <portaudio.h>' | gcc -E - >/dev/null 2>&1
-}
+TEST_PACKAGES=(mosquitto ffmpeg alsa-utils libasound2-plugins openssl debootstrap systemd systemd-container shellcheck)
 
 make_test_environment() {
-    local extras="demo,dev" packages=("${TEST_PACKAGES[@]}") missing
+    local extras="demo,dev" packages missing
     find_python
-    case "$PYTHON" in
-    /usr/bin/python3) packages+=(python3-dev) ;;
-    /usr/bin/*) packages+=("python${PYTHON_VERSION%.*}-dev") ;;
-    esac
+    mapfile -t packages < <(printf '%s\n' "${TEST_PACKAGES[@]}" && microphone_packages)
     missing="$(missing_packages "${packages[@]}" | tr '\n' ' ')"
     if [ -n "$missing" ] && can_install_packages; then
         install_packages "${packages[@]}" || say "Some of these packages are missing; tests that need them are skipped."
@@ -30,7 +21,6 @@ make_test_environment() {
         say "Some tests are skipped; to run all of them: sudo apt-get install $missing"
     fi
     if can_build_pyaudio; then extras="mic,$extras"; fi
-    if [ "$1" = everything ] || [ -e "$ROOT/.venv-dev/.with-torch" ]; then extras="trainer,$extras"; fi
+    if [ "$1" = everything ]; then extras="trainer,$extras"; fi
     make_environment .venv-dev "$extras"
-    case "$extras" in trainer,*) touch "$ROOT/.venv-dev/.with-torch" ;; esac
 }
