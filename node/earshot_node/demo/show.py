@@ -1,10 +1,10 @@
 """The whole demo: prepare the audio, start broker, subscriber and node, follow them, sum up."""
 
+import shutil
 import tempfile
 from collections.abc import Sized
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
 
 from earshot_node.demo.broker import HOST, EmbeddedBroker
 from earshot_node.demo.drawing import draw_timeline
@@ -14,14 +14,6 @@ from earshot_node.demo.screen import Screen
 from earshot_node.demo.story import Story, Truth
 from earshot_node.demo.subscriber import Subscriber
 from earshot_node.errors import OperatorError
-
-NEXT_STEPS: Final = (
-    "Next",
-    "  a microphone    node-cli devices            lists them with their stable ids",
-    "  a broker        config/node.yaml            copy it, put in the microphone and your broker's address",
-    "  your node       node-cli run --config node.yaml",
-    "  any audio file  node-cli demo FILE          or, at full speed: node-cli analyze FILE",
-)
 
 
 def run_demo(audio: Path | None, *, duration_s: float, screen: Screen | None = None) -> None:
@@ -90,7 +82,7 @@ def _sum_up(screen: Screen, play: Play) -> None:
     for line in summary_lines(play):
         screen.line(line, "bold")
     screen.line()
-    for line in NEXT_STEPS:
+    for line in next_steps(program_name()):
         screen.line(line)
     if story.sirens and not story.found():
         raise OperatorError(f"none of the {len(story.sirens)} sirens was heard; try `node-cli doctor`")
@@ -121,3 +113,20 @@ def summary_lines(play: Play) -> list[str]:
 def count(things: Sized, noun: str) -> str:
     """Return `1 siren`, `2 sirens`."""
     return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
+
+
+def next_steps(program: str) -> list[str]:
+    """Return what to do after the demo, with commands as they are called here."""
+    return [
+        "Next",
+        f"  a microphone    {program} devices, lists them with their stable ids",
+        "  a broker        copy config/node.yaml, put in the microphone and your broker's address",
+        f"  your node       {program} run --config node.yaml",
+        f"  any audio file  {program} demo FILE, or at full speed: {program} analyze FILE",
+    ]
+
+
+def program_name() -> str:
+    """Return how this machine's shell finds the program: installed, or in a checkout."""
+    in_checkout = Path(__file__).resolve().parents[3] / "scripts" / "node"
+    return "node-cli" if shutil.which("node-cli") or not in_checkout.exists() else "scripts/node"

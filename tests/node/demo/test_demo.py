@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,8 +13,11 @@ import pytest
 import soundfile
 from paho.mqtt import publish
 
+from earshot_node.cli.main import COMMANDS
 from earshot_node.demo.broker import EmbeddedBroker
+from earshot_node.demo.show import next_steps, program_name
 from earshot_node.demo.subscriber import Subscriber
+from earshot_node.errors import OperatorError
 
 DEMO = [sys.executable, "-m", "earshot_node", "demo"]
 
@@ -45,7 +49,7 @@ def test_scene_is_heard_over_mqtt_and_summed_up() -> None:
     assert "Heard 1 of 1 siren, 0 false alarms, ignored 1 of 1 trap." in result.stdout
     assert re.search(r"The node used \d+ MB of memory, \d+\.\d% of one core\.", result.stdout)
     assert "would now show 2 devices" in result.stdout
-    assert "node-cli devices" in result.stdout
+    assert re.search(r"(node-cli|scripts/node) run --config node.yaml", result.stdout)
     assert "\x1b" not in result.stdout
 
 
@@ -91,3 +95,19 @@ def test_embedded_broker_hands_messages_on_and_ends() -> None:
         assert (received.topic, received.payload) == ("a/b", b"\x00\xff")
     with EmbeddedBroker() as other:
         assert other.port
+
+
+def test_missing_broker_package_is_told_with_the_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "amqtt.broker", None)
+    with pytest.raises(OperatorError, match=r"pip install 'earshot\[demo\]'"), EmbeddedBroker():
+        raise AssertionError("it must not start")
+
+
+def test_next_steps_are_commands_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    assert program_name() == "scripts/node"
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    steps = "\n".join(next_steps(program_name()))
+    named = re.findall(r"node-cli (\w+)", steps)
+    assert named == ["devices", "run", "demo", "analyze"]
+    assert set(named) <= set(COMMANDS)
