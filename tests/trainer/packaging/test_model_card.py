@@ -8,6 +8,7 @@ from support.bundles import members_of, shipped_bytes
 from earshot_node.contract.operating_point import OperatingPoint, Presets
 from earshot_trainer.packaging.figures import condense
 from earshot_trainer.packaging.graph import bare_manifest
+from earshot_trainer.packaging.held_out import Whose
 from earshot_trainer.packaging.model_card import write_model_card
 from earshot_trainer.packaging.run_record import RunRecord
 
@@ -76,17 +77,17 @@ def run(**changes: Any) -> RunRecord:
     return RunRecord.model_validate(values | changes)
 
 
-def card(record: RunRecord, metrics: dict[str, Any]) -> str:
+def card(record: RunRecord, metrics: dict[str, Any], held_out: Whose = "none") -> str:
     point = OperatingPoint(enter=0.6, leave=0.4, min_length_s=0.4, bridging_s=1, cooldown_s=3)
     presets = Presets(quiet={"siren": point}, balanced={"siren": point}, sensitive={"siren": point})
     model = members_of(shipped_bytes())["model.onnx"]
     manifest = bare_manifest(model, "test", ("siren",), presets)
     changes = {"metrics": condense(metrics), "licence": record.weights_licence()}
-    return write_model_card(manifest.model_copy(update=changes), model, record)
+    return write_model_card(manifest.model_copy(update=changes), model, record, held_out)
 
 
 def test_held_out_figures_are_told_from_the_weights_trained_on_everything() -> None:
-    text = card(run(), {"held_out": EVALUATION})
+    text = card(run(), {"held_out": EVALUATION}, "other")
     assert "trained on everything below" in text
     assert "They belong to a second model of the same recipe" in text
     assert "AUC 0.9512 (95 % 0.900 to 0.980" in text
@@ -95,9 +96,18 @@ def test_held_out_figures_are_told_from_the_weights_trained_on_everything() -> N
 
 def test_weights_that_left_something_out_say_what() -> None:
     record = run(tested_on={"recordings": 100, "folds": ["us8k-fold2"], "sources": ["us8k"]})
-    text = card(record, {"held_out": EVALUATION})
+    text = card(record, {"held_out": EVALUATION}, "this")
     assert "NOT trained on everything; tested on: us8k-fold2, us8k" in text
     assert "They belong to the weights in this bundle" in text
+
+
+def test_operating_points_chosen_on_the_measured_recordings_are_told() -> None:
+    assert "chosen on these very recordings" in card(run(), {"held_out": EVALUATION | {"choices": {}}}, "other")
+    assert "chosen on these very recordings" not in card(run(), {"held_out": EVALUATION}, "other")
+
+
+def test_figures_of_a_model_whose_training_was_not_checked_say_so() -> None:
+    assert "was not checked" in " ".join(card(run(), {"held_out": EVALUATION}, "other_unchecked").split())
 
 
 def test_card_without_held_out_figures_says_that_nothing_is_known() -> None:

@@ -35,16 +35,16 @@ def quantization_section(report: dict[str, Any]) -> str:
         (c["name"], f"{c['mean_deviation']:.5f}", f"{c['relative_time']:.2f}", c["file_bytes"], c["verdict"])
         for c in report.get("candidates", ())
     )
-    operators = (
-        (o["layer"], o["kind"], o["weights"], o["weight_count"], o["activations"]) for o in report["operators"]
-    )
+    weighted = [o for o in report["operators"] if o["weights"] != "none"]
+    operators = ((o["layer"], o["kind"], o["weights"], o["weight_count"], o["activations"]) for o in weighted)
+    rest = len(report["operators"]) - len(weighted)
     text = (
         f"Stored tensors take {report['int8_weight_bytes']} bytes, {report.get('weight_share', 0):.0%} of the float "
         f"graph's {report['float_weight_bytes']}. Chosen: `{report['chosen']}`."
     )
     tried = table(("candidate", "mean deviation", "relative time", "bytes", "verdict"), candidates)
     made_of = table(("layer", "operator", "weights", "how many", "activations"), operators)
-    return "\n".join([text, "", *tried, "", *made_of])
+    return "\n".join([text, "", *tried, "", *made_of, "", f"The other {rest} operators hold no weights: float32."])
 
 
 def _label_figures(label: str, figures: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ from earshot_trainer.evaluate.console import say
 from earshot_trainer.evaluate.subject import load_presets
 from earshot_trainer.packaging.figures import HELD_OUT, load_metrics
 from earshot_trainer.packaging.graph import check_labels, read_interface
+from earshot_trainer.packaging.held_out import check_held_out
 from earshot_trainer.packaging.install import bundled_folder, install_bundled
 from earshot_trainer.packaging.keys import load_key, public_key_text
 from earshot_trainer.packaging.model_card import write_model_card
@@ -41,6 +42,7 @@ class PackageRequest:
     key: Path | None = None
     parent: str | None = None
     install: bool = False
+    held_out_run: Path | None = None
 
 
 def run_packaging(request: PackageRequest, console: Console | None = None) -> Path:
@@ -55,10 +57,12 @@ def run_packaging(request: PackageRequest, console: Console | None = None) -> Pa
     run = load_run(request.run)
     metrics = load_metrics(request.metrics)
     model = _read(request.model)
+    other_run = load_run(request.held_out_run) if request.held_out_run else None
+    held_out = check_held_out(metrics, model, run, other_run)
     manifest = build_manifest(model, run, load_presets(request.presets), metrics, request)
     references = measure_references(manifest, model)
     manifest = manifest.model_copy(update={"reference_clips": tuple(reference.clip for reference in references)})
-    files = {MODEL_NAME: model, MODEL_CARD_NAME: write_model_card(manifest, model, run).encode()}
+    files = {MODEL_NAME: model, MODEL_CARD_NAME: write_model_card(manifest, model, run, held_out).encode()}
     for reference in references:
         files |= reference.files
     bundle, test = write_verified(seal(manifest, files, key), request.out, key)

@@ -6,6 +6,7 @@ from earshot_node.contract.manifest import BundleManifest
 from earshot_node.contract.operating_point import PRESET_SENSITIVITY
 from earshot_trainer.packaging.card_figures import evaluation_section, quantization_section
 from earshot_trainer.packaging.figures import HELD_OUT, QUANTIZATION, SHIPPED
+from earshot_trainer.packaging.held_out import Whose
 from earshot_trainer.packaging.markdown import table
 from earshot_trainer.packaging.run_record import RunRecord, Summary
 
@@ -26,26 +27,35 @@ LIMITS = """\
 - Few hours of ambience stand behind the false alarm rates; the interval beside each rate says how little they prove.
 """
 
-NOT_HELD_OUT = "No held-out figures were given when this bundle was made: nothing is known about new sounds."
-HELD_OUT_NOTE = """\
-These are the figures to expect on sounds that the model never heard. They belong to a second model of the same recipe,
-not to the shipped weights: those were trained on everything afterwards, so this data can no longer test them.
-"""
-HELD_OUT_SAME_NOTE = """\
-These are the figures to expect on sounds that the model never heard. They belong to the weights in this bundle.
-"""
+EXPECT = "These are the figures to expect on sounds that the model never heard."
+HELD_OUT_NOTES: dict[Whose, str] = {
+    "none": "No held-out figures were given when this bundle was made: nothing is known about new sounds.",
+    "this": f"{EXPECT} They belong to the weights in this bundle.",
+    "other": (
+        f"{EXPECT} They belong to a second model of the same recipe that was trained without what it is measured on, "
+        "not to the weights in this bundle."
+    ),
+    "other_unchecked": (
+        f"{EXPECT} They belong to a second model, not to the weights in this bundle; what that one was trained on was "
+        "not checked when this bundle was made."
+    ),
+}
+CHOSEN_NOTE = (
+    "The operating points were chosen on these very recordings, so the figures at the presets are somewhat optimistic; "
+    "AUC and average precision are not touched by that."
+)
 SHIPPED_NOTE = "A check that the bundle works and can be reproduced, not a promise."
 
 
-def write_model_card(manifest: BundleManifest, model: bytes, run: RunRecord) -> str:
-    """Return the card as Markdown; `manifest.metrics` is what was measured."""
+def write_model_card(manifest: BundleManifest, model: bytes, run: RunRecord, held_out: Whose) -> str:
+    """Return the card as Markdown; `manifest.metrics` is what was measured, `held_out` says on whose behalf."""
     sections = [
         f"# Earshot model `{manifest.name}` {manifest.version}",
         _summary(manifest, model),
         f"## Intended use\n\n{INTENDED_USE}",
         f"## Licence\n\n{_licence(manifest, run)}",
         f"## Training\n\n{_training(run)}",
-        f"## Figures\n\n{_figures(manifest, run)}",
+        f"## Figures\n\n{_figures(manifest, run, held_out)}",
         f"## Operating points\n\n{_operating_points(manifest)}",
     ]
     if "operators" in manifest.metrics.get(QUANTIZATION, {}):
@@ -99,11 +109,13 @@ def _counts(summary: Summary) -> tuple[str, ...]:
     return tuple(str(value) for value in values)
 
 
-def _figures(manifest: BundleManifest, run: RunRecord) -> str:
-    parts = [NOT_HELD_OUT]
-    if HELD_OUT in manifest.metrics:
-        note = HELD_OUT_NOTE if run.trained_on_everything else HELD_OUT_SAME_NOTE
-        parts = ["### Held out: never trained on", note.strip(), evaluation_section(manifest.metrics[HELD_OUT])]
+def _figures(manifest: BundleManifest, run: RunRecord, held_out: Whose) -> str:
+    parts = [HELD_OUT_NOTES[held_out]]
+    if report := manifest.metrics.get(HELD_OUT):
+        parts.insert(0, "### Held out: never trained on")
+        if "choices" in report:
+            parts.append(CHOSEN_NOTE)
+        parts.append(evaluation_section(report))
     if SHIPPED in manifest.metrics:
         where = ", on data that they were trained on" if run.trained_on_everything else ""
         parts += [
