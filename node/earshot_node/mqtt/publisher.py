@@ -192,8 +192,8 @@ class Publisher:
         self._send([(self._topics.status(), ONLINE)])
         self._outbox.connected(self._client.publish)
         await self._subscribe()
-        await self._clear_retained()
-        await self._announcer.announce()
+        if await self._announcer.announce():
+            await self._clear_retained()
 
     async def _subscribe(self) -> None:
         wanted = [Subscription(name) for name in self._topics.command_filters()]
@@ -203,7 +203,7 @@ class Publisher:
             self._warn_refused(f"the broker refuses the subscription to {refused}")
 
     async def _clear_retained(self) -> None:
-        """Empty the topics of sources and labels that are gone from the configuration."""
+        """Empty the topics of sources and labels that are gone from the configuration, once no entity listens there."""
         known: set[str] = set()
         with contextlib.suppress(StoreError):
             known = await self._disk.run(self._store.retained)

@@ -12,6 +12,7 @@ from earshot_node.mqtt.failure import ConnectError, where
 from earshot_node.mqtt.store import StateStore
 
 ANSWER_S: Final = 10.0
+SETTLE_S: Final = 1.0
 
 
 async def unpublish(config: NodeConfig, store: StateStore | None = None, *, force: bool = False) -> tuple[str, ...]:
@@ -76,7 +77,16 @@ class _Removal:
             raise ConnectError(f"{where(self._config.mqtt)} does not answer; is it overloaded?") from error
 
     async def clear(self, connection: Connection) -> None:
-        for name in sorted(self.found):
+        """Discovery first: entities that still listened would complain about the empty payloads."""
+        prefix = f"{self._config.home_assistant.discovery_prefix}/device/"
+        announced = {name for name in self.found if name.startswith(prefix)}
+        await self._clear(connection, announced)
+        if announced:
+            await asyncio.sleep(SETTLE_S)
+        await self._clear(connection, self.found - announced)
+
+    async def _clear(self, connection: Connection, names: set[str]) -> None:
+        for name in sorted(names):
             delivery = await connection.publish(Topic(name, 1, retain=True), b"")
             if delivery.outcome is Outcome.REFUSED:
                 raise OperatorError(f"{where(self._config.mqtt)} does not let this user write {name}; use one who may")
