@@ -18,7 +18,7 @@ from earshot_trainer.recipe import Recipe, load_recipe
 from earshot_trainer.report import TrainingReport, counting
 from earshot_trainer.sounds import gather_sounds
 from earshot_trainer.splits import Split, hold_out
-from earshot_trainer.synthetic import render_pool
+from earshot_trainer.synthetic import load_pool
 from earshot_trainer.teacher import ask_teacher
 from earshot_trainer.train import train
 
@@ -63,7 +63,7 @@ def run_training(request: RunRequest, console: Console | None = None) -> Path:
         split.train,
         cache,
         recipe,
-        render_pool(recipe.synthetic, recipe.training.seed),
+        load_pool(recipe.synthetic, recipe.training.seed, cache_folder),
         ask_teacher(recipe.teacher, split.train, cache, cache_folder) if recipe.teacher else None,
     )
     console.print(

@@ -1,10 +1,15 @@
 """A pool of synthesized sirens and traps, rendered once from a seed."""
 
+import hashlib
+import json
+import tempfile
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+import earshot_node.synth
 from earshot_node.synth.filters import Samples
 from earshot_node.synth.sirens import SirenKind, SirenParameters, random_siren, synthesize, synthesize_crew
 from earshot_node.synth.traps import random_trap
@@ -22,6 +27,25 @@ class SyntheticSound:
     is_siren: bool
 
 
+def load_pool(recipe: SyntheticRecipe, seed: int, folder: Path) -> list[SyntheticSound]:
+    """The pool from `folder`, rendered there first if need be; a change of recipe, seed or synthesizer renders anew."""
+    key = _pool_key(recipe, seed)
+    sound_path, kind_path = folder / f"pool-{key}.npy", folder / f"pool-{key}.json"
+    if not kind_path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        pool = render_pool(recipe, seed)
+        with tempfile.TemporaryDirectory(dir=folder) as temporary:
+            np.save(
+                Path(temporary) / "pool.npy", np.stack([sound.samples for sound in pool] or [np.zeros(0, np.int16)])
+            )
+            (Path(temporary) / "pool.npy").replace(sound_path)
+            (Path(temporary) / "kinds").write_text(json.dumps([[sound.kind, sound.is_siren] for sound in pool]))
+            (Path(temporary) / "kinds").replace(kind_path)
+    samples = np.load(sound_path, mmap_mode="r")
+    kinds = json.loads(kind_path.read_text(encoding="utf-8"))
+    return [SyntheticSound(samples[row], kind, is_siren) for row, (kind, is_siren) in enumerate(kinds)]
+
+
 def render_pool(recipe: SyntheticRecipe, seed: int) -> list[SyntheticSound]:
     """The recipe's number of sirens, then of traps; the same seed gives the same samples."""
     sounds = []
@@ -32,6 +56,13 @@ def render_pool(recipe: SyntheticRecipe, seed: int) -> list[SyntheticSound]:
         samples, name = random_trap(np.random.default_rng([seed, 4, index]), recipe.length_s)
         sounds.append(SyntheticSound(_to_int16(samples), name, is_siren=False))
     return sounds
+
+
+def _pool_key(recipe: SyntheticRecipe, seed: int) -> str:
+    digest = hashlib.sha256(f"{seed} {recipe.model_dump_json()}".encode())
+    for path in sorted(Path(earshot_node.synth.__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:24]
 
 
 def _siren(recipe: SyntheticRecipe, rng: np.random.Generator) -> tuple[Samples, SirenKind]:
