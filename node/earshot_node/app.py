@@ -26,6 +26,7 @@ from earshot_node.config_file import check_labels, state_folder
 from earshot_node.contract.config import NodeConfig
 from earshot_node.contract.messages import EventMessage, ModelInfo, NodeInfo, SourceInfo
 from earshot_node.contract.operating_point import OperatingPoint
+from earshot_node.errors import OperatorError
 from earshot_node.health import DEAF_STATES, INFERENCE_STALLED_AFTER_S
 from earshot_node.http.health import HealthReport
 from earshot_node.http.metrics import Metrics
@@ -123,8 +124,7 @@ class Node:
         Raises:
             Exception: whatever ended the inference thread or the reports.
         """
-        if self._http is not None:
-            await self._http.start()
+        await self._start_http()
         await self._publisher.start()
         self._intake.start()
         self._inference.start()
@@ -168,6 +168,16 @@ class Node:
             return None
         token = load_or_create_token(state_dir, self._config.http.token.get_secret_value())
         return HttpServer(self._config.http, token, self._health_report, self._metrics)
+
+    async def _start_http(self) -> None:
+        if self._http is None:
+            return
+        try:
+            await self._http.start()
+        except OperatorError as error:
+            # A node that listens is worth more than one that can be asked how it is.
+            _log.warning("%s; going on without health and metrics over HTTP", error)
+            self._http = None
 
     def _in_loop(self, function: Callable[_P, None]) -> Callable[_P, None]:
         """Return a function for other threads that has `function` called in the loop."""

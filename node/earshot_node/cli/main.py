@@ -1,6 +1,5 @@
 """`node-cli`: the program. Commands are imported when they are called, so help is instant."""
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -40,6 +39,4 @@ def cli() -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """Entry point; ends the process with the command's exit code."""
-    # onnxruntime 1.29 and newer otherwise report the machine and the process to their maker over the network.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     sys.exit(run_program(cli, PROGRAM, args))
