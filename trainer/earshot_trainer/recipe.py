@@ -89,6 +89,7 @@ class SyntheticRecipe(Section):
     Attributes:
         kind_shares: share of each kind of siren; empty takes the synthesizer's own.
         steady_share: of civil defence sirens, those that hold one pitch.
+        chorus_share: sirens that are two or three at once: several vehicles, or a town's sirens.
     """
 
     sirens: int = Field(400, ge=0)
@@ -96,6 +97,7 @@ class SyntheticRecipe(Section):
     length_s: float = Field(6.0, gt=0)
     kind_shares: dict[SirenKind, Annotated[float, Field(ge=0)]] = {}
     steady_share: Share = 0.4
+    chorus_share: Share = 0.0
 
 
 class TeacherRecipe(Section):

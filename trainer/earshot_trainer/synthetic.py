@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 import earshot_node.synth
-from earshot_node.synth.filters import Samples
+from earshot_node.synth.filters import Samples, peak_normalise
 from earshot_node.synth.sirens import SirenKind, SirenParameters, random_siren, synthesize, synthesize_crew
 from earshot_node.synth.traps import random_trap
 from earshot_trainer.recipe import SyntheticRecipe
@@ -66,18 +66,28 @@ def _pool_key(recipe: SyntheticRecipe, seed: int) -> str:
 
 
 def _siren(recipe: SyntheticRecipe, rng: np.random.Generator) -> tuple[Samples, SirenKind]:
-    """One siren by the recipe's shares of kinds; three in ten change modes on the way."""
+    """One siren, or a chorus of one kind, by the recipe's shares."""
     if not recipe.kind_shares:
         return random_siren(rng, recipe.length_s)
     kinds = sorted(recipe.kind_shares)
     shares = np.array([recipe.kind_shares[kind] for kind in kinds])
     kind = kinds[int(rng.choice(len(kinds), p=shares / shares.sum()))]
+    steady = bool(rng.random() < recipe.steady_share)
+    samples = _voice(recipe, kind, steady, rng)
+    if recipe.chorus_share > 0 and rng.random() < recipe.chorus_share:
+        for _ in range(int(rng.integers(1, 3))):
+            samples = samples + np.float32(rng.uniform(0.3, 1.0)) * _voice(recipe, kind, steady, rng)
+    return peak_normalise(samples), kind
+
+
+def _voice(recipe: SyntheticRecipe, kind: SirenKind, steady: bool, rng: np.random.Generator) -> Samples:
+    """One siren of a kind; three in ten of those that can change modes do so on the way."""
     parameters = SirenParameters.random(kind, rng)
-    if kind is SirenKind.CIVIL_DEFENCE and rng.random() < recipe.steady_share:
+    if kind is SirenKind.CIVIL_DEFENCE and steady:
         parameters = replace(parameters, low_hz=parameters.high_hz)
     if rng.random() < 0.3:
-        return synthesize_crew(parameters, rng, recipe.length_s), kind
-    return synthesize(parameters, recipe.length_s), kind
+        return synthesize_crew(parameters, rng, recipe.length_s)
+    return synthesize(parameters, recipe.length_s)
 
 
 def _to_int16(samples: npt.NDArray[np.floating]) -> npt.NDArray[np.int16]:
