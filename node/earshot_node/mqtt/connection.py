@@ -1,15 +1,11 @@
 """One MQTT connection inside the asyncio loop: paho-mqtt as the protocol, the loop as its only thread.
 
-The blocking part (name look-up, TCP, TLS) runs in a daemon thread, so a slow DNS server never delays a stop. Afterwards
-the loop reads and writes the socket. A new paho client for every connection: nothing of the last one is sent again
-behind the outbox's back.
+A new paho client for every connection: nothing of the last one is sent again behind the outbox's back.
 """
 
 import asyncio
 import contextlib
 import logging
-import socket
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +13,7 @@ from enum import Enum
 from typing import Any, Final, Self, TypeVar
 
 from paho.mqtt import client as paho
-from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import LogLevel, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -27,11 +23,11 @@ from earshot_node.contract.config import MqttSection
 from earshot_node.contract.topics import Topic
 from earshot_node.mqtt import failure
 from earshot_node.mqtt.failure import ConnectError
+from earshot_node.mqtt.opening import Will, close_socket, open_client
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-CONNECT_TIMEOUT_S: Final = 5.0
 ANSWER_TIMEOUT_S: Final = 5.0
 MAX_IN_FLIGHT: Final = 20  # what paho and mosquitto take by default; a broker may ask for less
 
@@ -74,7 +70,7 @@ class Identity:
     """Who connects, and what the broker says when the connection breaks."""
 
     client_id: str
-    will: tuple[Topic, bytes] | None = None
+    will: Will | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +112,7 @@ class Connection:
         Raises:
             ConnectError: the reason in one line.
         """
-        client = await _in_daemon_thread(lambda: _connect(config, identity), _close_socket)
+        client = await open_client(config, identity.client_id, identity.will)
         self = cls(config, client, on_message)
         self._take_over_socket()
         try:
@@ -282,7 +278,7 @@ class Connection:
             return
         if self._timer is not None:
             self._timer.cancel()
-        _close_socket(self._client, self._loop)
+        close_socket(self._client, self._loop)
         lasted_s = self._loop.time() - self._opened_at_s
         loss = failure.explain_loss(self._config, self._detail, taken_over=self._taken_over, lasted_s=lasted_s)
         self.closed.set_result("" if self._closing else loss)
@@ -295,38 +291,6 @@ class Connection:
         self._subscribing.clear()
 
 
-def _connect(config: MqttSection, identity: Identity) -> paho.Client:
-    client = paho.Client(
-        CallbackAPIVersion.VERSION2,
-        client_id=identity.client_id,
-        protocol=MQTTProtocolVersion.MQTTv5 if config.protocol == "5" else MQTTProtocolVersion.MQTTv311,
-        reconnect_on_failure=False,
-    )
-    client.connect_timeout = CONNECT_TIMEOUT_S
-    if config.username:
-        client.username_pw_set(config.username, failure.read_password(config))
-    if identity.will is not None:
-        topic, payload = identity.will
-        client.will_set(topic.name, payload, topic.qos, topic.retain)
-    context = failure.load_tls(config)
-    if context is not None:
-        client.tls_set_context(context)
-    clean: dict[str, Any] = {"clean_start": True} if config.protocol == "5" else {}
-    errors: list[str] = []
-    client.on_log = lambda _client, _data, level, text: errors.append(text) if level == LogLevel.MQTT_LOG_ERR else None
-    try:
-        client.connect(config.host, config.effective_port, config.keepalive_s, **clean)
-    except OSError as error:
-        raise ConnectError(failure.explain_error(config, error)) from error
-    except ValueError as error:
-        raise ConnectError(f"mqtt.host {config.host!r} is not a host name ({error})") from error
-    sock: Any = client.socket()
-    if sock is None:
-        raise ConnectError(failure.closed_early(config, errors[-1] if errors else ""))
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return client
-
-
 def _options(config: MqttSection, wanted: Subscription) -> SubscribeOptions | int:
     if config.protocol != "5":
         return 1
@@ -336,42 +300,3 @@ def _options(config: MqttSection, wanted: Subscription) -> SubscribeOptions | in
 def _resolve(future: asyncio.Future[T], result: T) -> None:
     if not future.done():
         future.set_result(result)
-
-
-def _close_socket(client: paho.Client, loop: asyncio.AbstractEventLoop | None = None) -> None:
-    sock: Any = client.socket()
-    if sock is None or sock.fileno() < 0:
-        return
-    client.on_socket_register_write = client.on_socket_unregister_write = client.on_socket_close = None
-    if loop is not None:
-        loop.remove_reader(sock)
-        loop.remove_writer(sock)
-    sock.close()
-
-
-def _in_daemon_thread(work: Callable[[], T], discard: Callable[[T], None]) -> asyncio.Future[T]:
-    """Run `work` beside the loop; `discard` takes a result that nobody waits for any more."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def succeed(result: T) -> None:
-        if future.done():
-            discard(result)
-        else:
-            future.set_result(result)
-
-    def fail(error: Exception) -> None:
-        if not future.done():
-            future.set_exception(error)
-
-    def run() -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has closed meanwhile
-            try:
-                result = work()
-            except Exception as error:  # noqa: BLE001 - top of a thread
-                loop.call_soon_threadsafe(fail, error)
-            else:
-                loop.call_soon_threadsafe(succeed, result)
-
-    threading.Thread(target=run, name="mqtt-connect", daemon=True).start()
-    return future

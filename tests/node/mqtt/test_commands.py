@@ -269,3 +269,33 @@ async def test_full_disk_does_not_keep_a_setting_from_working(tmp_path: Path) ->
         await desk._do(Received(SENSITIVITY, b"10", retained=False))
         assert node.publisher.settings("street", "siren").sensitivity == 10
         assert len(node.changes) == 1
+
+
+async def test_flood_of_commands_is_bounded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with running_node(node_config(free_port(), mqtt={"enabled": False}), tmp_path / "state") as node:
+        desk = node.publisher._desk
+        for _ in range(1000):
+            desk.take(Received(SENSITIVITY, b"10", retained=False))
+        assert desk._waiting.qsize() == 100
+    assert len([r for r in caplog.records if r.levelno == logging.WARNING]) == 1
+
+
+@pytest.mark.mosquitto
+async def test_announce_command_brings_back_what_was_deleted_in_home_assistant(
+    own_broker: Mosquitto, tmp_path: Path
+) -> None:
+    topic = "homeassistant/device/back/source_street/config"
+    config = node_config(own_broker.port, "back", sources=[{"id": "street", "type": "microphone"}])
+    with Subscriber(own_broker.port, topic, "earshot/back/reply") as subscriber:
+        async with running_node(config, tmp_path / "state") as node:
+            await until(lambda: len(node.store.announcements()) == 2 and subscriber.on(topic))
+            subscriber.say(topic, "", retain=True)
+            await until(lambda: node.store.announcements()[topic].deleted)
+        async with running_node(config, tmp_path / "state") as node:
+            await until(lambda: node.publisher.connected)
+            subscriber.messages.clear()
+            await until(lambda: "earshot/back/status" in retained(own_broker.port))
+            subscriber.say("earshot/back/command/announce", '{"id": "a1"}')
+            await until(lambda: subscriber.on(topic) and subscriber.on("earshot/back/reply"))
+            assert subscriber.on("earshot/back/reply")[0].json["ok"]
+            assert not node.store.announcements()[topic].deleted
