@@ -59,25 +59,26 @@ class Analyzer:
 
     def analyze(self, path: Path) -> FileAnalysis:
         """Return what the file holds; an unreadable one has a `problem`."""
-        facts: list[Fact] = []
         pipeline = Pipeline(self._model, lambda _: self._points)
+        rows = [np.zeros((0, len(self._bundle.manifest.labels)), np.float32)]
+        events: list[SoundEvent] = []
+
+        def keep(facts: Iterable[Fact]) -> None:
+            for fact in facts:
+                if isinstance(fact, Frames):
+                    rows.append(fact.posteriors)
+                elif isinstance(fact, Offset):
+                    events.append(fact.event)
+
         position, problem = 0, ""
         try:
             for samples in read_audio_file(path):
-                facts.extend(pipeline.push([Block("file", 0, position, samples, 0.0, 0.0)]))
+                keep(pipeline.push([Block("file", 0, position, samples, 0.0, 0.0)]))
                 position += len(samples)
         except AudioFileError as error:
             problem = str(error)
-        facts.extend(pipeline.flush("file"))
-        rows = [fact.posteriors for fact in facts if isinstance(fact, Frames)]
-        empty = np.zeros((0, len(self._bundle.manifest.labels)), np.float32)
-        return FileAnalysis(
-            path,
-            position / SAMPLE_RATE_HZ,
-            tuple(fact.event for fact in facts if isinstance(fact, Offset)),
-            np.concatenate(rows) if rows else empty,
-            problem,
-        )
+        keep(pipeline.flush("file"))
+        return FileAnalysis(path, position / SAMPLE_RATE_HZ, tuple(events), np.concatenate(rows), problem)
 
 
 def find_audio_files(paths: Iterable[Path]) -> list[Path]:
