@@ -15,7 +15,7 @@ FROM debian:trixie-slim
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends python3 libportaudio2 libasound2-plugins ffmpeg ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --user-group --uid 10001 --groups audio --home-dir /var/lib/earshot --create-home earshot
+    && useradd --user-group --uid 10001 --groups audio --home-dir /var/lib/earshot --create-home earshot
 COPY --from=build /opt/earshot/venv /opt/earshot/venv
 ENV PATH=/opt/earshot/venv/bin:$PATH STATE_DIRECTORY=/var/lib/earshot PYTHONDONTWRITEBYTECODE=1
 USER earshot
