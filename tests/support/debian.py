@@ -21,6 +21,8 @@ def debian_folder(folder: Path) -> Path:
     for program, package in (("debootstrap", "debootstrap"), ("systemd-nspawn", "systemd-container")):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is missing; `sudo apt-get install {package}`, or run scripts/test as root")
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode != 0:
+        pytest.skip("this root may not mount; run scripts/test as root on a machine, not in a container")
     archive = _base_archive()
     folder.mkdir(parents=True)
     subprocess.run(["tar", "-C", folder, "-xf", archive], check=True)
@@ -59,7 +61,10 @@ def boot(folder: Path, timeout_s: float) -> str:
 
 
 def _base_archive() -> Path:
-    suite, mirror = _suite_and_mirror()
+    release = _os_release()
+    suite = release.get("VERSION_CODENAME", "")
+    mirror = _mirror(suite)
+    components = "main,universe" if release.get("ID") == "ubuntu" else "main"
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "earshot"
     archive = cache / f"base-{suite}-{len(BASE_PACKAGES)}.tar"
     if archive.exists() and time.time() - archive.stat().st_mtime < KEEP_BASE_DAYS * 86400:
@@ -67,7 +72,8 @@ def _base_archive() -> Path:
     cache.mkdir(parents=True, exist_ok=True)
     new = archive.with_suffix(".new")
     shutil.rmtree(new, ignore_errors=True)
-    command = ["debootstrap", "--variant=minbase", f"--include={','.join(BASE_PACKAGES)}", suite, str(new), mirror]
+    options = ("--variant=minbase", f"--components={components}", f"--include={','.join(BASE_PACKAGES)}")
+    command = ["debootstrap", *options, suite, str(new), mirror]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600)
     if done.returncode != 0:
         shutil.rmtree(new, ignore_errors=True)
@@ -80,13 +86,15 @@ def _base_archive() -> Path:
     return archive
 
 
-def _suite_and_mirror() -> tuple[str, str]:
-    """Return this system's release and the first apt source that has it."""
+def _os_release() -> dict[str, str]:
+    lines = Path("/etc/os-release").read_text().splitlines()
+    return {key: value.strip('"') for key, found, value in (line.partition("=") for line in lines) if found}
+
+
+def _mirror(suite: str) -> str:
+    """Return the first of this system's apt sources that has its release."""
     command = ["apt-get", "indextargets", "--format", "$(CODENAME) $(COMPONENT) $(REPO_URI)", "Created-By: Packages"]
-    lines = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split("\n")
-    release = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
-    suite = release.get("VERSION_CODENAME", "").strip('"')
-    for line in lines:
-        if line.startswith(f"{suite} main "):
-            return suite, line.split(" ", 2)[2]
+    for line in subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines():
+        if suite and line.startswith(f"{suite} main "):
+            return line.split(" ", 2)[2]
     pytest.skip(f"apt has no source for {suite or 'this system'}; run `sudo apt-get update`, or use Debian or Ubuntu")
