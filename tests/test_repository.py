@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from earshot_node.cli.main import cli as node_cli
-from earshot_node.config_file import load_config
-from earshot_node.config_schema import environment_names
+from earshot_node.configuration.file import load_config
+from earshot_node.configuration.schema import environment_names
 from earshot_node.contract.messages import ModelInfo, NodeInfo
 from earshot_node.mqtt.discovery import announcements
 

@@ -22,7 +22,7 @@ from earshot_node import __version__
 from earshot_node.audio.intake import Intake, SourceStatus
 from earshot_node.clips.clip import encode_clip
 from earshot_node.clips.store import open_clip_store
-from earshot_node.config_file import check_labels, state_folder
+from earshot_node.configuration.file import check_labels, state_folder
 from earshot_node.contract.config import NodeConfig
 from earshot_node.contract.messages import EventMessage, ModelInfo, NodeInfo, SourceInfo
 from earshot_node.contract.operating_point import OperatingPoint

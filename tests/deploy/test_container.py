@@ -14,7 +14,7 @@ import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from earshot_node.config_file import load_config, state_folder
+from earshot_node.configuration.file import load_config, state_folder
 
 
 @pytest.fixture

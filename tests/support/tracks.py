@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from earshot_trainer.corpus import Recording
+from earshot_trainer.corpus.recordings import Recording
 from earshot_trainer.evaluate.tracks import Track
 
 HOP_S = 0.04

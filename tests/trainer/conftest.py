@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from earshot_trainer.model import StreamingCrnn
+    from earshot_trainer.network.model import StreamingCrnn
 
 
 @pytest.fixture(scope="session")
@@ -24,9 +24,9 @@ def noise_clips() -> NDArray[np.float32]:
 @pytest.fixture(scope="session")
 def network(noise_clips: NDArray[np.float32]) -> "StreamingCrnn":
     """A network with random weights, batch norms and normalization from noise, and posteriors that move."""
-    import torch  # noqa: TID251
+    import torch
 
-    from earshot_trainer.model import LogMel, ModelConfig, StreamingCrnn
+    from earshot_trainer.network.model import LogMel, ModelConfig, StreamingCrnn
 
     torch.manual_seed(3)
     config = ModelConfig(labels=("siren", "glass"))
@@ -43,7 +43,7 @@ def network(noise_clips: NDArray[np.float32]) -> "StreamingCrnn":
 @pytest.fixture(scope="session")
 def float_graph(network: "StreamingCrnn", tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The network's float32 graph."""
-    from earshot_trainer.export import export_float
+    from earshot_trainer.graph.export import export_float
 
     path = tmp_path_factory.mktemp("graphs") / "float.onnx"
     export_float(network, path)
@@ -55,7 +55,7 @@ def int8_graph(float_graph: Path) -> Path:
     """The float graph with its weights stored in INT8."""
     import onnx_ir
 
-    from earshot_trainer.weight_storage import store_weights_as_int8
+    from earshot_trainer.graph.weights import store_weights_as_int8
 
     model = onnx_ir.load(float_graph)
     store_weights_as_int8(model)

@@ -32,8 +32,8 @@ def check(file: Path, assignments: tuple[str, ...]) -> int:
     Every mistake is one line with file, line, key and what was expected; the exit code is then 1. Labels are compared
     with the model's.
     """
-    from earshot_node.config_file import check_labels, load_config, masked_yaml, parse_assignments
-    from earshot_node.config_problems import ConfigProblemsError
+    from earshot_node.configuration.file import check_labels, load_config, masked_yaml, parse_assignments
+    from earshot_node.configuration.problems import ConfigProblemsError
     from earshot_node.inference.bundle import load_bundle, load_bundled
 
     try:
@@ -52,6 +52,6 @@ def check(file: Path, assignments: tuple[str, ...]) -> int:
 @config.command(epilog=SCHEMA_EPILOG, context_settings=HELP_SETTINGS)
 def schema() -> None:
     """Print the JSON Schema of a node's configuration; editors complete and check with it."""
-    from earshot_node.config_schema import config_schema
+    from earshot_node.configuration.schema import config_schema
 
     click.echo(json.dumps(config_schema(), indent=2))

@@ -66,7 +66,7 @@ def monitor(
 def _choose(
     path: Path | None, source_id: str | None, audio: Path | None, device: str | None, preset: PresetName | None
 ) -> "Watched":
-    from earshot_node.config_file import check_labels, load_config
+    from earshot_node.configuration.file import check_labels, load_config
     from earshot_node.contract.config import FileSource, MicrophoneSource
     from earshot_node.inference.bundle import load_bundle, load_bundled
     from earshot_node.monitor.watch import Watched

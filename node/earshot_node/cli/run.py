@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from earshot_node.config_file import load_config, parse_assignments
+from earshot_node.configuration.file import load_config, parse_assignments
 
 EPILOG = """\b
 Examples:

@@ -30,7 +30,7 @@ def unpublish(path: Path, node_id: str | None, *, force: bool, yes: bool) -> int
     """
     import asyncio
 
-    from earshot_node.config_file import load_config
+    from earshot_node.configuration.file import load_config
 
     own = load_config(path)
     config = load_config(path, overrides={"node.id": node_id}) if node_id else own
@@ -49,7 +49,7 @@ def unpublish(path: Path, node_id: str | None, *, force: bool, yes: bool) -> int
 
 
 async def _remove(config: "NodeConfig", *, with_store: bool, force: bool) -> tuple[str, ...]:
-    from earshot_node.config_file import state_folder
+    from earshot_node.configuration.file import state_folder
     from earshot_node.mqtt.store import StateStore
     from earshot_node.mqtt.unpublish import unpublish as remove
 

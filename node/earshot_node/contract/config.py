@@ -1,4 +1,4 @@
-"""Configuration of a node: types and defaults; `earshot_node.config_file` reads file, environment and flags."""
+"""Configuration of a node: types and defaults; `earshot_node.configuration.file` reads file, environment and flags."""
 
 from typing import Annotated, Literal, Self
 

@@ -4,8 +4,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from earshot_node.config_file import load_config, state_folder
-from earshot_node.config_problems import ConfigProblemsError
+from earshot_node.configuration.file import load_config, state_folder
+from earshot_node.configuration.problems import ConfigProblemsError
 from earshot_node.contract.config import NodeConfig
 from earshot_node.doctor.audio import check_pyaudio, check_sound_access, check_sources
 from earshot_node.doctor.broker import check_broker

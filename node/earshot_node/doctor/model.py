@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from earshot_node.config_file import check_labels
+from earshot_node.configuration.file import check_labels
 from earshot_node.contract.config import NodeConfig
 from earshot_node.doctor.finding import Finding, fail, ok, warn
 from earshot_node.errors import EarshotError

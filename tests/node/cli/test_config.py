@@ -8,7 +8,7 @@ import yaml
 
 from earshot_node.cli.lazy_group import run_program
 from earshot_node.cli.main import cli
-from earshot_node.config_schema import config_schema
+from earshot_node.configuration.schema import config_schema
 
 
 def test_check_prints_the_effective_configuration(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:

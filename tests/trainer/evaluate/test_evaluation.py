@@ -16,7 +16,7 @@ from earshot_node.analysis import analyze_files
 from earshot_node.contract.operating_point import Presets
 from earshot_node.errors import OperatorError
 from earshot_trainer.cli.evaluate import command
-from earshot_trainer.corpus import Recording, dataset_hash, load_manifest
+from earshot_trainer.corpus.recordings import Recording, dataset_hash, load_manifest
 from earshot_trainer.evaluate.evaluation import Selection, compare, evaluate
 from earshot_trainer.evaluate.subject import load_presets, load_subject
 from earshot_trainer.evaluate.tracks import detect

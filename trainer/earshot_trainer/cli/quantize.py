@@ -22,6 +22,6 @@ def command(model: Path, manifests: tuple[str, ...], out: Path, clips: int, seed
 
     Writes OUT/model.float.onnx, OUT/model.int8.onnx and OUT/quantization.json, and prints which operator is what.
     """
-    from earshot_trainer.quantize_run import QuantizeRequest, run_quantization
+    from earshot_trainer.graph.command import QuantizeRequest, run_quantization
 
     run_quantization(QuantizeRequest(model=model, manifests=manifests, out=out, clips=clips, seed=seed, cache=cache))

@@ -44,7 +44,7 @@ def command(
     Writes OUT/model.pt (the network), OUT/run.json (data, licences, seed, figures on what was held out),
     OUT/checkpoint.pt and OUT/tensorboard.
     """
-    from earshot_trainer.run import RunRequest, run_training
+    from earshot_trainer.training.command import RunRequest, run_training
 
     run_training(
         RunRequest(

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from earshot_node.errors import OperatorError
-from earshot_trainer.corpus import Recording, expand_path, load_manifests
+from earshot_trainer.corpus.recordings import Recording, expand_path, load_manifests
 from earshot_trainer.evaluate.console import counting, say
 from earshot_trainer.evaluate.evaluation import Evaluation, Selection, compare, evaluate, figures_of
 from earshot_trainer.evaluate.operating_points import Choice, Evidence, choose_operating_points

@@ -9,12 +9,12 @@ import numpy as np
 from earshot_node import __version__
 from earshot_node.contract.operating_point import PRESET_SENSITIVITY
 from earshot_node.errors import OperatorError
-from earshot_trainer.corpus import Recording, dataset_hash
+from earshot_trainer.corpus.recordings import Recording, dataset_hash
+from earshot_trainer.corpus.splits import hold_out
 from earshot_trainer.evaluate.false_alarms import FalseAlarms, measure_false_alarms
 from earshot_trainer.evaluate.subject import Subject
 from earshot_trainer.evaluate.tagging import Tagging, measure_tagging
 from earshot_trainer.evaluate.tracks import Scored, Track, detect, score_recordings
-from earshot_trainer.splits import hold_out
 
 REPORT_SCHEMA = 1
 CLIP_SCORE = "highest posterior over all 40 ms frames of the clip; state reset per recording"

@@ -10,7 +10,7 @@ from earshot_node.analysis import analyze_files
 from earshot_node.contract.operating_point import OperatingPoint
 from earshot_node.inference.detector import Detector
 from earshot_node.inference.facts import SoundEvent
-from earshot_trainer.corpus import Recording
+from earshot_trainer.corpus.recordings import Recording
 from earshot_trainer.evaluate.subject import Subject
 
 

@@ -11,9 +11,9 @@ from earshot_node.contract.operating_point import Presets
 from earshot_node.errors import OperatorError
 from earshot_node.inference.bundle import Bundle
 from earshot_node.inference.self_test import SelfTest
-from earshot_trainer.architecture import HOP_SAMPLES, MEL_HOP_SAMPLES, SAMPLE_RATE_HZ
 from earshot_trainer.evaluate.console import say
 from earshot_trainer.evaluate.subject import load_presets
+from earshot_trainer.network.architecture import HOP_SAMPLES, MEL_HOP_SAMPLES, SAMPLE_RATE_HZ
 from earshot_trainer.packaging.figures import HELD_OUT, load_metrics
 from earshot_trainer.packaging.graph import check_labels, read_interface
 from earshot_trainer.packaging.held_out import check_held_out

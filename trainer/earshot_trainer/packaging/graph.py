@@ -9,7 +9,7 @@ from earshot_node import __version__
 from earshot_node.contract.manifest import MODEL_NAME, BundleManifest, Lineage, ReferenceClip, StateTensor
 from earshot_node.contract.operating_point import Presets
 from earshot_node.errors import OperatorError
-from earshot_trainer.architecture import HOP_SAMPLES, MEL_HOP_SAMPLES, SAMPLE_RATE_HZ
+from earshot_trainer.network.architecture import HOP_SAMPLES, MEL_HOP_SAMPLES, SAMPLE_RATE_HZ
 
 NO_HASH = "0" * 64
 

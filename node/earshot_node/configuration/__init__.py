@@ -1,0 +1,1 @@
+"""A node's configuration: read, checked, explained when it is wrong."""

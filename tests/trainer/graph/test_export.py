@@ -1,0 +1,106 @@
+"""The float graph: what torch computes, in any cut and any company."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is missing; run scripts/test without --node")
+
+from hypothesis import HealthCheck, given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+from numpy.typing import NDArray  # noqa: E402
+
+from earshot_trainer.graph import export  # noqa: E402
+from earshot_trainer.graph.operator_table import stored_bytes  # noqa: E402
+from earshot_trainer.graph.session import GraphSession  # noqa: E402
+from earshot_trainer.network.model import SignalPath, StreamingCrnn, count_parameters  # noqa: E402
+
+pytestmark = pytest.mark.torch
+
+TOLERANCE = 1e-4
+
+
+def stream(session: GraphSession, samples: NDArray[np.float32], cuts: list[int]) -> NDArray[np.float32]:
+    """Return posteriors of samples [B, T] given in calls of `cuts` hops."""
+    state, outputs, position = session.initial_state(len(samples)), [], 0
+    for hops in cuts:
+        output = session.run(samples[:, position : position + 640 * hops], state)
+        state = output.state
+        outputs.append(output.posteriors)
+        position += 640 * hops
+    return np.concatenate(outputs, axis=1)
+
+
+@pytest.fixture(scope="module", params=["float", "int8"])
+def session(request: pytest.FixtureRequest, float_graph: Path, int8_graph: Path) -> GraphSession:
+    """Each graph in turn."""
+    return GraphSession({"float": float_graph, "int8": int8_graph}[request.param])
+
+
+def test_graph_equals_torch(network: StreamingCrnn, float_graph: Path, noise_clips: NDArray[np.float32]) -> None:
+    path = SignalPath(network).eval()
+    with torch.no_grad():
+        posteriors, log_mel, state = path(torch.from_numpy(noise_clips), path.initial_state(8))
+    output = GraphSession(float_graph).run(noise_clips)
+    assert posteriors.std(dim=1).min() > 0.01
+    np.testing.assert_allclose(output.posteriors, posteriors, rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(output.log_mel, log_mel, rtol=0, atol=1e-3)
+    assert set(output.state) == set(state) == {"samples", "stem", "conv1", "conv2", "conv3", "gru"}
+    for name, value in state.items():
+        np.testing.assert_allclose(output.state[name], value, rtol=0, atol=1e-3)
+
+
+def test_hop_by_hop_equals_the_whole_clip(session: GraphSession, noise_clips: NDArray[np.float32]) -> None:
+    whole = session.run(noise_clips).posteriors
+    np.testing.assert_allclose(stream(session, noise_clips, [1] * 50), whole, rtol=0, atol=TOLERANCE)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.integers(1, 10), min_size=1, max_size=5), st.integers(0, 7))
+def test_any_cut_equals_the_whole_clip(
+    session: GraphSession, noise_clips: NDArray[np.float32], cuts: list[int], row: int
+) -> None:
+    samples = noise_clips[row : row + 1, : 640 * sum(cuts)]
+    whole = session.run(samples).posteriors
+    np.testing.assert_allclose(stream(session, samples, cuts), whole, rtol=0, atol=TOLERANCE)
+
+
+def test_loud_neighbour_changes_nothing(session: GraphSession, noise_clips: NDArray[np.float32]) -> None:
+    quiet = noise_clips[:1]
+    loud = np.where(np.random.default_rng(0).random(quiet.shape) < 0.5, -1, 1).astype(np.float32)
+    alone = session.run(quiet).posteriors[0]
+    np.testing.assert_allclose(session.run(np.concatenate([loud, quiet])).posteriors[1], alone, rtol=0, atol=TOLERANCE)
+    beside = stream(session, np.concatenate([quiet, loud, loud]), [1] * 50)[0]
+    np.testing.assert_allclose(beside, alone, rtol=0, atol=TOLERANCE)
+
+
+def test_graph_has_the_agreed_inputs_and_outputs(float_graph: Path) -> None:
+    import onnx
+
+    graph = onnx.load(float_graph).graph
+    shapes = {
+        tensor.name: [dim.dim_param or dim.dim_value for dim in tensor.type.tensor_type.shape.dim]
+        for tensor in (*graph.input, *graph.output)
+    }
+    assert shapes["posteriors"] == ["batch", "n", 2]
+    assert shapes["log_mel"] == ["batch", "4*n", 80]
+    assert shapes["samples"] == ["batch", "640*n"]
+    states = [name for name in shapes if name.startswith("state_")]
+    assert len(states) == 6
+    for name in states:
+        assert shapes[name] == shapes[f"next_{name}"]
+        assert shapes[name][0] == "batch"
+
+
+def test_file_holds_no_matrix_that_load_time_can_compute(network: StreamingCrnn, float_graph: Path) -> None:
+    assert stored_bytes(float_graph) < 4 * count_parameters(network) + 20_000
+
+
+def test_graph_that_differs_from_the_network_is_not_written(
+    network: StreamingCrnn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "EXPORT_TOLERANCE", -1.0)
+    with pytest.raises(RuntimeError, match="differs from the network"):
+        export.export_float(network, tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,46 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from earshot_trainer.segments import synthetic
+from earshot_trainer.training.recipe import SyntheticRecipe
+
+TINY = SyntheticRecipe(sirens=2, traps=1, length_s=1.0)
+
+
+def test_pool_has_the_number_length_and_kinds_asked_for() -> None:
+    pool = synthetic.render_pool(TINY, seed=1)
+    assert [sound.is_siren for sound in pool] == [True, True, False]
+    assert all(len(sound.samples) == 16_000 and sound.samples.dtype == np.int16 for sound in pool)
+    assert all(int(np.abs(sound.samples).max()) > 1000 for sound in pool)
+
+
+def test_seed_fixes_the_pool() -> None:
+    first, again, other = (synthetic.render_pool(TINY, seed=seed)[0].samples for seed in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_shares_choose_the_kinds() -> None:
+    recipe = SyntheticRecipe(sirens=6, traps=0, length_s=0.5, kind_shares={"hilo": 1.0, "yelp": 0.0})
+    assert {sound.kind for sound in synthetic.render_pool(recipe, seed=1)} == {"hilo"}
+
+
+def test_pool_is_rendered_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = synthetic.load_pool(TINY, 1, tmp_path)
+    monkeypatch.setattr(synthetic, "render_pool", lambda *_: pytest.fail("rendered again"))
+    again = synthetic.load_pool(TINY, 1, tmp_path)
+    assert [sound.kind for sound in again] == [sound.kind for sound in first]
+    assert all(np.array_equal(a.samples, b.samples) for a, b in zip(first, again, strict=True))
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
+
+
+def test_another_seed_is_another_pool(tmp_path: Path) -> None:
+    first = synthetic.load_pool(TINY, 1, tmp_path)
+    second = synthetic.load_pool(TINY, 2, tmp_path)
+    assert not np.array_equal(first[0].samples, second[0].samples)
+
+
+def test_empty_pool_loads(tmp_path: Path) -> None:
+    assert synthetic.load_pool(SyntheticRecipe(sirens=0, traps=0), 1, tmp_path) == []

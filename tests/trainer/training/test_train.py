@@ -1,0 +1,117 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is missing; run scripts/test without --node")
+
+from support.tiny_corpus import TINY_RECIPE, make_corpus, write_recipe  # noqa: E402
+from support.waiting import wait_until  # noqa: E402
+
+from earshot_node.errors import OperatorError  # noqa: E402
+from earshot_trainer.training.checkpoint import load_checkpoint  # noqa: E402
+from earshot_trainer.training.command import RunRequest, load_network, run_training  # noqa: E402
+
+
+def request(folder: Path, out: str, **values: object) -> RunRequest:
+    manifest = folder / "corpus" / "manifest.csv"
+    if not manifest.exists():
+        make_corpus(manifest.parent)
+    recipe = folder / "tiny.yaml"
+    if not recipe.exists():
+        write_recipe(folder)
+    return RunRequest(
+        recipe_path=recipe,
+        manifests=(str(manifest),),
+        out=folder / out,
+        device="cpu",
+        threads=1,
+        cache=folder / "cache",
+        **values,  # type: ignore[arg-type]
+    )
+
+
+def weights(model: Path) -> dict[str, "torch.Tensor"]:
+    values: dict[str, torch.Tensor] = load_checkpoint(model)["network"]
+    return values
+
+
+def same(first: dict[str, "torch.Tensor"], second: dict[str, "torch.Tensor"]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_run_writes_model_and_what_it_was_made_of(tmp_path: Path) -> None:
+    import json
+
+    model = run_training(request(tmp_path, "run", folds=("fold1",), groups=("102",)))
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert load_network(model).config.labels == ("siren",)
+    assert run["trained_on"]["siren_recordings"] == 1
+    assert run["tested_on"]["siren_recordings"] == 1
+    assert run["on_neither_side"]["siren_recordings"] == 1
+    assert run["audio_licences"] == {"CC-BY": 2, "CC0": 1}
+    assert len(run["dataset_sha256"]) == 64
+    assert run["seed"] == 3
+    assert 0.0 <= run["figures"]["clips"]["auc"] <= 1.0
+
+
+def test_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path: Path) -> None:
+    first = weights(run_training(request(tmp_path, "first")))
+    assert same(first, weights(run_training(request(tmp_path, "second"))))
+    assert not same(first, weights(run_training(request(tmp_path, "third", overrides=("training.seed=4",)))))
+
+
+@pytest.mark.slow
+def test_killed_run_resumes_to_what_an_uninterrupted_one_gives(tmp_path: Path) -> None:
+    longer = ("training.steps=60",)
+    killed = request(tmp_path, "killed", overrides=longer)
+    whole = weights(run_training(request(tmp_path, "whole", overrides=longer)))
+    arguments = ["train", "--recipe", str(killed.recipe_path), "--data", killed.manifests[0], "--out", str(killed.out)]
+    arguments += ["--set", longer[0], "--device", "cpu", "--threads", "1", "--cache", str(killed.cache)]
+    program = [sys.executable, "-c", "from earshot_trainer.cli.main import main; main()", *arguments]
+    with subprocess.Popen(program, env=os.environ | {"PYTHONUNBUFFERED": "1"}) as child:
+        wait_until(lambda: (killed.out / "checkpoint.pt").exists() or child.poll() is not None, 90.0, "a checkpoint")
+        child.send_signal(signal.SIGKILL)
+    assert child.returncode == -signal.SIGKILL
+    assert not (killed.out / "model.pt").exists()
+    done = load_checkpoint(killed.out / "checkpoint.pt")["steps_done"]
+    assert 0 < done < 60
+    assert same(weights(run_training(killed)), whole)
+
+
+def test_another_recipe_does_not_resume_a_run(tmp_path: Path) -> None:
+    run_training(request(tmp_path, "run"))
+    with pytest.raises(OperatorError, match="another recipe"):
+        run_training(request(tmp_path, "run", overrides=("training.learning_rate=0.001",)))
+
+
+def test_corpus_without_sirens_is_an_error(tmp_path: Path) -> None:
+    make_corpus(tmp_path / "corpus", sirens=0)
+    write_recipe(tmp_path, TINY_RECIPE.replace("sirens: 2", "sirens: 0"))
+    with pytest.raises(OperatorError, match="no siren to learn from"):
+        run_training(request(tmp_path, "run"))
+
+
+def test_absent_cuda_is_said_and_refused_when_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rich.console import Console
+
+    from earshot_trainer.training.command import choose_device
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto", Console()).type == "cpu"
+    assert "no CUDA device: training on the CPU" in capsys.readouterr().out
+    with pytest.raises(OperatorError, match="no CUDA device here"):
+        choose_device("cuda", Console())
+    with pytest.raises(OperatorError, match="unknown device"):
+        choose_device("abacus", Console())
+
+
+def test_damaged_checkpoint_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(b"PK\x03\x04 half")
+    with pytest.raises(OperatorError, match="cannot be read as a checkpoint"):
+        load_checkpoint(tmp_path / "checkpoint.pt")

@@ -1,0 +1,1 @@
+"""What there is to learn from: recordings, their split into sides, their decoded audio."""

@@ -1,0 +1,137 @@
+"""Decoded audio on disk: every recording once as 16 kHz mono int16 in one memory-mapped file.
+
+`samples.i16` only grows; `index.jsonl` has one line per recording. A line is written after its samples, so a
+kill at any moment leaves at worst unused samples. Memory is bounded by one block of one file.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+import soundfile as sf
+import soxr
+
+from earshot_node.errors import OperatorError
+from earshot_trainer.corpus.recordings import Recording
+
+SAMPLE_RATE_HZ = 16_000
+BLOCK_FRAMES = 1 << 16
+Int16Array = npt.NDArray[np.int16]
+
+
+def default_cache_dir() -> Path:
+    """`EARSHOT_CACHE`, else `earshot` in the user's cache folder."""
+    if configured := os.environ.get("EARSHOT_CACHE"):
+        return Path(configured)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "earshot"
+
+
+class PcmCache:
+    """Samples of recordings by their file's path, size and modification time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._data_path = folder / "samples.i16"
+        self._index_path = folder / "index.jsonl"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._data_path.touch()
+            self._index_path.touch()
+        except OSError as error:
+            raise OperatorError(
+                f"cannot write the cache in {folder}: {error.strerror}; set EARSHOT_CACHE to a folder with space"
+            ) from error
+        self._spans: dict[str, tuple[int, int]] = {}
+        self._samples: Int16Array = np.zeros(0, dtype=np.int16)
+
+    def add(self, recordings: Sequence[Recording], progress: Callable[[int], None] | None = None) -> int:
+        """Decode what is missing and map the file; returns how many recordings were decoded.
+
+        `progress` is called with 1 for each recording done. Raises OperatorError that names an unreadable file.
+        """
+        decoded = 0
+        with self._locked():
+            self._load_index()
+            with self._data_path.open("ab") as data, self._index_path.open("a", encoding="utf-8") as index:
+                if data.seek(0, os.SEEK_END) % 2:
+                    data.write(b"\0")  # half a sample, left by a kill
+                for recording in recordings:
+                    if self._key(recording) not in self._spans:
+                        self._append(recording, data, index)
+                        decoded += 1
+                    if progress is not None:
+                        progress(1)
+        if self._data_path.stat().st_size:
+            self._samples = np.memmap(self._data_path, dtype=np.int16, mode="r")
+        return decoded
+
+    def samples(self, recording: Recording) -> Int16Array:
+        """The recording's samples, a read-only view; the recording must have been added."""
+        start, count = self._spans[self._key(recording)]
+        return self._samples[start : start + count]
+
+    def _append(self, recording: Recording, data: IO[bytes], index: IO[str]) -> None:
+        start = data.seek(0, os.SEEK_END) // 2
+        count = 0
+        for block in decode_blocks(recording.path):
+            data.write(block.tobytes())
+            count += len(block)
+        data.flush()
+        if count == 0:
+            raise OperatorError(f"{recording.path} holds no audio; delete its line from the manifest")
+        key = self._key(recording)
+        index.write(json.dumps({"key": key, "start": start, "count": count, "name": recording.name}) + "\n")
+        index.flush()
+        self._spans[key] = (start, count)
+
+    def _load_index(self) -> None:
+        size = self._data_path.stat().st_size // 2
+        for line in self._index_path.read_text(encoding="utf-8").splitlines():
+            try:
+                entry = json.loads(line)
+                start, count = int(entry["start"]), int(entry["count"])
+                if start + count <= size:
+                    self._spans[str(entry["key"])] = (start, count)
+            except (ValueError, KeyError, TypeError):
+                continue  # a line cut by a kill: its recording is decoded again
+
+    @staticmethod
+    def _key(recording: Recording) -> str:
+        try:
+            status = recording.path.stat()
+        except OSError as error:
+            raise OperatorError(
+                f"cannot read {recording.path}: {error.strerror}; check the manifest's folder"
+            ) from error
+        text = f"{recording.path}\x1f{status.st_size}\x1f{status.st_mtime_ns}"
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self._data_path.parent / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def decode_blocks(path: Path) -> Iterator[Int16Array]:
+    """A file of any rate and channel count as mono int16 blocks at 16 kHz."""
+    try:
+        with sf.SoundFile(path) as audio:
+            resampler = soxr.ResampleStream(audio.samplerate, SAMPLE_RATE_HZ, 1, dtype="float32")
+            for block in audio.blocks(BLOCK_FRAMES, dtype="float32", always_2d=True):
+                mono = np.ascontiguousarray(block.mean(axis=1))
+                yield _to_int16(resampler.resample_chunk(mono))
+            yield _to_int16(resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True))
+    except (sf.LibsndfileError, OSError) as error:
+        raise OperatorError(f"cannot decode {path}: {error}; remove it from the manifest or repair it") from error
+
+
+def _to_int16(samples: npt.NDArray[np.float32]) -> Int16Array:
+    scaled = np.clip(np.rint(samples * 32768.0), -32768, 32767)
+    return np.asarray(scaled, dtype=np.int16)

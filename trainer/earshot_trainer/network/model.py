@@ -1,0 +1,154 @@
+"""The streaming network and the whole signal path around it.
+
+Interface that training relies on: `LogMel`, `StreamingCrnn` and `SignalPath` over `ModelConfig`.
+Training calls `log_mel(samples, log_mel.initial_cache(batch))` and `network(frames)` with no
+state; `network.set_normalization(mean, std)` once, from training data; a checkpoint holds
+`network.state_dict()` (the normalization is in it) and `config.to_dict()`.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from earshot_trainer.network.architecture import ModelConfig
+from earshot_trainer.network.features import LogMel
+
+__all__ = ["LogMel", "ModelConfig", "SignalPath", "StreamingCrnn"]
+
+State = dict[str, Tensor]
+
+
+class CausalConv(nn.Module):
+    """Convolution over [B, C, time, mel] that sees no future; the past comes from a cache.
+
+    The cache holds the last `kernel - stride` time steps of the input, zeros at the start.
+    """
+
+    def __init__(
+        self, channels: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int], groups: int = 1
+    ) -> None:
+        """Build for `channels` (in, out); `kernel` and `stride` are (time, mel)."""
+        super().__init__()
+        self.cache_steps = kernel[0] - stride[0]
+        self.conv = nn.Conv2d(*channels, kernel, stride, padding=(0, kernel[1] // 2), groups=groups, bias=False)
+
+    def forward(self, x: Tensor, cache: Tensor) -> tuple[Tensor, Tensor]:
+        """Map x [B, C, T, M] and cache [B, C, cache_steps, M] to the output and the new cache."""
+        extended = torch.cat([cache, x], dim=2)
+        return self.conv(extended), extended[:, :, -self.cache_steps :]
+
+
+class SeparableBlock(nn.Module):
+    """Depthwise causal convolution, then a pointwise one with batch norm and ReLU."""
+
+    def __init__(self, channels: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int]) -> None:
+        """Build for `channels` (in, out); `kernel` and `stride` are (time, mel)."""
+        super().__init__()
+        self.depthwise = CausalConv((channels[0], channels[0]), kernel, stride, groups=channels[0])
+        self.pointwise = nn.Conv2d(*channels, 1, bias=False)
+        self.norm = nn.BatchNorm2d(channels[1])
+
+    def forward(self, x: Tensor, cache: Tensor) -> tuple[Tensor, Tensor]:
+        """Map x [B, C, T, M] and its cache to the block's output and the new cache."""
+        x, cache = self.depthwise(x, cache)
+        return torch.relu(self.norm(self.pointwise(x))), cache
+
+
+class StreamingCrnn(nn.Module):
+    """Log-mel frames to logits, one per label every four frames; causal, with explicit state.
+
+    Two input channels, the normalized frame and the same frame less its mean over mels, so that
+    the network can tell a sound's shape from its level.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        """Build with random weights and no normalization (mean 0, deviation 1)."""
+        super().__init__()
+        self.config = config
+        stem, *widths = config.channels
+        self.stem = CausalConv((2, stem), kernel=(5, 5), stride=(2, 2))
+        self.stem_norm = nn.BatchNorm2d(stem)
+        self.blocks = nn.ModuleList(
+            [
+                SeparableBlock((stem, widths[0]), kernel=(4, 5), stride=(2, 2)),
+                SeparableBlock((widths[0], widths[1]), kernel=(3, 3), stride=(1, 2)),
+                SeparableBlock((widths[1], widths[2]), kernel=(3, 3), stride=(1, 2)),
+            ]
+        )
+        self.embedding = nn.Linear(widths[2] * config.n_mels // 16, config.embedding)
+        self.gru = nn.GRU(config.embedding, config.hidden)
+        self.dropout = nn.Dropout(config.dropout)
+        self.output = nn.Linear(config.hidden, len(config.labels))
+        self.register_buffer("mean", torch.zeros(config.n_mels))
+        self.register_buffer("std", torch.ones(config.n_mels))
+        # A third faster to train on a CPU.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def set_normalization(self, mean: Tensor, std: Tensor) -> None:
+        """Fix the per-mel mean and standard deviation of log-mel frames, each [n_mels]."""
+        self.mean.copy_(mean)
+        self.std.copy_(std)
+
+    def initial_state(self, batch: int) -> State:
+        """Return the state before the first frame: zeros, by name, batch first."""
+        stem, first, second, _ = self.config.channels
+        mels = self.config.n_mels
+        shapes = {
+            "stem": (2, self.stem.cache_steps, mels),
+            "conv1": (stem, 2, mels // 2),
+            "conv2": (first, 2, mels // 4),
+            "conv3": (second, 2, mels // 8),
+            "gru": (self.config.hidden,),
+        }
+        zeros = {name: self.mean.new_zeros(batch, *shape) for name, shape in shapes.items()}
+        # Of the convolutions' own layout, or torch.cat would convert every activation twice.
+        return {
+            name: value.contiguous(memory_format=torch.channels_last) if value.dim() == 4 else value
+            for name, value in zeros.items()
+        }
+
+    def forward(self, log_mel: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Map frames [B, 4n, n_mels] and state to logits [B, n, labels] and the new state.
+
+        No state means the initial one.
+        """
+        if state is None:
+            state = self.initial_state(log_mel.shape[0])
+        new_state: State = {}
+        x = ((log_mel - self.mean) / self.std)[:, None]
+        x = torch.cat([x, x - x.mean(dim=3, keepdim=True)], dim=1)
+        x, new_state["stem"] = self.stem(x, state["stem"])
+        x = torch.relu(self.stem_norm(x))
+        for index, block in enumerate(self.blocks, start=1):
+            x, new_state[f"conv{index}"] = block(x, state[f"conv{index}"])
+        x = torch.relu(self.embedding(x.permute(2, 0, 1, 3).flatten(2)))
+        x, hidden = self.gru(self.dropout(x), state["gru"][None])
+        new_state["gru"] = hidden.squeeze(0)
+        return self.output(self.dropout(x)).transpose(0, 1), new_state
+
+
+class SignalPath(nn.Module):
+    """Samples to posteriors with every bit of state explicit: the graph that nodes run."""
+
+    def __init__(self, network: StreamingCrnn) -> None:
+        """Put the log-mel in front of `network`."""
+        super().__init__()
+        self.log_mel = LogMel(network.config)
+        self.network = network
+
+    def initial_state(self, batch: int) -> State:
+        """Return zeros by name; `samples` is the past of the log-mel windows."""
+        return {"samples": self.log_mel.initial_cache(batch)} | self.network.initial_state(batch)
+
+    def forward(self, samples: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
+        """Map samples [B, n * 640] to posteriors [B, n, labels], frames [B, 4n, mels], state."""
+        log_mel, cache = self.log_mel(samples, state["samples"])
+        logits, new_state = self.network(log_mel, state)
+        return torch.sigmoid(logits), log_mel, {"samples": cache} | new_state
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Return the number of trainable weights."""
+    return sum(parameter.numel() for parameter in network.parameters())

@@ -1,0 +1,1 @@
+"""Training segments: sounds laid over backgrounds, at known times and levels."""

@@ -1,0 +1,191 @@
+"""Training recipes: YAML parsed into models that forbid unknown keys."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from earshot_node.errors import ConfigError
+from earshot_node.synth.sirens import SirenKind
+from earshot_trainer.network.architecture import ModelConfig
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Range = tuple[float, float]
+
+
+class Section(BaseModel):
+    """A part of a recipe; a key that it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MixingRecipe(Section):
+    """How segments are put together.
+
+    Attributes:
+        segment_s: length of a segment.
+        positive_share: segments with a siren; the rest are negatives.
+        synthetic_share: of the sirens, those synthesized by the project.
+        trap_share: of the negatives, those with a synthesized siren-like trap on top.
+        second_background_share: segments with two backgrounds summed.
+        clean_share: sirens without background.
+        snr_db: siren level over background level.
+        level_dbfs: RMS level of the finished segment.
+        onset_grace_s: time after an onset, and after an offset, that is not scored.
+        fade_s: greatest fade at a siren's cut ends.
+        active_range_db: a siren recording counts as sounding within this range of its loudest part.
+        balance: how far rare labels of a source are drawn as often as common ones: 0 by size, 1 all alike.
+    """
+
+    segment_s: float = Field(4.0, gt=0.5, le=60)
+    positive_share: Share = 0.45
+    synthetic_share: Share = 0.4
+    trap_share: Share = 0.1
+    second_background_share: Share = 0.25
+    clean_share: Share = 0.12
+    snr_db: Range = (-5.0, 25.0)
+    level_dbfs: Range = (-55.0, -8.0)
+    onset_grace_s: float = Field(0.4, ge=0)
+    fade_s: float = Field(0.3, ge=0)
+    active_range_db: float = Field(18.0, gt=0)
+    balance: Share = 0.5
+
+
+class AugmentRecipe(Section):
+    """What happens to the sound; shares are of segments, ranges are drawn from uniformly."""
+
+    speed: Range = (0.9, 1.1)
+    doppler_share: Share = 0.3
+    doppler_depth: float = Field(0.05, ge=0, lt=0.3)
+    room_share: Share = 0.4
+    room_decay_s: Range = (0.1, 0.8)
+    distance_share: Share = 0.3
+    equalizer_db: float = Field(8.0, ge=0)
+    band_limit_share: Share = 0.15
+    band_limit_hz: Range = (3000.0, 7000.0)
+    clip_share: Share = 0.03
+    noise_dbfs: Range = (-95.0, -60.0)
+    mel_masks: int = Field(2, ge=0)
+    mel_mask_bins: int = Field(8, ge=0)
+    time_mask_s: float = Field(0.15, ge=0)
+
+
+class MiningRecipe(Section):
+    """Negatives that fool the network are drawn more often.
+
+    Attributes:
+        strength: the hardest span is drawn this many times as often again as an easy one; 0 switches mining off.
+        every_steps: how often the draw weights are renewed.
+    """
+
+    strength: float = Field(6.0, ge=0)
+    every_steps: int = Field(100, ge=1)
+
+
+class SyntheticRecipe(Section):
+    """The pool of synthesized sirens and traps, rendered once from the seed.
+
+    Attributes:
+        kind_shares: share of each kind of siren; empty takes the synthesizer's own.
+        steady_share: of civil defence sirens, those that hold one pitch.
+        chorus_share: sirens that are two or three at once: several vehicles, or a town's sirens.
+    """
+
+    sirens: int = Field(400, ge=0)
+    traps: int = Field(200, ge=0)
+    length_s: float = Field(6.0, gt=0)
+    kind_shares: dict[SirenKind, Annotated[float, Field(ge=0)]] = {}
+    steady_share: Share = 0.4
+    chorus_share: Share = 0.0
+
+
+class TeacherRecipe(Section):
+    """Optional scores of a published tagger as extra targets on backgrounds.
+
+    The network has an output for each of `classes` while it trains; they are dropped when training ends. A real siren
+    counts as sounding only where the teacher's siren score reaches `least_siren_score`; 0 trusts every label.
+    """
+
+    model: str
+    classes: tuple[str, ...] = Field(min_length=1)
+    weight: float = Field(0.1, ge=0)
+    least_siren_score: Share = 0.0
+
+
+class TrainingRecipe(Section):
+    """The optimizer's settings."""
+
+    steps: int = Field(3000, ge=1)
+    batch_size: int = Field(32, ge=1)
+    learning_rate: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(1e-2, ge=0)
+    warmup_share: Share = 0.1
+    clip_gradient: float = Field(5.0, gt=0)
+    average_decay: float = Field(0.998, ge=0, lt=1)
+    label_smoothing: float = Field(0.02, ge=0, lt=0.5)
+    clip_loss_weight: float = Field(0.3, ge=0)
+    negative_weight: float = Field(1.0, gt=0)
+    checkpoint_every_steps: int = Field(250, ge=1)
+    seed: int = 1
+
+
+class Recipe(Section):
+    """One recipe file."""
+
+    name: str
+    model: ModelConfig
+    mixing: MixingRecipe = MixingRecipe()
+    augment: AugmentRecipe = AugmentRecipe()
+    mining: MiningRecipe = MiningRecipe()
+    synthetic: SyntheticRecipe = SyntheticRecipe()
+    teacher: TeacherRecipe | None = None
+    training: TrainingRecipe = TrainingRecipe()
+    precision: Literal["auto", "float32"] = "auto"
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _model_from_mapping(cls, value: Any) -> Any:
+        return ModelConfig.from_dict(value) if isinstance(value, dict) else value
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types; `Recipe.model_validate` reads them back."""
+        values = self.model_dump(mode="json", exclude={"model"})
+        return values | {"model": self.model.to_dict()}
+
+
+def load_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
+    """The recipe in a YAML file; `overrides` are `section.key=value` texts that replace single values.
+
+    Raises:
+        ConfigError: unreadable, no YAML, an unknown key or a value out of range; names file and key.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read recipe {path}: {error.strerror}; try config/recipes/siren.yaml") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is no YAML: {error}".replace("\n", " ")) from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected a mapping with `name` and `model`")
+    for override in overrides:
+        _apply_override(values, override)
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{path}: {key}: {first['msg']}; see the recipe keys in the documentation") from error
+
+
+def _apply_override(values: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    *sections, last = key.strip().split(".")
+    if not separator or not last:
+        raise ConfigError(f"override {override!r}: expected section.key=value, such as training.steps=500")
+    target = values
+    for section in sections:
+        target = target.setdefault(section, {})
+        if not isinstance(target, dict):
+            raise ConfigError(f"override {override!r}: {section} is not a section")
+    target[last] = yaml.safe_load(text)

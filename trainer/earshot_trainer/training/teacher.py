@@ -1,0 +1,140 @@
+"""Scores of a published 521-class tagger as an optional teacher; a development extra, never part of a bundle.
+
+The TFLite model takes 0.975 s of 16 kHz mono audio and returns class scores. Each recording is scored once and the
+scores are kept on disk beside the decoded audio.
+"""
+
+import csv
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from earshot_node.errors import OperatorError
+from earshot_trainer.corpus.cache import PcmCache
+from earshot_trainer.corpus.recordings import Recording, expand_path
+from earshot_trainer.network.architecture import HOP_SAMPLES as DECISION_SAMPLES
+from earshot_trainer.training.recipe import TeacherRecipe
+
+WINDOW_SAMPLES = 15_600
+HOP_SAMPLES = 7_800
+SIREN_CLASSES = (
+    "Siren",
+    "Civil defense siren",
+    "Police car (siren)",
+    "Ambulance (siren)",
+    "Fire engine, fire truck (siren)",
+    "Emergency vehicle",
+)
+Scores = npt.NDArray[np.float32]
+
+
+class Teacher:
+    """A TFLite tagger; `score` gives one row of class scores per 0.4875 s of audio."""
+
+    def __init__(self, model: Path, class_map: Path | None = None) -> None:
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+        except ImportError as error:
+            raise OperatorError("the teacher needs ai-edge-litert; try `pip install 'earshot[teacher]'`") from error
+        try:
+            self._interpreter: Any = Interpreter(model_path=str(model), num_threads=1)
+            with (class_map or model.with_name("yamnet_class_map.csv")).open(newline="", encoding="utf-8") as stream:
+                self.classes = tuple(row["display_name"] for row in csv.DictReader(stream))
+        except (OSError, ValueError, KeyError) as error:
+            raise OperatorError(f"cannot load the teacher {model}: {error}; check the recipe") from error
+        self._interpreter.allocate_tensors()
+        self._input: int = self._interpreter.get_input_details()[0]["index"]
+        self._output: int = self._interpreter.get_output_details()[0]["index"]
+        self.digest = hashlib.sha256(model.read_bytes()).hexdigest()
+
+    def score(self, samples: npt.NDArray[np.int16]) -> Scores:
+        """Scores [rows, classes]; the last row covers the zero-padded rest."""
+        rows = 1 + max(0, -(-(len(samples) - WINDOW_SAMPLES) // HOP_SAMPLES))
+        padded = np.zeros((rows - 1) * HOP_SAMPLES + WINDOW_SAMPLES, dtype=np.float32)
+        padded[: len(samples)] = samples.astype(np.float32) / 32768.0
+        scores = np.zeros((rows, len(self.classes)), dtype=np.float32)
+        for row in range(rows):
+            start = row * HOP_SAMPLES
+            self._interpreter.set_tensor(self._input, padded[start : start + WINDOW_SAMPLES])
+            self._interpreter.invoke()
+            scores[row] = self._interpreter.get_tensor(self._output).reshape(-1)
+        return scores
+
+    def siren_column(self, scores: Scores) -> Scores:
+        """The greatest score of the siren classes, [rows]."""
+        columns = [self.classes.index(name) for name in SIREN_CLASSES if name in self.classes]
+        return np.asarray(scores[:, columns].max(axis=1), dtype=np.float32)
+
+
+def teacher_scores(
+    teacher: Teacher,
+    recordings: Sequence[Recording],
+    cache: PcmCache,
+    folder: Path,
+    progress: Callable[[int], None] | None = None,
+) -> list[Scores]:
+    """Scores of each recording, computed once and kept as float16 under `folder`."""
+    result: list[Scores] = []
+    home = folder / f"teacher-{teacher.digest[:16]}"
+    home.mkdir(parents=True, exist_ok=True)
+    for recording in recordings:
+        samples = cache.samples(recording)
+        name = hashlib.sha256(samples.tobytes()).hexdigest()[:32]
+        path = home / f"{name}.npy"
+        if not path.exists():
+            temporary = path.with_suffix(".part")
+            with temporary.open("wb") as stream:
+                np.save(stream, teacher.score(samples).astype(np.float16))
+            temporary.replace(path)
+        result.append(np.load(path).astype(np.float32))
+        if progress is not None:
+            progress(1)
+    return result
+
+
+@dataclass(frozen=True)
+class TeacherOpinion:
+    """What the teacher says of a corpus, by path.
+
+    `classes`: scores [rows, recipe's classes] of each negative; `sirens`: siren scores [rows, 1] of each siren.
+    """
+
+    classes: dict[str, Scores]
+    sirens: dict[str, Scores]
+
+
+def ask_teacher(
+    recipe: TeacherRecipe, recordings: Sequence[Recording], cache: PcmCache, folder: Path
+) -> TeacherOpinion:
+    """Scores of every recording, from disk where it was scored before.
+
+    Raises:
+        OperatorError: the teacher cannot be loaded, or does not know a class.
+    """
+    teacher = Teacher(expand_path(recipe.model))
+    unknown = sorted(set(recipe.classes) - set(teacher.classes))
+    if unknown:
+        raise OperatorError(f"teacher.classes: the teacher does not know {unknown[0]!r}; see its class map")
+    columns = [teacher.classes.index(name) for name in recipe.classes]
+    classes, sirens = {}, {}
+    for recording, rows in zip(recordings, teacher_scores(teacher, recordings, cache, folder), strict=True):
+        if recording.is_siren:
+            sirens[str(recording.path)] = teacher.siren_column(rows)[:, None]
+        else:
+            classes[str(recording.path)] = rows[:, columns]
+    return TeacherOpinion(classes=classes, sirens=sirens)
+
+
+def scores_at(scores: Scores, start_sample: int, frames: int, samples: int) -> Scores:
+    """Scores [frames, classes] of a looped recording of `samples` from `start_sample` on, one row per decision frame.
+
+    Each frame takes the window whose centre is nearest.
+    """
+    position = (start_sample + (np.arange(frames) + 0.5) * DECISION_SAMPLES) % samples
+    row = np.rint((position - WINDOW_SAMPLES / 2) / HOP_SAMPLES).astype(np.int64)
+    return scores[np.clip(row, 0, len(scores) - 1)]
