@@ -255,8 +255,8 @@ class Node:
             return
         try:
             self._clips.add(encode_clip(clip.cut.pcm, clip.begin, clip.event))
-        except OSError as error:
-            _log.warning("clips: the clip of event %s is lost: %s", clip.event.id, error)
+        except Exception as error:  # noqa: BLE001 - the top of the thread's work
+            _log.warning("clips: the clip of event %s is lost: %s: %s", clip.event.id, type(error).__name__, error)
 
     async def _tick_every_second(self) -> None:
         ticks = 0

@@ -1,13 +1,12 @@
 """A clip: audio around one event, and what is known about it."""
 
-import io
 from dataclasses import dataclass
 from datetime import datetime
 
-import soundfile
 from pydantic import BaseModel, ConfigDict
 
 from earshot_node.audio.block import SAMPLE_RATE_HZ
+from earshot_node.audio.flac import encode_flac
 from earshot_node.contract.messages import EventMessage, Time
 from earshot_node.ring import Pcm
 
@@ -55,8 +54,6 @@ class Clip:
 
 def encode_clip(pcm: Pcm, begin: datetime, event: EventMessage) -> Clip:
     """Compress int16[n], whose first sample is of `begin`, and describe it."""
-    buffer = io.BytesIO()
-    soundfile.write(buffer, pcm, SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
     info = ClipInfo(
         begin=begin,
         duration_s=round(len(pcm) / SAMPLE_RATE_HZ, 4),
@@ -64,4 +61,4 @@ def encode_clip(pcm: Pcm, begin: datetime, event: EventMessage) -> Clip:
         offset_s=round((event.offset - begin).total_seconds(), 4) if event.offset is not None else None,
         event=event,
     )
-    return Clip(info, buffer.getvalue())
+    return Clip(info, encode_flac(pcm))

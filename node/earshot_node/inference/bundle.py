@@ -65,8 +65,10 @@ class Bundle:
         """
         import soundfile
 
+        from earshot_node.audio.flac import decode_flac
+
         try:
-            samples, rate_hz = soundfile.read(io.BytesIO(self.files[clip.audio]), dtype="float32")
+            samples, rate_hz = decode_flac(self.files[clip.audio])
             posteriors = np.asarray(json.loads(self.files[clip.posteriors])["posteriors"], np.float32)
         except (soundfile.SoundFileError, KeyError, ValueError, TypeError) as error:
             raise BundleError(f"{self.origin}: reference clip {clip.audio} is damaged: {error}") from error
