@@ -5,11 +5,13 @@ deploy/broker/add_user.py street                    prints the password once
 deploy/broker/add_user.py street --to street.env    writes EARSHOT_MQTT_PASSWORD=... there instead, mode 0600
 
 A node's user name is its id. `config/passwords` beside this script takes the hash, in mosquitto's format; a running
-broker reads it again at SIGHUP. Needs Python's standard library only.
+broker reads it again at SIGHUP, with the rights of its own user: a file keeps its owner, and a new one that root writes
+gets the owner of its folder. Needs Python's standard library only.
 """
 
 import argparse
 import base64
+import errno
 import hashlib
 import os
 import re
@@ -35,16 +37,25 @@ def replace_entry(file: Path, user: str, entry: str) -> None:
 
 
 def write_private(file: Path, text: str) -> None:
-    """Write a file that only its owner reads."""
+    """Write a file that only its owner reads; the owner stays, and what root makes anew gets the folder's.
+
+    Raises PermissionError when the file belongs to somebody else and this is not root; the file is then as before.
+    """
+    like = (file if file.exists() else file.parent).stat()
     new = file.with_name(f".{file.name}.new")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
         stream.write(text)
+        if os.geteuid() == 0:
+            os.fchown(stream.fileno(), like.st_uid, like.st_gid)
+        elif file.exists() and like.st_uid != os.geteuid():
+            new.unlink()
+            raise PermissionError(errno.EPERM, "belongs to another user; try sudo", str(file))
     new.replace(file)
 
 
 def main() -> int:
-    """Run the command; 2 for a name that can be no node's id."""
+    """Run the command; 1 for a file that cannot be written, 2 for a name that can be no node's id."""
     parser = argparse.ArgumentParser(description="Give a user of the broker a new random password.")
     parser.add_argument("user", help="a node's id, or home_assistant")
     parser.add_argument("--to", type=Path, help="write EARSHOT_MQTT_PASSWORD to this file, mode 0600")
@@ -53,14 +64,16 @@ def main() -> int:
     if not USER.fullmatch(arguments.user):
         parser.error(f"{arguments.user!r} is no valid id: use 1 to 40 of a-z, 0-9, '_' and '-', such as 'street'")
     password = secrets.token_urlsafe(24)
-    replace_entry(
-        arguments.passwords, arguments.user, password_entry(arguments.user, password, secrets.token_bytes(12))
-    )
-    if arguments.to:
-        write_private(arguments.to, f"EARSHOT_MQTT_PASSWORD={password}\n")
-        sys.stdout.write(f"{arguments.user}: password written to {arguments.to}\n")
-    else:
-        sys.stdout.write(f"{arguments.user}: {password}\n")
+    entry = password_entry(arguments.user, password, secrets.token_bytes(12))
+    try:
+        replace_entry(arguments.passwords, arguments.user, entry)
+        if arguments.to:
+            write_private(arguments.to, f"EARSHOT_MQTT_PASSWORD={password}\n")
+    except OSError as error:
+        sys.stderr.write(f"error: {error.filename}: {error.strerror}\n")
+        return 1
+    shown = f"password written to {arguments.to}" if arguments.to else password
+    sys.stdout.write(f"{arguments.user}: {shown}\n")
     return 0
 
 

@@ -4,7 +4,9 @@
 #   deploy/broker/make-certificates.sh broker.lan 192.0.2.10     every name and address that clients connect to
 #   deploy/broker/make-certificates.sh --days 90 broker.lan      how long the broker's certificate lasts (default 825)
 #
-# The authority is made once and kept; clients need ca.crt. Run again to renew the broker's certificate.
+# The authority is made once and kept; clients need ca.crt. Run again to renew the broker's certificate, which a running
+# broker reads again at SIGHUP, with the rights of its own user: as root, server.key gets the owner of the former one,
+# the first one that of the folder.
 set -euo pipefail
 
 HERE="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
@@ -16,6 +18,10 @@ AUTHORITY_DAYS=3650
 fail() {
     printf 'error: %s\n' "$*" >&2
     exit 1
+}
+
+give_to_owner_of() {
+    if [ "$(id -u)" = 0 ]; then chown --reference "$@"; fi
 }
 
 alternative_names() {
@@ -40,7 +46,11 @@ esac
 command -v openssl >/dev/null || fail "openssl is missing; try: sudo apt-get install openssl"
 
 umask 077
-mkdir -p "$AUTHORITY" "$TLS"
+mkdir -p "$AUTHORITY"
+if [ ! -d "$TLS" ]; then
+    mkdir "$TLS"
+    give_to_owner_of "$HERE/config" "$TLS"
+fi
 new="$(mktemp -d "$TLS/.new.XXXXXX")"
 trap 'rm -rf "$new"' EXIT
 
@@ -56,6 +66,9 @@ openssl x509 -req -in "$new/server.csr" -CA "$AUTHORITY/ca.crt" -CAkey "$AUTHORI
     -extfile <(printf 'subjectAltName=%s\nextendedKeyUsage=serverAuth\n' "$(alternative_names "$@")") 2>/dev/null
 cp "$AUTHORITY/ca.crt" "$new/ca.crt"
 chmod 0644 "$new/ca.crt" "$new/server.crt"
+owner="$TLS"
+if [ -e "$TLS/server.key" ]; then owner="$TLS/server.key"; fi
+give_to_owner_of "$owner" "$new/ca.crt" "$new/server.crt" "$new/server.key"
 mv "$new/ca.crt" "$new/server.crt" "$new/server.key" "$TLS/"
 echo "Wrote $TLS: ca.crt (for every client), server.crt and server.key (for the broker, $DAYS days)."
 echo "Keep $AUTHORITY/ca.key to yourself: who has it can make certificates."

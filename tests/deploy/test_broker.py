@@ -1,23 +1,17 @@
 """The broker's configuration, with certificates and users made by the scripts, in a real mosquitto."""
 
-import queue
 import shutil
-import socket
 import ssl
 import stat
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
-from support.mosquitto import MOSQUITTO, free_port
-from support.waiting import wait_until
+from support.deployed_broker import Client, Installation, running_installation
 
 from earshot_node.contract.topics import DiscoveryTopics, NodeTopics
 
@@ -27,97 +21,10 @@ STREET = NodeTopics("earshot", "street")
 YARD = NodeTopics("earshot", "yard")
 
 
-class Installation:
-    """A copy of deploy/broker, set up by its own scripts, and the broker that runs on it."""
-
-    def __init__(self, repository: Path, folder: Path) -> None:
-        self.folder = folder / "broker"
-        shutil.copytree(repository / "deploy/broker", self.folder)
-        self.config = self.folder / "config"
-        self.port = free_port()
-        subprocess.run([self.folder / "make-certificates.sh", "localhost"], check=True, capture_output=True)
-        self.passwords = {user: self.add_user(user) for user in ("street", "yard", "home_assistant")}
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def ca_file(self) -> Path:
-        return self.config / "tls/ca.crt"
-
-    def add_user(self, user: str) -> str:
-        target = self.folder / f"{user}.env"
-        command: list[str | Path] = [sys.executable, self.folder / "add_user.py", user, "--to", target]
-        subprocess.run(command, check=True, capture_output=True)
-        assert stat.S_IMODE(target.stat().st_mode) == 0o600
-        return target.read_text().strip().removeprefix("EARSHOT_MQTT_PASSWORD=")
-
-    def start(self) -> None:
-        text = (self.config / "mosquitto.conf").read_text()
-        text = text.replace("listener 8883", f"user root\nlistener {self.port} 127.0.0.1")
-        text = text.replace("/mosquitto/config", str(self.config)).replace("/mosquitto/data", str(self.folder))
-        (self.folder / "test.conf").write_text(text)
-        assert MOSQUITTO is not None
-        with (self.folder / "log").open("wb") as log:
-            self._process = subprocess.Popen([MOSQUITTO, "-c", self.folder / "test.conf"], stdout=log, stderr=log)
-        wait_until(self._takes_connections, what="mosquitto with the deployed configuration")
-
-    def stop(self) -> None:
-        assert self._process is not None
-        self._process.terminate()
-        self._process.wait(10)
-
-    def _takes_connections(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, (self.folder / "log").read_text()
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-
-class Client:
-    """An MQTT 5 client that keeps what it hears and how its publishes ended."""
-
-    def __init__(self, installation: Installation, user: str, password: str = "") -> None:
-        self.heard: queue.Queue[tuple[str, bytes]] = queue.Queue()
-        self._answers: queue.Queue[ReasonCode] = queue.Queue()
-        self._connected = threading.Event()
-        self.connect_code: ReasonCode | None = None
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
-        self._client.username_pw_set(user, password or installation.passwords[user])
-        self._client.tls_set(ca_certs=str(installation.ca_file), tls_version=ssl.PROTOCOL_TLS_CLIENT)
-        self._client.on_connect = self._on_connect
-        self._client.on_publish = lambda _c, _u, _mid, code, _p: self._answers.put(code)
-        self._client.on_subscribe = lambda _c, _u, _mid, codes, _p: self._answers.put(codes[0])
-        self._client.on_message = lambda _c, _u, message: self.heard.put((message.topic, bytes(message.payload)))
-        self._client.connect("localhost", installation.port)
-        self._client.loop_start()
-        assert self._connected.wait(10)
-
-    def publish(self, topic: str, payload: str = "x") -> ReasonCode:
-        """Return the broker's verdict."""
-        self._client.publish(topic, payload, qos=1)
-        return self._answers.get(timeout=10)
-
-    def subscribe(self, topic: str) -> None:
-        self._client.subscribe(topic, qos=1)
-        self._answers.get(timeout=10)
-
-    def close(self) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
-
-    def _on_connect(
-        self, _client: mqtt.Client, _data: object, _flags: mqtt.ConnectFlags, code: ReasonCode, _p: Properties | None
-    ) -> None:
-        self.connect_code = code
-        self._connected.set()
-
-
 @pytest.fixture(scope="module")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    repository = Path(__file__).resolve().parents[2]
-    made = Installation(repository, tmp_path_factory.mktemp("deploy"))
-    made.start()
-    yield made
-    made.stop()
+def installation() -> Iterator[Installation]:
+    with running_installation() as running:
+        yield running
 
 
 @pytest.fixture

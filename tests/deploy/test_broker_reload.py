@@ -1,0 +1,82 @@
+"""Users and certificates renewed by the scripts, as root, while the broker runs as its own user."""
+
+import os
+import pwd
+import socket
+import ssl
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.deployed_broker import BROKER_USER, Client, Installation, running_installation
+from support.waiting import wait_until
+
+pytestmark = pytest.mark.mosquitto
+
+
+@pytest.fixture
+def installation() -> Iterator[Installation]:
+    with running_installation() as running:
+        yield running
+
+
+def connects(installation: Installation, user: str) -> bool:
+    client = Client(installation, user)
+    client.close()
+    assert client.connect_code is not None
+    return not client.connect_code.is_failure
+
+
+def served_certificate(installation: Installation) -> bytes:
+    context = ssl.create_default_context(cafile=str(installation.ca_file))
+    with (
+        socket.create_connection(("localhost", installation.port), timeout=10) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as connection,
+    ):
+        certificate = connection.getpeercert(binary_form=True)
+    assert certificate is not None
+    return certificate
+
+
+def test_user_added_later_connects_and_the_others_still_do(installation: Installation) -> None:
+    assert connects(installation, "street")
+    installation.passwords["porch"] = installation.add_user("porch")
+    installation.reload()
+    wait_until(lambda: connects(installation, "porch"), what="the new user")
+    assert connects(installation, "street")
+    assert connects(installation, "home_assistant")
+
+
+def test_renewed_certificate_is_served_after_a_reload(installation: Installation) -> None:
+    before = served_certificate(installation)
+    installation.make_certificate()
+    installation.reload()
+    wait_until(lambda: served_certificate(installation) != before, what="the renewed certificate")
+    assert connects(installation, "street")
+
+
+@pytest.mark.root
+def test_secrets_belong_to_the_broker_alone(installation: Installation) -> None:
+    broker_uid = pwd.getpwnam(BROKER_USER).pw_uid
+    assert installation.owner() == broker_uid
+    installation.add_user("porch")
+    installation.make_certificate()
+    for secret in ("passwords", "tls/server.key"):
+        about = (installation.config / secret).stat()
+        assert (about.st_uid, stat.S_IMODE(about.st_mode)) == (broker_uid, 0o600)
+    assert (installation.folder / "authority/ca.key").stat().st_uid == os.geteuid()
+
+
+@pytest.mark.root
+def test_users_of_another_owner_are_not_replaced(installation: Installation) -> None:
+    passwords = installation.config / "passwords"
+    before = passwords.read_text()
+    passwords.chmod(0o644)
+    installation.config.chmod(0o777)
+    command: list[str | Path] = ["/usr/bin/python3", "-I", installation.folder / "add_user.py", "porch"]
+    done = subprocess.run(command, user="nobody", group="nogroup", extra_groups=[], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, f"error: {passwords}: belongs to another user; try sudo\n")
+    assert passwords.read_text() == before
+    assert list(installation.config.glob(".*")) == []
