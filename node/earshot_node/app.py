@@ -47,6 +47,8 @@ _log = logging.getLogger(__name__)
 _P = ParamSpec("_P")
 
 _KEEP_COUNTERS_EVERY_TICKS: Final = 60
+COMMIT_WAIT_S: Final = 5.0
+LOOP_STALLED_AFTER_S: Final = 60.0
 
 
 def run_node(config: NodeConfig) -> int:
@@ -108,11 +110,11 @@ class Node:
         self._clips = open_clip_store(config.clips, state_dir)
         self._clip_writer = ThreadPoolExecutor(1, thread_name_prefix="clips")
         self._http = self._build_http(state_dir)
-        self._events: asyncio.Queue[EventMessage] = asyncio.Queue()
+        self._telling: set[asyncio.Task[None]] = set()
         self._stopped = asyncio.Event()
         self._failure: Exception | None = None
         self._has_decided = False
-        self._alive_at_s = time.monotonic()
+        self._alive_at_s = self._ticked_at_s = time.monotonic()
 
     def stop(self) -> None:
         """Ask `run` to end."""
@@ -129,15 +131,14 @@ class Node:
         self._intake.start()
         self._inference.start()
         self._notifier.ready(f"listening to {len(self._config.sources)} sources")
-        telling = asyncio.create_task(self._tell_events(), name="events")
         ticking = asyncio.create_task(self._tick_every_second(), name="ticks")
         ticking.add_done_callback(lambda _: self.stop())
         await self._stopped.wait()
         self._notifier.stopping()
         ticking.cancel()
         await asyncio.to_thread(self._stop_listening)
-        await self._events.join()
-        telling.cancel()
+        if self._telling:
+            await asyncio.wait(self._telling, timeout=COMMIT_WAIT_S)
         await asyncio.to_thread(self._clip_writer.shutdown)
         self._keep_counters()
         await self._publisher.stop()
@@ -189,9 +190,10 @@ class Node:
         return call
 
     def _feed_watchdog(self) -> None:
-        """Called in the inference thread: nothing else may say that the node is alive."""
+        """Called in the inference thread: nothing else says that the node is alive; not when nobody can be told."""
         self._alive_at_s = time.monotonic()
-        self._notifier.alive()
+        if self._alive_at_s - self._ticked_at_s < LOOP_STALLED_AFTER_S:
+            self._notifier.alive()
 
     def _stop_listening(self) -> None:
         self._intake.stop()
@@ -227,27 +229,34 @@ class Node:
         self._reporter.hear(step)
         for heard in step.heard:
             for event in heard.events:
-                self._events.put_nowait(event)
+                # A task each: a disk that hangs on one event must not hold back the next one's alarm.
+                task = asyncio.create_task(self._tell_event(event), name=f"event {event.id}")
+                self._telling.add(task)
+                task.add_done_callback(self._told)
             for clip in heard.clips:
                 self._clip_writer.submit(self._keep_clip, clip)
 
-    async def _tell_events(self) -> None:
-        while True:
-            event = await self._events.get()
-            waited_s = (datetime.now(UTC) - event.decided).total_seconds() if event.decided is not None else 0.0
-            await self._publisher.publish_event(event, max(0.0, waited_s))
-            self._events.task_done()
-            if event.phase == "onset":
-                self._metrics.count_event(event.source, event.event_type)
-            _log.info(
-                "%s: %s %s, confidence %d %%, %.1f dBFS, event %s",
-                event.source,
-                event.event_type,
-                "began" if event.phase == "onset" else f"ended after {event.duration_s:.1f} s",
-                event.confidence,
-                event.level_dbfs,
-                event.id,
-            )
+    async def _tell_event(self, event: EventMessage) -> None:
+        waited_s = (datetime.now(UTC) - event.decided).total_seconds() if event.decided is not None else 0.0
+        await self._publisher.publish_event(event, max(0.0, waited_s))
+        if event.phase == "onset":
+            self._metrics.count_event(event.source, event.event_type)
+        _log.info(
+            "%s: %s %s, confidence %d %%, %.1f dBFS, event %s",
+            event.source,
+            event.event_type,
+            "began" if event.phase == "onset" else f"ended after {event.duration_s:.1f} s",
+            event.confidence,
+            event.level_dbfs,
+            event.id,
+        )
+
+    def _told(self, task: asyncio.Task[None]) -> None:
+        self._telling.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
+            _log.critical("%s could not be told", task.get_name(), exc_info=error)
+            self._fail(error)
 
     def _keep_clip(self, clip: CutClip) -> None:
         """Called in the clip writer's thread."""
@@ -269,8 +278,9 @@ class Node:
                 _log.info("all sources have ended")
                 return
             ticks += 1
+            self._ticked_at_s = time.monotonic()
             if ticks % _KEEP_COUNTERS_EVERY_TICKS == 0:
-                self._keep_counters()
+                await asyncio.to_thread(self._keep_counters)
             await asyncio.sleep(1)
 
     def _statuses(self) -> dict[str, SourceStatus]:

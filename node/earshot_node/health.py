@@ -6,7 +6,8 @@ from typing import Final, Protocol
 
 from earshot_node.contract.messages import HealthState, SourceState
 
-DEAF_STATES: Final[frozenset[SourceState]] = frozenset({"absent", "silent", "frozen", "clipped", "stalled"})
+DEAF_STATES: Final[frozenset[SourceState]] = frozenset({"absent", "silent", "frozen", "stalled"})
+"""A clipped source still hears, only badly: a problem, but no reason to end what it is hearing."""
 INFERENCE_STALLED_AFTER_S: Final = 10.0
 FACTOR_SPAN_S: Final = 30.0
 
@@ -53,7 +54,7 @@ class RealTimeFactor:
 def judge(
     sources: Mapping[str, SourceCondition], *, inference_age_s: float, factor: float, extra: Sequence[str] = ()
 ) -> Verdict:
-    """Decide whether the node hears.
+    """Decide whether the node hears. Texts hold no number that moves: a verdict changes only when its cause does.
 
     Args:
         sources: condition by source id.
@@ -61,11 +62,23 @@ def judge(
         factor: see `RealTimeFactor`.
         extra: further problems that do not make the node deaf, such as a broker that is away.
     """
-    deaf = [f"{name}: {one.problem or one.state}" for name, one in sources.items() if one.state in DEAF_STATES]
+    deaf = [_told(name, one) for name, one in sources.items() if _is_deaf(one)]
     if inference_age_s > INFERENCE_STALLED_AFTER_S:
-        deaf.append(f"inference has stood still for {inference_age_s:.0f} s")
-    slow = [f"this machine is too slow: {factor:.2f} s of work per second of audio"] if factor > 1 else []
+        deaf.append(f"inference stands still for more than {INFERENCE_STALLED_AFTER_S:.0f} s")
+    if factor > 1:
+        deaf.append("this machine is too slow for its sources and loses audio; use fewer sources or a faster machine")
+    troubled = [_told(name, one) for name, one in sources.items() if one.state == "clipped"]
+    problems = (*deaf, *troubled, *extra)
     if deaf:
-        return Verdict("deaf", (*deaf, *slow, *extra))
+        return Verdict("deaf", problems)
     starting = any(one.state == "starting" for one in sources.values())
-    return Verdict("starting" if starting else "healthy", (*slow, *extra))
+    return Verdict("starting" if starting else "healthy", problems)
+
+
+def _is_deaf(source: SourceCondition) -> bool:
+    """A file that has played to its end is fine; a source that ended with a problem is not."""
+    return source.state in DEAF_STATES or (source.state == "ended" and bool(source.problem))
+
+
+def _told(name: str, source: SourceCondition) -> str:
+    return f"{name}: {source.problem or source.state}"

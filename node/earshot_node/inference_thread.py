@@ -5,8 +5,9 @@ import queue
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from earshot_node.audio.block import SAMPLE_RATE_HZ, Block
@@ -19,6 +20,8 @@ _log = logging.getLogger(__name__)
 
 IDLE_WAIT_S = 0.5
 TELL_QUIET_EVERY_S = 1.0
+STEP_S = 0.5
+"""Most audio of one source in a step: what waits is told bit by bit, so that a slow machine alarms soon."""
 
 
 class BlockSource(Protocol):
@@ -77,6 +80,7 @@ class InferenceThread:
         self._on_alive = on_alive
         self._on_failure = on_failure
         self._requests: queue.SimpleQueue[Callable[[], list[Fact]]] = queue.SimpleQueue()
+        self._ended: set[str] = set()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
         self._gathered: list[Heard] = []
@@ -99,30 +103,36 @@ class InferenceThread:
 
     def end_stream(self, source: str) -> None:
         """End the source's stream and what is open in it, because no more audio comes for now."""
-        self._requests.put(lambda: self._pipeline.flush(source))
+        self._requests.put(lambda: self._end(source))
 
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
                 self._intake.wait(IDLE_WAIT_S)
-                self._step(self._intake.take())
-                self._on_alive()
+                self._take()
             for source in self._listeners:
                 self.end_stream(source)
-            self._step(self._intake.take())
+            self._take()
             self._tell_gathered()
         except Exception as error:  # noqa: BLE001 - the top of the thread
             _log.critical("inference failed: %s", error, exc_info=True)
             self._on_failure(error)
 
-    def _step(self, blocks: list[Block]) -> None:
-        begin_s = time.perf_counter()
-        facts = self._pipeline.push(blocks)
+    def _take(self) -> None:
+        for blocks in in_steps(self._intake.take(), STEP_S):
+            self._step(partial(self._pipeline.push, blocks), blocks)
+            self._on_alive()
         while not self._requests.empty():
-            facts.extend(self._requests.get()())
-        if not blocks and not facts:
-            return
+            self._step(self._requests.get(), [])
+        self._on_alive()
+
+    def _step(self, work: Callable[[], list[Fact]], blocks: list[Block]) -> None:
+        begin_s = time.perf_counter()
+        facts = work()
         heard = self._listen(blocks, facts)
+        self._ended.update(block.source for block in blocks if block.last)
+        heard.extend(self._listeners[source].end_stream() for source in self._ended)
+        self._ended.clear()
         self._gathered.extend(heard)
         self._work_s += time.perf_counter() - begin_s
         self._audio_s += sum(len(block.samples) for block in blocks) / SAMPLE_RATE_HZ
@@ -130,6 +140,10 @@ class InferenceThread:
         urgent = any(one.events or one.clips for one in heard)
         if urgent or time.monotonic() - self._told_at >= TELL_QUIET_EVERY_S:
             self._tell_gathered()
+
+    def _end(self, source: str) -> list[Fact]:
+        self._ended.add(source)
+        return self._pipeline.flush(source)
 
     def _listen(self, blocks: list[Block], facts: list[Fact]) -> list[Heard]:
         blocks_by_source: dict[str, list[Block]] = defaultdict(list)
@@ -149,3 +163,17 @@ class InferenceThread:
         self._gathered = []
         self._audio_s = self._work_s = 0.0
         self._hops = 0
+
+
+def in_steps(blocks: Iterable[Block], step_s: float) -> Iterator[list[Block]]:
+    """Cut what waits into steps with about `step_s` of audio of each source; blocks stay whole and in order."""
+    step: list[Block] = []
+    samples: dict[str, int] = defaultdict(int)
+    for block in blocks:
+        if samples[block.source] >= step_s * SAMPLE_RATE_HZ:
+            yield step
+            step, samples = [], defaultdict(int)
+        step.append(block)
+        samples[block.source] += len(block.samples)
+    if step:
+        yield step

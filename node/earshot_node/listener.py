@@ -112,6 +112,11 @@ class SourceListener:
         self._forget(blocks[-1].stream if blocks else None)
         return Heard(self._source, tuple(events), clips, tuple(levels), peaks)
 
+    def end_stream(self) -> Heard:
+        """No more audio comes for now: return the clips that wait for their post-roll, as far as they go."""
+        cuts = self._cutter.flush() if self._cutter is not None else []
+        return Heard(self._source, clips=tuple(self._describe(cut) for cut in cuts))
+
     def _begin(self, fact: Onset) -> EventMessage:
         event = fact.event
         message = EventMessage(

@@ -77,6 +77,22 @@ def test_event_that_ends_with_its_stream_gets_its_offset_in_the_old_streams_time
     assert clip.cut.stream == 0
 
 
+def test_clip_that_waits_is_cut_short_when_the_stream_ends() -> None:
+    ear = listener()
+    ear.hear([second(0), second(1)], [onset(1.2, 1.6)])
+    assert ear.hear([], [offset(1.2, 1.9, 2.0)]).clips == ()
+    (clip,) = ear.end_stream().clips
+    assert len(clip.cut.pcm) == round((2.0 - 0.7) * 16000)
+    assert clip.event.phase == "offset"
+    assert ear.end_stream().clips == ()
+
+
+def test_siren_above_full_scale_is_an_event_like_any_other() -> None:
+    """Gain and float files lift levels above 0 dBFS."""
+    (begun,) = listener().hear([second(0), second(1)], [frames(1, 46.0, 0.9), onset(1.2, 1.6)]).events
+    assert begun.level_dbfs == 46.0
+
+
 def test_without_clips_no_audio_is_kept() -> None:
     config = CONFIG.model_copy(update={"clips": CONFIG.clips.model_copy(update={"store": "off"})})
     ear = listener(config)

@@ -1,7 +1,7 @@
 """FLAC in memory.
 
-libsndfile works on a file descriptor here, not on a Python file object: the object would need callbacks in memory that is
-writable and executable, which a hardened service does not get.
+libsndfile works on a file descriptor here, not on a Python file object: the object would need callbacks in memory that
+is writable and executable, which a hardened service does not get.
 """
 
 import os

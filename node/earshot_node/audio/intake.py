@@ -25,7 +25,8 @@ from earshot_node.errors import EarshotError
 
 logger = logging.getLogger(__name__)
 
-QUEUE_S: Final = 10.0
+QUEUE_S: Final = 4.0
+"""Well below the age at which an event is late, so that a node that falls behind still alarms."""
 _JOIN_S = 5.0
 
 

@@ -47,7 +47,7 @@ def url_input(source: UrlSource, ffmpeg: str = "ffmpeg") -> LiveInput:
     """A stream, through ffmpeg."""
     url = source.url.get_secret_value()
     return LiveInput(
-        lambda: ffmpeg_command(url, source.ffmpeg_args, ffmpeg),
+        lambda: ffmpeg_command(url, [one.get_secret_value() for one in source.ffmpeg_args], ffmpeg),
         parse_wav_header,
         partial(ffmpeg_problem, url=url),
         "the stream gives no audio; is the camera reachable and its audio switched on?",

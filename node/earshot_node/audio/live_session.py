@@ -37,7 +37,7 @@ class LiveSession:
         if isinstance(self._input.origin, int):
             patience = replace(self._patience, give_up_s=math.inf, burst_s=math.inf)
             self._listen(self._reader(self._input.origin, None, patience), patience)
-            return ""
+            return "standard input has ended; whoever wrote to it is gone"
         child = ChildProcess(self._input.origin())
         try:
             reader = self._reader(child.stdout, child.stderr, self._patience)

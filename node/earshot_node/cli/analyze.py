@@ -5,12 +5,13 @@ import json
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, TextIO, get_args
 
 import click
 
 from earshot_node.cli.lazy_group import EXIT_DONE, EXIT_PARTLY
 from earshot_node.contract.operating_point import PresetName
+from earshot_node.errors import OperatorError
 
 if TYPE_CHECKING:
     from earshot_node.analysis import FileAnalysis
@@ -59,7 +60,7 @@ def analyze(
     with ExitStack() as stack:
         rows = None
         if posteriors is not None:
-            rows = csv.writer(stack.enter_context(posteriors.open("w", newline="", encoding="utf-8")))
+            rows = csv.writer(stack.enter_context(_open_to_write(posteriors)))
             rows.writerow(["file", "time_s", *bundle.manifest.labels])
         events = 0
         for analysis in analyze_files(files, bundle, preset, jobs):
@@ -79,6 +80,13 @@ def analyze(
             f"{events} events in {len(files) - unreadable} files, preset {preset}, model {bundle.manifest.version}"
         )
     return EXIT_PARTLY if unreadable else EXIT_DONE
+
+
+def _open_to_write(path: Path) -> TextIO:
+    try:
+        return path.open("w", newline="", encoding="utf-8")
+    except OSError as error:
+        raise OperatorError(f"--posteriors {path}: cannot write there: {error.strerror}; name another file") from error
 
 
 def _open_bundle(path: Path | None) -> "Bundle":

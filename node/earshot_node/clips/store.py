@@ -32,6 +32,8 @@ class DiskClips:
         self._quota_bytes = quota_mb * _MB
         self._floor_bytes = free_floor_mb * _MB
         self._refused = False
+        for left_over in folder.glob("*.tmp"):
+            left_over.unlink(missing_ok=True)
 
     def add(self, clip: Clip) -> None:
         """Write the clip, unless the disk is too full."""
@@ -105,8 +107,12 @@ def _size(path: Path) -> int:
 
 def _write_atomically(path: Path, data: bytes) -> None:
     temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -59,7 +59,7 @@ class UrlSource(SourceSection):
 
     type: Literal["url"]
     url: SecretStr = Field(description="May hold a password; it is never logged or shown.")
-    ffmpeg_args: tuple[str, ...] = Field(
+    ffmpeg_args: tuple[SecretStr, ...] = Field(
         default=(), description="Input options before -i, such as -rtsp_transport tcp."
     )
 

@@ -71,7 +71,7 @@ class EventMessage(Message):
         offset: wall time of its end; None at phase `onset`.
         duration_s: offset minus onset in audio time; None at phase `onset`.
         peak: highest posterior so far, 0 to 1.
-        level_dbfs: loudest level so far.
+        level_dbfs: loudest level so far, after the source's gain, which can lift it above 0.
         late: delivered so late that nobody should act on it.
     """
 
@@ -87,7 +87,7 @@ class EventMessage(Message):
     duration_s: float | None = Field(default=None, ge=0)
     peak: float = Field(ge=0, le=1)
     confidence: int = Field(ge=0, le=100)
-    level_dbfs: float = Field(le=20)
+    level_dbfs: float = Field(allow_inf_nan=False)
     model: str
     late: bool = False
 
@@ -128,8 +128,8 @@ class NodeHealth(Message):
     """How a node is; retained.
 
     Attributes:
-        state: `deaf` when at least one source cannot hear or inference stands still.
-        problems: one line each for a person; empty when healthy.
+        state: `deaf` when at least one source cannot hear, audio is lost or inference stands still.
+        problems: one line each for a person; a healthy node may have some that do not keep it from hearing.
         real_time_factor: processing time over audio time; above 1 it cannot keep up.
         queued_events: events waiting for the broker.
     """

@@ -77,9 +77,10 @@ class HttpServer:
         candidate = given.strip().encode("utf-8", "surrogateescape")
         return scheme.lower() == "bearer" and bool(self._token) and hmac.compare_digest(candidate, self._token)
 
-    async def _healthz(self, _request: web.Request) -> web.Response:
+    async def _healthz(self, request: web.Request) -> web.Response:
         report = self._health()
-        return web.Response(status=report.status_code, body=report.encode(), content_type="application/json")
+        body = report.encode(with_problems=self._is_authorized(request))
+        return web.Response(status=report.status_code, body=body, content_type="application/json")
 
     async def _show_metrics(self, _request: web.Request) -> web.Response:
         return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})

@@ -86,6 +86,14 @@ def test_path_that_does_not_exist_is_one_clear_line(missing: str, tmp_path: Path
     assert "no such file or folder" in result.stderr
 
 
+def test_posteriors_that_cannot_be_written_are_one_clear_line(folder: Path, tmp_path: Path) -> None:
+    result = analyze(folder, "--posteriors", tmp_path / "nowhere" / "out.csv")
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert "--posteriors" in result.stderr
+    assert "name another file" in result.stderr
+
+
 def test_foreign_bundle_is_refused_in_one_line(folder: Path, tmp_path: Path) -> None:
     bundle = tmp_path / "model.earshot"
     bundle.write_bytes(b"PK not a bundle")

@@ -75,6 +75,12 @@ def test_nothing_is_written_below_the_free_space_floor_and_it_is_said_once(
     assert len(caplog.records) == 1
 
 
+def test_what_a_power_cut_left_half_written_goes_at_the_next_start(tmp_path: Path) -> None:
+    (tmp_path / "20261122T083100-mic-siren-00000001.flac.tmp").write_bytes(b"half")
+    DiskClips(tmp_path, 10, 0)
+    assert names(tmp_path) == []
+
+
 def test_ram_store_keeps_the_last_clips_and_writes_none(tmp_path: Path) -> None:
     store = RamClips(2, DiskClips(tmp_path, 10, 0))
     for number in range(1, 4):

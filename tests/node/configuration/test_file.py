@@ -257,3 +257,14 @@ def test_state_folder_is_configured_or_systemds_or_in_the_home_folder(written: W
     assert state_folder(config, {}) == Path.home() / ".local/state/earshot"
     configured = load_config(written(MICROPHONE + "node: {state_dir: /srv/earshot}\n"), {})
     assert state_folder(configured, {"STATE_DIRECTORY": "/var/lib/earshot"}) == Path("/srv/earshot")
+
+
+def test_ffmpeg_arguments_may_hold_a_secret_and_are_masked(tmp_path: Path) -> None:
+    path = tmp_path / "node.yaml"
+    path.write_text(
+        "node: {id: hall}\nsources:\n"
+        "  - {id: cam, type: url, url: 'rtsp://x/y', ffmpeg_args: [-headers, 'Authorization: Bearer SECRET']}\n"
+    )
+    config = load_config(path, {})
+    assert "SECRET" not in masked_yaml(config)
+    assert "SECRET" not in repr(config)

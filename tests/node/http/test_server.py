@@ -52,7 +52,7 @@ async def test_healthz_needs_no_token_and_says_the_state(url: str, health: Healt
     assert status == 200
     assert json.loads(body) == {
         "state": "healthy",
-        "problems": [],
+        "problem_count": 0,
         "version": "2026.1.0",
         "model": "2026.1.1",
         "connected": True,
@@ -63,9 +63,16 @@ async def test_healthz_needs_no_token_and_says_the_state(url: str, health: Healt
 
 async def test_deaf_node_is_unhealthy_and_says_why(url: str, health: Health) -> None:
     health.report = HealthReport("deaf", ("hallway: no sound card",), "1", "1", connected=True)
-    status, body = await get(f"{url}/healthz")
+    status, body = await get(f"{url}/healthz", f"Bearer {TOKEN}")
     assert status == 503
     assert json.loads(body)["problems"] == ["hallway: no sound card"]
+
+
+async def test_problems_which_name_devices_and_hosts_need_the_token(url: str, health: Health) -> None:
+    health.report = HealthReport("deaf", ("hallway: no sound card",), "1", "1", connected=True)
+    _, body = await get(f"{url}/healthz")
+    assert "hallway" not in body
+    assert json.loads(body)["problem_count"] == 1
 
 
 @pytest.mark.parametrize(
