@@ -149,13 +149,13 @@ class Outbox:
         """Take acknowledged rows off the disk and count refusals."""
         done, self._done = self._done, []
         refused, self._refused = self._refused, []
-        for row_id in done:
-            self._memory.pop(row_id, None)
-        stored = [row_id for row_id in done if row_id > 0]
         with contextlib.suppress(StoreError):
-            if stored:
-                deleted = await self._disk.run(lambda: self._store.delete_events(stored))
-                self._stored -= deleted
+            if done:
+                try:
+                    self._stored -= await self._disk.run(lambda: self._store.delete_events(done))
+                except StoreError:
+                    self._done += done  # not sent again by this process; deleted when the disk works again
+                    raise
             for row_id in refused:
                 if await self._disk.run(partial(self._store.refuse_event, row_id, MAX_REFUSALS)):
                     self._stored -= 1
@@ -171,15 +171,18 @@ class Outbox:
                 self._send_row(self._send, row)
 
     async def _next_rows(self, count: int) -> list[OutboxRow]:
+        most = count + len(self._in_flight) + len(self._done)
         try:
-            rows = await self._disk.run(lambda: self._store.events_after(self._cursor, count + len(self._in_flight)))
+            rows = await self._disk.run(lambda: self._store.events_after(self._cursor, most))
         except StoreError:
             rows = []
-        fresh = [row for row in rows if row.row_id not in self._in_flight][:count]
+        # Only now: acknowledgements came while the disk was read.
+        taken = self._in_flight.union(self._done)
+        fresh = [row for row in rows if row.row_id not in taken][:count]
         if fresh:
             self._cursor = fresh[-1].row_id
             return fresh
-        return [row for row in self._memory.values() if row.row_id not in self._in_flight][:count]
+        return [row for row in self._memory.values() if row.row_id not in taken][:count]
 
     def _send_row(self, send: Send, row: OutboxRow) -> None:
         try:
@@ -213,7 +216,9 @@ class Outbox:
 
     def _finished(self, row_id: int, delivery: Delivery) -> None:
         self._in_flight.discard(row_id)
-        if delivery.outcome is Outcome.ACKNOWLEDGED or row_id < 0:
+        if row_id < 0:
+            self._memory.pop(row_id, None)
+        elif delivery.outcome is Outcome.ACKNOWLEDGED:
             self._done.append(row_id)
         else:
             self._refused.append(row_id)

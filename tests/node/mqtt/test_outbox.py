@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -16,9 +17,10 @@ from earshot_node.contract.messages import EventMessage
 from earshot_node.contract.topics import NodeTopics, Topic
 from earshot_node.mqtt.boot_clock import BootClock, Moment
 from earshot_node.mqtt.connection import Delivery, Outcome
+from earshot_node.mqtt.database import StoreError
 from earshot_node.mqtt.disk_thread import DiskThread
 from earshot_node.mqtt.outbox import LATE_AFTER_S, ONSET_EXPIRY_S, RECORD_EXPIRY_S, WINDOW, Outbox
-from earshot_node.mqtt.store import StateStore
+from earshot_node.mqtt.store import OutboxRow, StateStore
 
 TOPICS = NodeTopics("earshot", "hall")
 ACKNOWLEDGED = Delivery(Outcome.ACKNOWLEDGED)
@@ -226,6 +228,58 @@ async def test_event_is_sent_although_the_disk_refuses_it(store: StateStore, cap
         await outbox.add(event(3))
         assert store.queued() == 1
     assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+class SlowlyReadStore(StateStore):
+    """Refuses events, and reads so slowly that acknowledgements overtake it."""
+
+    reads = 0
+
+    def add_event(self, event_id: str, phase: str, payload: bytes, moment: Moment, limit: int) -> int:
+        raise StoreError("disk full")
+
+    def events_after(self, row_id: int, limit: int) -> list[OutboxRow]:
+        self.reads += 1
+        threading.Event().wait(0.005)
+        return super().events_after(row_id, limit)
+
+
+async def test_event_in_memory_is_sent_once_although_the_disk_reads_slowly(tmp_path: Path) -> None:
+    broker = SlowBroker()
+
+    def send(topic: Topic, payload: bytes, expiry_s: int | None) -> asyncio.Future[Delivery]:
+        delivery = broker(topic, payload, expiry_s)
+        asyncio.get_running_loop().call_later(0.001, broker.answer)
+        return delivery
+
+    with closing(SlowlyReadStore(tmp_path / "slow")) as store:
+        async with outbox_on(store) as outbox:
+            outbox.connected(send)
+            await outbox.add(event(1))
+            await until(lambda: outbox.queued == 0)
+            reads = store.reads
+            await outbox.add(event(2))
+            await until(lambda: outbox.queued == 0 and store.reads > reads)
+    assert broker.numbers == [1, 2]
+
+
+async def test_acknowledged_row_that_the_disk_keeps_is_not_sent_again_and_goes_later(store: StateStore) -> None:
+    broker = SlowBroker()
+    async with outbox_on(store) as outbox:
+        outbox.connected(broker)
+        await outbox.add(event(1))
+        await until(lambda: broker.open)
+        store._database._connection.execute("PRAGMA query_only=ON")
+        broker.answer()
+        await outbox.add(event(2))
+        await until(lambda: broker.numbers == [1, 2])
+        outbox.disconnected()
+        outbox.connected(broker)
+        await until(lambda: broker.numbers == [1, 2, 2])
+        store._database._connection.execute("PRAGMA query_only=OFF")
+        broker.answer()
+        await until(lambda: outbox.queued == 0)
+    assert store.queued() == 0
 
 
 async def test_full_queue_keeps_the_youngest(store: StateStore) -> None:
