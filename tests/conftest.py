@@ -1,4 +1,4 @@
-"""Fixtures for every test: real parts, or a skip that says how to get them."""
+"""Fixtures for every test: real parts, or a skip that says how to get them; a failure where EARSHOT_NO_SKIPS is set."""
 
 import importlib.util
 import os
@@ -26,6 +26,35 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs root; run scripts/test as root")
     if item.get_closest_marker("audio_data") and not os.environ.get("EARSHOT_DATA"):
         pytest.skip("EARSHOT_DATA is unset; point it to the folder with urban/manifest.csv")
+
+
+def skipped_reasons(terminal: pytest.TerminalReporter) -> list[str]:
+    """Return `test: reason` of everything that was skipped, tests and whole modules."""
+    found = []
+    for report in terminal.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        found.append(f"{report.nodeid}: {reason.removeprefix('Skipped: ')}")
+    return found
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let a run that passed with skips fail where EARSHOT_NO_SKIPS is set, as in continuous integration."""
+    if not os.environ.get("EARSHOT_NO_SKIPS"):
+        return
+    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = skipped_reasons(terminal) if terminal else []
+    if skipped and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name what was skipped where nothing may be."""
+    skipped = skipped_reasons(terminalreporter)
+    if skipped and os.environ.get("EARSHOT_NO_SKIPS"):
+        terminalreporter.section("skipped, and EARSHOT_NO_SKIPS is set", red=True)
+        for line in skipped:
+            terminalreporter.line(line)
 
 
 @pytest.fixture
