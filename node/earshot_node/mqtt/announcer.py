@@ -14,7 +14,8 @@ from earshot_node.contract.topics import Topic
 from earshot_node.mqtt import discovery
 from earshot_node.mqtt.connection import Delivery, Outcome
 from earshot_node.mqtt.disk_thread import DiskThread
-from earshot_node.mqtt.store import Announcement, StateStore
+from earshot_node.mqtt.remembered import Announcement
+from earshot_node.mqtt.store import StateStore
 
 _log = logging.getLogger(__name__)
 Publish = Callable[[Topic, bytes], Awaitable[Delivery]]

@@ -40,13 +40,20 @@ class Database:
 
     A damaged file is moved aside (`state.sqlite3.damaged-<time>`) and a new one begun, at opening and at any later use.
 
+    Args:
+        path: the file; its folder is made.
+        refill: writes what is still known into a file begun later than at opening, in the transaction of its first use.
+
     Raises:
         OperatorError: the folder cannot be written, or another process has the file open.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, refill: Callable[[sqlite3.Connection], None] = lambda _connection: None) -> None:
         self.path = path
+        self._refill = refill
         self._lock = RLock()
+        self._without_file = False
+        self._empty = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = self._open_or_replace()
@@ -69,15 +76,17 @@ class Database:
         """
         with self._lock:
             try:
-                return self._transaction(action, durable)
-            except sqlite3.DatabaseError as error:
-                if not _is_damage(error):
-                    raise self._refusal(error) from error
-                self._connection.close()
-                damage = error
-            try:
-                self._move_aside(damage)
-                self._connection = self._open()
+                try:
+                    if not self._without_file:
+                        return self._transaction(action, durable)
+                except sqlite3.DatabaseError as error:
+                    if not _is_damage(error):
+                        raise
+                    self._connection.close()
+                    self._without_file = True
+                    self._move_aside(error)
+                self._connection = self._open_or_replace()
+                self._without_file, self._empty = False, True
                 return self._transaction(action, durable)
             except (sqlite3.DatabaseError, OSError) as error:
                 raise self._refusal(error) from error
@@ -86,6 +95,7 @@ class Database:
         """Close the file; idempotent."""
         with self._lock:
             self._connection.close()
+            self._without_file = False
 
     def _transaction(self, action: Callable[[sqlite3.Connection], T], durable: bool) -> T:
         connection = self._connection
@@ -94,7 +104,11 @@ class Database:
         try:
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
-                return action(connection)
+                if self._empty:
+                    self._refill(connection)
+                result = action(connection)
+            self._empty = False
+            return result
         finally:
             if not durable:
                 connection.execute("PRAGMA synchronous=FULL")
@@ -141,7 +155,7 @@ class Database:
                 part.rename(aside.with_name(aside.name + suffix))
         self.path.rename(aside)
         _log.error(
-            "State file %s is damaged (%s); moved to %s and a new one begun: waiting events and settings are lost",
+            "State file %s is damaged (%s); moved to %s and a new one begun: events that waited in it are lost",
             self.path,
             error,
             aside.name,

@@ -69,7 +69,7 @@ class Outbox:
         self._memory_id = 0
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
-        self._stored = store.queued()
+        self._adding = 0
         self._retry: asyncio.TimerHandle | None = None
         self._task = asyncio.create_task(self._run(), name="mqtt-outbox")
         self._refusing: dict[str, str] = {}
@@ -82,7 +82,7 @@ class Outbox:
     @property
     def queued(self) -> int:
         """How many events wait for an acknowledgement."""
-        return self._stored + len(self._memory)
+        return self._store.waiting + len(self._memory)
 
     async def add(self, event: EventMessage, age_s: float = 0.0) -> None:
         """Commit an event and have it sent; returns after the commit.
@@ -91,17 +91,15 @@ class Outbox:
             event: what was heard.
             age_s: how long ago it was decided, for one that waited before it came here.
         """
+        moment, payload = self._clock.now(age_s), event.encode()
         self._idle.clear()
-        moment = self._clock.now(age_s)
-        payload = event.encode()
+        self._adding += 1
         try:
-            dropped = await self._disk.run(
-                lambda: self._store.add_event(event.id, event.phase, payload, moment, self._limit)
-            )
+            await self._disk.run(lambda: self._store.add_event(event.id, event.phase, payload, moment, self._limit))
         except StoreError:
             self._keep_in_memory(payload, moment)
-        else:
-            self._stored += 1 - dropped
+        finally:
+            self._adding -= 1
         self._wake.set()
 
     def connected(self, send: Send) -> None:
@@ -142,7 +140,7 @@ class Outbox:
                 self._rewind = False
                 self._cursor = 0
             await self._send_rows()
-            if not self.queued:
+            if not self.queued and not self._adding:
                 self._idle.set()
 
     async def _settle(self) -> None:
@@ -152,13 +150,12 @@ class Outbox:
         with contextlib.suppress(StoreError):
             if done:
                 try:
-                    self._stored -= await self._disk.run(lambda: self._store.delete_events(done))
+                    await self._disk.run(lambda: self._store.delete_events(done))
                 except StoreError:
                     self._done += done  # not sent again by this process; deleted when the disk works again
                     raise
             for row_id in refused:
                 if await self._disk.run(partial(self._store.refuse_event, row_id, MAX_REFUSALS)):
-                    self._stored -= 1
                     _log.error("MQTT: an event was refused %d times by the broker and is given up", MAX_REFUSALS)
 
     async def _send_rows(self) -> None:

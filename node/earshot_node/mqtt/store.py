@@ -1,8 +1,7 @@
 """What a node remembers over restarts: waiting events, settings, what it announced, counters."""
 
-import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import Connection
@@ -10,6 +9,7 @@ from typing import Final
 
 from earshot_node.mqtt.boot_clock import Moment
 from earshot_node.mqtt.database import Database, StoreError
+from earshot_node.mqtt.remembered import Announcement, Remembered, write_announcement, write_settings
 from earshot_node.mqtt.settings import LabelSettings
 
 _log = logging.getLogger(__name__)
@@ -35,34 +35,24 @@ class OutboxRow:
     refusals: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Announcement:
-    """A discovery topic that this node filled.
-
-    Attributes:
-        fingerprint: tells whether the configuration behind the announcement changed.
-        components: component key to Home Assistant platform, everything that may live there.
-        deleted: a person deleted the device in Home Assistant.
-    """
-
-    fingerprint: str
-    components: Mapping[str, str]
-    deleted: bool = False
-
-
 class StateStore:
     """The state file, usable from any thread.
 
     Every method is one transaction and raises `StoreError` when the disk refuses it, with nothing changed.
+    When the file turns out to be damaged, waiting events are lost; all else is written into the new one.
+
+    Attributes:
+        waiting: how many events wait.
 
     Raises:
         OperatorError: the file cannot be opened or is in use.
     """
 
     def __init__(self, path: Path) -> None:
-        self._database = Database(path)
-        rows = self._database.run(lambda connection: connection.execute("SELECT name, value FROM counters").fetchall())
-        self._counters: dict[str, float] = {name: float(value) for name, value in rows}
+        self._remembered = Remembered()
+        self._database = Database(path, self._refill)
+        self._remembered = self._database.run(Remembered.read)
+        self.waiting = self.queued()
 
     def close(self) -> None:
         """Close the file; idempotent."""
@@ -75,8 +65,8 @@ class StateStore:
             How many were dropped.
         """
 
-        def append(connection: Connection) -> int:
-            connection.execute(
+        def append(connection: Connection) -> tuple[int, int]:
+            added = connection.execute(
                 "INSERT INTO outbox (event_id, phase, payload, boot, at_s) VALUES (?, ?, ?, ?, ?)",
                 (event_id, phase, payload, moment.boot, moment.at_s),
             )
@@ -87,9 +77,11 @@ class StateStore:
                     "DELETE FROM outbox WHERE row_id IN (SELECT row_id FROM outbox ORDER BY row_id LIMIT ?)", (excess,)
                 )
                 self._add(connection, DROPPED_EVENTS, excess)
-            return int(excess)
+            return int(excess), added.lastrowid or 0
 
-        return self._database.run(append)
+        dropped, self._remembered.last_row_id = self._database.run(append)
+        self.waiting += 1 - dropped
+        return dropped
 
     def events_after(self, row_id: int, limit: int) -> list[OutboxRow]:
         """Return up to `limit` waiting events behind `row_id`, in order."""
@@ -114,7 +106,9 @@ class StateStore:
         def delete(connection: Connection) -> int:
             return connection.executemany("DELETE FROM outbox WHERE row_id = ?", numbers).rowcount
 
-        return self._database.run(delete, durable=False)
+        deleted = self._database.run(delete, durable=False)
+        self.waiting -= deleted
+        return deleted
 
     def refuse_event(self, row_id: int, most: int) -> bool:
         """Count a refusal of an event by the broker; at the `most`th it is deleted.
@@ -129,7 +123,9 @@ class StateStore:
             self._add(connection, REFUSED_EVENTS, gone)
             return gone > 0
 
-        return self._database.run(refuse, durable=False)
+        given_up = self._database.run(refuse, durable=False)
+        self.waiting -= given_up
+        return given_up
 
     def queued(self) -> int:
         """Return how many events wait."""
@@ -137,54 +133,44 @@ class StateStore:
 
     def settings(self) -> dict[tuple[str, str], LabelSettings]:
         """Return what was changed at run time, by source and label."""
-        rows = self._database.run(
-            lambda c: c.execute("SELECT source, label, enabled, sensitivity FROM settings").fetchall()
-        )
-        return {(source, label): LabelSettings(bool(enabled), value) for source, label, enabled, value in rows}
+        return dict(self._remembered.settings)
 
     def save_settings(self, source: str, label: str, settings: LabelSettings) -> None:
         """Keep the settings of one source and label."""
-        self._database.run(
-            lambda connection: connection.execute(
-                "INSERT OR REPLACE INTO settings VALUES (?, ?, ?, ?)",
-                (source, label, settings.enabled, settings.sensitivity),
-            )
-        )
+        self._database.run(lambda connection: write_settings(connection, source, label, settings))
+        self._remembered.settings[source, label] = settings
 
     def announcements(self) -> dict[str, Announcement]:
         """Return every discovery topic that may still be filled, by topic."""
-        rows = self._database.run(lambda c: c.execute("SELECT * FROM announced ORDER BY topic").fetchall())
-        return {
-            topic: Announcement(fingerprint, json.loads(components), bool(deleted))
-            for topic, fingerprint, components, deleted in rows
-        }
+        return dict(sorted(self._remembered.announced.items()))
 
     def save_announcement(self, topic: str, announcement: Announcement) -> None:
         """Keep what is announced on a discovery topic."""
-        self._database.run(
-            lambda connection: connection.execute(
-                "INSERT OR REPLACE INTO announced VALUES (?, ?, ?, ?)",
-                (topic, announcement.fingerprint, json.dumps(dict(announcement.components)), announcement.deleted),
-            )
-        )
+        self._database.run(lambda connection: write_announcement(connection, topic, announcement))
+        self._remembered.announced[topic] = announcement
 
     def forget_announcement(self, topic: str) -> None:
         """The discovery topic is empty again."""
         self._database.run(lambda connection: connection.execute("DELETE FROM announced WHERE topic = ?", (topic,)))
+        self._remembered.announced.pop(topic, None)
 
     def retained(self) -> set[str]:
         """Return every other topic with a retained message of this node."""
-        return {topic for (topic,) in self._database.run(lambda c: c.execute("SELECT topic FROM retained").fetchall())}
+        return set(self._remembered.retained)
 
     def add_retained(self, topics: Iterable[str]) -> None:
         """Remember topics before a retained message goes there."""
-        rows = [(topic,) for topic in topics]
+        names = list(topics)
+        rows = [(topic,) for topic in names]
         self._database.run(lambda connection: connection.executemany("INSERT OR IGNORE INTO retained VALUES (?)", rows))
+        self._remembered.retained.update(names)
 
     def forget_retained(self, topics: Iterable[str]) -> None:
         """The topics are empty again."""
-        rows = [(topic,) for topic in topics]
+        names = list(topics)
+        rows = [(topic,) for topic in names]
         self._database.run(lambda connection: connection.executemany("DELETE FROM retained WHERE topic = ?", rows))
+        self._remembered.retained.difference_update(names)
 
     def count(self, name: str, amount: float) -> None:
         """Add to a counter that lasts, such as `listened_s/hallway`; never fails.
@@ -198,8 +184,12 @@ class StateStore:
 
     def counter(self, name: str) -> float:
         """Return a counter, 0 if nothing was ever counted."""
-        return self._counters.get(name, 0.0)
+        return self._remembered.counters.get(name, 0.0)
+
+    def _refill(self, connection: Connection) -> None:
+        self._remembered.write(connection)
+        self.waiting = int(connection.execute("SELECT count(*) FROM outbox").fetchone()[0])
 
     def _add(self, connection: Connection, name: str, amount: float) -> None:
-        self._counters[name] = self._counters.get(name, 0.0) + amount
-        connection.execute("INSERT OR REPLACE INTO counters VALUES (?, ?)", (name, self._counters[name]))
+        value = self._remembered.counters[name] = self.counter(name) + amount
+        connection.execute("INSERT OR REPLACE INTO counters VALUES (?, ?)", (name, value))

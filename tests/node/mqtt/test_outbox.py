@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.async_waiting import until
+from support.damage import damage
 from support.mosquitto import Mosquitto
 from support.mqtt_node import event, node_config, running_node
 from support.mqtt_subscriber import Subscriber
@@ -280,6 +281,27 @@ async def test_acknowledged_row_that_the_disk_keeps_is_not_sent_again_and_goes_l
         broker.answer()
         await until(lambda: outbox.queued == 0)
     assert store.queued() == 0
+
+
+async def test_events_go_on_after_the_state_file_was_replaced(store: StateStore) -> None:
+    broker = SlowBroker()
+    async with outbox_on(store) as outbox:
+        outbox.connected(broker)
+        for number in range(3):
+            await outbox.add(event(number))
+        await until(lambda: broker.numbers == [0, 1, 2])
+        broker.answer(count=1)
+        await until(lambda: outbox.queued == 2)
+        damage(store)
+        await outbox.add(event(3))
+        assert outbox.queued == 1
+        await until(lambda: broker.numbers == [0, 1, 2, 3])
+        broker.answer(count=2)
+        await outbox.add(event(4))
+        await until(lambda: broker.numbers == [0, 1, 2, 3, 4])
+        assert outbox.queued == 2, "late acknowledgements of lost rows take no other row away"
+        broker.answer()
+        await until(lambda: outbox.queued == 0)
 
 
 async def test_full_queue_keeps_the_youngest(store: StateStore) -> None:

@@ -7,13 +7,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from support.damage import damage
 from support.waiting import wait_until
 
 from earshot_node.errors import OperatorError
 from earshot_node.mqtt.boot_clock import BootClock, Moment
 from earshot_node.mqtt.database import StoreError
+from earshot_node.mqtt.remembered import Announcement
 from earshot_node.mqtt.settings import LabelSettings
-from earshot_node.mqtt.store import DROPPED_EVENTS, REFUSED_EVENTS, Announcement, StateStore
+from earshot_node.mqtt.store import DROPPED_EVENTS, REFUSED_EVENTS, StateStore
 
 NOW = Moment("boot", 12.5)
 
@@ -85,17 +87,17 @@ def test_settings_ledger_and_counters_are_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", [b"not a database at all, whatever it was before" * 50, b"SQLite format 3\0 and then"]
+    "content", [b"not a database at all, whatever it was before" * 50, b"SQLite format 3\0 and then"]
 )
 def test_damaged_file_is_moved_aside_and_a_new_one_begun(
-    tmp_path: Path, damage: bytes, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / "state").write_bytes(damage)
+    (tmp_path / "state").write_bytes(content)
     with closing(StateStore(tmp_path / "state")) as store:
         fill(store, 1)
         assert store.queued() == 1
     (aside,) = tmp_path.glob("state.damaged-*")
-    assert aside.read_bytes() == damage
+    assert aside.read_bytes() == content
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     assert aside.name in caplog.text
 
@@ -115,17 +117,44 @@ def test_file_damaged_in_the_middle_is_moved_aside(tmp_path: Path) -> None:
 def test_damage_while_running_is_survived(tmp_path: Path) -> None:
     with closing(StateStore(tmp_path / "state")) as store:
         fill(store, 3)
-
-        def find_damage(connection: sqlite3.Connection) -> int:
-            if connection.execute("SELECT count(*) FROM outbox").fetchone()[0] == 3:
-                error = sqlite3.DatabaseError("database disk image is malformed")
-                error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT  # type: ignore[misc]
-                raise error
-            return 7
-
-        assert store._database.run(find_damage) == 7
+        damage(store)
         assert store.queued() == 0
     assert len(list(tmp_path.glob("state.damaged-*"))) == 1
+
+
+def test_all_but_the_events_is_written_into_the_file_that_replaces_a_damaged_one(tmp_path: Path) -> None:
+    entry = Announcement("print", {"siren-sound": "binary_sensor"}, deleted=True)
+    with closing(StateStore(tmp_path / "state")) as store:
+        store.save_settings("street", "siren", LabelSettings(False, 30))
+        store.save_announcement("homeassistant/device/hall/node/config", entry)
+        store.add_retained(["a", "b"])
+        store.count("listened_s/street", 1.5)
+        fill(store, 3)
+        damage(store)
+        assert (store.waiting, store.queued()) == (0, 0)
+        fill(store, 1)
+        assert store.waiting == 1
+        assert store.events_after(3, 9)[0].payload == b"payload 0", "numbers go on, so that a reader's place holds"
+    with closing(StateStore(tmp_path / "state")) as store:
+        assert store.settings() == {("street", "siren"): LabelSettings(False, 30)}
+        assert store.announcements() == {"homeassistant/device/hall/node/config": entry}
+        assert store.retained() == {"a", "b"}
+        assert store.counter("listened_s/street") == 1.5
+
+
+def test_file_that_could_not_be_replaced_at_once_is_replaced_later(tmp_path: Path) -> None:
+    with closing(StateStore(tmp_path / "deep" / "state")) as store:
+        store.save_settings("street", "siren", LabelSettings(False, 30))
+        (tmp_path / "deep").rename(tmp_path / "away")
+        with pytest.raises(StoreError):
+            damage(store)
+        with pytest.raises(StoreError):
+            fill(store, 1)
+        (tmp_path / "deep").mkdir()
+        fill(store, 1)
+        assert store.waiting == 1
+    with closing(StateStore(tmp_path / "deep" / "state")) as store:
+        assert store.settings() == {("street", "siren"): LabelSettings(False, 30)}
 
 
 def test_full_disk_is_a_store_error_and_changes_nothing(tmp_path: Path) -> None:
