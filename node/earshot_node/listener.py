@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from earshot_node.audio.block import Block
+from earshot_node.audio.block import SAMPLE_RATE_HZ, Block
 from earshot_node.audio.level import SILENCE_DBFS
 from earshot_node.clips.cutter import ClipCutter, Cut
 from earshot_node.contract.config import NodeConfig
@@ -80,10 +80,11 @@ class SourceListener:
         self._levels: deque[tuple[float, float]] = deque(maxlen=_LEVELS_KEPT)
         self._open: dict[str, _OpenEvent] = {}
         self._latest: dict[str, EventMessage] = {}
+        self._blocks: list[Block] = []
 
     def hear(self, blocks: Iterable[Block], facts: Iterable[Fact]) -> Heard:
         """Take a step's blocks of this source, and the facts of this source that followed from them."""
-        blocks = list(blocks)
+        blocks = self._blocks = list(blocks)
         for block in blocks:
             self._clocks.setdefault(block.stream, StreamClock()).push(block)
         events: list[EventMessage] = []
@@ -127,7 +128,7 @@ class SourceListener:
             source=self._source,
             source_name=self._source_name,
             onset=self._wall(fact.stream, event.onset_s),
-            decided=self._wall(fact.stream, fact.decided_s),
+            decided=self._decided(fact),
             peak=round(event.peak, 4),
             confidence=round(event.peak * 100),
             level_dbfs=self._loudest(event),
@@ -147,7 +148,7 @@ class SourceListener:
             update={
                 "phase": "offset",
                 "offset": self._wall(fact.stream, event.offset_s),
-                "decided": self._wall(fact.stream, fact.decided_s),
+                "decided": self._decided(fact),
                 "duration_s": round(event.offset_s - event.onset_s, 3),
                 "peak": round(event.peak, 4),
                 "confidence": round(event.peak * 100),
@@ -165,6 +166,15 @@ class SourceListener:
     def _loudest(self, event: SoundEvent) -> float:
         inside = (level for end_s, level in self._levels if end_s > event.onset_s)
         return round(max(inside, default=SILENCE_DBFS), 1)
+
+    def _decided(self, fact: Onset | Offset) -> datetime:
+        """Wall time of the end of the block that holds the deciding sample."""
+        sample = round(fact.decided_s * SAMPLE_RATE_HZ)
+        holding = (one for one in self._blocks if one.stream == fact.stream and one.end_sample >= sample)
+        block = next(holding, None)
+        return (
+            self._wall(fact.stream, fact.decided_s) if block is None else datetime.fromtimestamp(block.end_wall_s, UTC)
+        )
 
     def _wall(self, stream: int, stream_s: float) -> datetime:
         return datetime.fromtimestamp(self._clocks[stream].wall_s(stream_s), UTC)

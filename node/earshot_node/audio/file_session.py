@@ -6,7 +6,8 @@ from earshot_node.audio.block import SAMPLE_RATE_HZ, Samples
 from earshot_node.audio.condition import HEALTHY
 from earshot_node.audio.delivery import Delivery
 from earshot_node.audio.file_reader import read_audio_file
-from earshot_node.audio.pcm import HOP_SAMPLES, rechunk
+from earshot_node.audio.microphone_child import BLOCK_S
+from earshot_node.audio.pcm import rechunk
 from earshot_node.audio.stop_signal import StopSignal
 from earshot_node.contract.config import FileSource
 from earshot_node.errors import AudioFileError
@@ -48,7 +49,7 @@ class FileSession:
         """Deliver the file once; false when the node stops."""
         self._delivery.queue.break_stream()
         self._in_stream = False
-        size_samples = HOP_SAMPLES if self._source.real_time else SAMPLE_RATE_HZ
+        size_samples = round(BLOCK_S * SAMPLE_RATE_HZ) if self._source.real_time else SAMPLE_RATE_HZ
         for samples, last in rechunk(read_audio_file(self._source.path), size_samples):
             amplified: Samples = samples if self._gain == 1.0 else samples * np.float32(self._gain)
             if not self._pace(len(samples)) or not self._delivery.put(amplified, HEALTHY, last=last):

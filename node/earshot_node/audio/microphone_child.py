@@ -26,7 +26,8 @@ from earshot_node.audio.alsa_cards import (
     process_name,
 )
 
-BLOCK_S = 0.04
+BLOCK_S = 0.12
+"""Three decisions a time: waking up costs more than deciding, and nobody hears 80 ms in an alarm."""
 OVERFLOW = "earshot: overflow"
 MISSING = (
     "PyAudio is not installed, a microphone needs it; "

@@ -67,7 +67,8 @@ class EventMessage(Message):
     Attributes:
         event_type: the label; Home Assistant's event entity wants this name.
         onset: wall time of the first sample that counts.
-        decided: wall time of the sample that decided the phase; from there on, delay is the node's and the network's.
+        decided: wall time of the end of the block that decided the phase; any delay from there on is the node's and the
+            network's.
         offset: wall time of its end; None at phase `onset`.
         duration_s: offset minus onset in audio time; None at phase `onset`.
         peak: highest posterior so far, 0 to 1.
