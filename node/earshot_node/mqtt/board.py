@@ -6,9 +6,8 @@ from typing import Final
 from earshot_node.contract.config import NodeConfig
 from earshot_node.contract.messages import EventMessage, NodeHealth, NodeInfo, SourceHealth
 from earshot_node.contract.topics import NodeTopics, Topic
-from earshot_node.mqtt.settings import LabelSettings, encode_setting
+from earshot_node.mqtt.settings import Key, LabelSettings, encode_setting
 
-Key = tuple[str, str]
 Message = tuple[Topic, bytes]
 
 LEVEL_EVERY_S: Final = 5.0

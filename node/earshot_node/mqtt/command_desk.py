@@ -11,9 +11,8 @@ from earshot_node.errors import EarshotError
 from earshot_node.mqtt.board import Board, Message
 from earshot_node.mqtt.commands import NodeRequest, Refusal, SettingRequest, read_command
 from earshot_node.mqtt.connection import Received
-from earshot_node.mqtt.disk_thread import DiskThread
+from earshot_node.mqtt.kept_settings import KeptSettings
 from earshot_node.mqtt.settings import SettingChange, with_value
-from earshot_node.mqtt.store import StateStore
 
 _log = logging.getLogger(__name__)
 CommandAction = Callable[[Command], None]
@@ -28,10 +27,9 @@ class CommandDesk:
     Args:
         config: which sources and labels there are.
         board: holds the settings; changed by accepted commands only.
-        store: keeps them.
-        disk: where it is kept.
+        kept: keeps them.
         send: publishes echoes and replies.
-        on_setting: called in the loop after a setting was changed and kept.
+        on_setting: called in the loop after a setting was changed.
         actions: the node's commands by name; one that raises an `EarshotError` is answered with its text.
     """
 
@@ -39,8 +37,7 @@ class CommandDesk:
         self,
         config: NodeConfig,
         board: Board,
-        store: StateStore,
-        disk: DiskThread,
+        kept: KeptSettings,
         *,
         send: Callable[[list[Message]], None],
         on_setting: Callable[[str, str, SettingChange], None],
@@ -48,8 +45,7 @@ class CommandDesk:
     ) -> None:
         self._config = config
         self._board = board
-        self._store = store
-        self._disk = disk
+        self._kept = kept
         self._send = send
         self._on_setting = on_setting
         self._actions = actions
@@ -87,7 +83,7 @@ class CommandDesk:
         key = (request.source, request.label)
         settings = with_value(self._board.settings[key], request.value)
         if settings != self._board.settings[key]:
-            await self._disk.attempt(lambda: self._store.save_settings(*key, settings))
+            await self._kept.keep(key, request.value)
             self._board.settings[key] = settings
             _log.info("%s of %s on %s set to %s over MQTT", request.name, request.label, request.source, request.value)
             self._on_setting(*key, SettingChange(request.name, settings))

@@ -13,15 +13,17 @@ from earshot_node.errors import OperatorError, RetryError
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-SCHEMA_VERSION: Final = 1
-_SCHEMA: Final = """
+SCHEMA_VERSION: Final = 2
+# NULL: never commanded, so that the configuration holds.
+_SETTINGS: Final = """
+CREATE TABLE settings (
+    source TEXT NOT NULL, label TEXT NOT NULL, enabled INTEGER, sensitivity REAL, PRIMARY KEY (source, label)
+);
+"""
+_SCHEMA: Final = f"""{_SETTINGS}
 CREATE TABLE outbox (
     row_id INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT NOT NULL, phase TEXT NOT NULL, payload BLOB NOT NULL,
     boot TEXT NOT NULL, at_s REAL NOT NULL, refusals INTEGER NOT NULL DEFAULT 0
-);
-CREATE TABLE settings (
-    source TEXT NOT NULL, label TEXT NOT NULL, enabled INTEGER NOT NULL, sensitivity REAL NOT NULL,
-    PRIMARY KEY (source, label)
 );
 CREATE TABLE announced (
     topic TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, components TEXT NOT NULL, deleted INTEGER NOT NULL
@@ -29,6 +31,12 @@ CREATE TABLE announced (
 CREATE TABLE retained (topic TEXT PRIMARY KEY);
 CREATE TABLE counters (name TEXT PRIMARY KEY, value REAL NOT NULL);
 """
+_FROM_1_TO_2: Final = (
+    "ALTER TABLE settings RENAME TO settings_1;",
+    _SETTINGS,
+    "INSERT INTO settings SELECT source, label, enabled, sensitivity FROM settings_1;",
+    "DROP TABLE settings_1;",
+)
 
 
 class StoreError(RetryError):
@@ -138,8 +146,9 @@ class Database:
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
+        if version < SCHEMA_VERSION:
+            steps = _SCHEMA if version == 0 else "".join(_FROM_1_TO_2)
+            connection.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
         elif version > SCHEMA_VERSION:
             raise OperatorError(f"state file {self.path} is of a newer Earshot; install that or set node.state_dir")
 

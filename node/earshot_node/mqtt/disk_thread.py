@@ -13,14 +13,24 @@ T = TypeVar("T")
 
 
 class DiskThread:
-    """Runs actions on the state file, one after the other in the order of their calls."""
+    """Runs actions on the state file, one after the other in the order of their calls.
+
+    An action is in the queue before `run` or `attempt` first gives way to other tasks.
+
+    Attributes:
+        problem: why the disk refuses, one line; '' when the last write went well.
+    """
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="state-disk")
-        self._failing = False
+        self.problem = ""
 
-    async def run(self, action: Callable[[], T]) -> T:
+    async def run(self, action: Callable[[], T], *, writes: bool = True) -> T:
         """Run `action` and return its result.
+
+        Args:
+            action: works on the state file.
+            writes: False for one that only reads; it may go well while writing does not.
 
         Raises:
             StoreError: the disk refused; the first of a series is logged.
@@ -28,11 +38,12 @@ class DiskThread:
         try:
             result = await asyncio.get_running_loop().run_in_executor(self._executor, action)
         except StoreError as error:
-            if not self._failing:
+            if not self.problem:
                 _log.error("%s (going on from memory)", error)
-            self._failing = True
+            self.problem = str(error)
             raise
-        self._failing = False
+        if writes:
+            self.problem = ""
         return result
 
     async def attempt(self, action: Callable[[], object]) -> bool:

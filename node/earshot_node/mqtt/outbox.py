@@ -170,7 +170,7 @@ class Outbox:
     async def _next_rows(self, count: int) -> list[OutboxRow]:
         most = count + len(self._in_flight) + len(self._done)
         try:
-            rows = await self._disk.run(lambda: self._store.events_after(self._cursor, most))
+            rows = await self._disk.run(lambda: self._store.events_after(self._cursor, most), writes=False)
         except StoreError:
             rows = []
         # Only now: acknowledgements came while the disk was read.

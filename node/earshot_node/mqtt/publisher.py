@@ -19,6 +19,7 @@ from earshot_node.mqtt.command_desk import CommandAction, CommandDesk
 from earshot_node.mqtt.connection import Delivery, Identity, Outcome, Received, Subscription
 from earshot_node.mqtt.database import StoreError
 from earshot_node.mqtt.disk_thread import DiskThread
+from earshot_node.mqtt.kept_settings import KeptSettings
 from earshot_node.mqtt.outbox import LATE_AFTER_S, Outbox
 from earshot_node.mqtt.settings import LabelSettings, SettingChange, default_settings
 from earshot_node.mqtt.store import StateStore
@@ -42,7 +43,7 @@ class Publisher:
         config: the node's.
         info: who it is; published retained.
         store: queue, settings and ledger; stays the caller's to close.
-        on_setting: called in the loop after a setting was changed and kept.
+        on_setting: called in the loop after a setting was changed; a disk that refuses it is tried again later.
         commands: further commands of the node by name, called in the loop; an `EarshotError` is answered with its text.
         back_off: delays between attempts to connect.
         repeat_s: how often ON is repeated.
@@ -68,10 +69,10 @@ class Publisher:
         self._loop = asyncio.get_running_loop()
         self._topics = NodeTopics(config.mqtt.prefix, config.node.id)
         self._discovery = DiscoveryTopics(config.home_assistant.discovery_prefix, config.node.id)
-        kept, default = store.settings(), default_settings(config)
-        keys = [(source.id, label) for source in config.sources for label in config.labels]
-        self._board = Board(config, info, {key: kept.get(key, default) for key in keys})
         self._disk = DiskThread()
+        self._kept = KeptSettings(store, self._disk)
+        keys = [(source.id, label) for source in config.sources for label in config.labels]
+        self._board = Board(config, info, self._kept.over(default_settings(config), keys))
         self._client = BrokerClient(
             config.mqtt,
             Identity(f"earshot-{config.node.id}", (self._topics.status(), OFFLINE)),
@@ -85,8 +86,7 @@ class Publisher:
         self._desk = CommandDesk(
             config,
             self._board,
-            store,
-            self._disk,
+            self._kept,
             send=self._send,
             on_setting=on_setting,
             actions={"announce": self._announce_all, **(commands or {})},
@@ -108,8 +108,9 @@ class Publisher:
 
     @property
     def problem(self) -> str:
-        """What is wrong between node and broker, one line, '' when fine."""
-        return self._client.problem or self._outbox.problem or self._refused
+        """What is wrong between node and broker and with the state file, one line, '' when fine."""
+        link = self._client.problem or self._outbox.problem or self._refused
+        return "; ".join(problem for problem in (link, self._disk.problem) if problem)
 
     def settings(self, source: str, label: str) -> LabelSettings:
         """Return the settings that hold now.
@@ -124,6 +125,7 @@ class Publisher:
         if self._config.mqtt.enabled:
             self._background(self._repeat_states(), self._tasks)
             self._background(self._desk.run(), self._tasks)
+            self._background(self._kept.run(), self._tasks)
             self._client.start()
 
     async def stop(self) -> None:

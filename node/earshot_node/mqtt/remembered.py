@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from sqlite3 import Connection
 from typing import Self
 
-from earshot_node.mqtt.settings import LabelSettings
+from earshot_node.mqtt.settings import CommandedSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,14 @@ class Remembered:
     """The content of a state file but for its events.
 
     Attributes:
-        settings: changed at run time, by source and label.
+        settings: commanded at run time, by source and label.
         announced: by discovery topic.
         retained: every other topic with a retained message of this node.
         counters: by name.
         last_row_id: of all events there ever were; numbers are not used again, not even in another file.
     """
 
-    settings: dict[tuple[str, str], LabelSettings] = field(default_factory=dict)
+    settings: dict[tuple[str, str], CommandedSettings] = field(default_factory=dict)
     announced: dict[str, Announcement] = field(default_factory=dict)
     retained: set[str] = field(default_factory=set)
     counters: dict[str, float] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class Remembered:
         announced = connection.execute("SELECT topic, fingerprint, components, deleted FROM announced ORDER BY topic")
         (last_row_id,) = connection.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
         return cls(
-            {(source, label): LabelSettings(bool(enabled), value) for source, label, enabled, value in settings},
+            {(source, label): _commanded(*values) for source, label, *values in settings},
             {topic: Announcement(text, json.loads(parts), bool(gone)) for topic, text, parts, gone in announced},
             {topic for (topic,) in connection.execute("SELECT topic FROM retained")},
             {name: float(value) for name, value in connection.execute("SELECT name, value FROM counters")},
@@ -68,7 +68,11 @@ class Remembered:
         connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('outbox', ?)", (self.last_row_id,))
 
 
-def write_settings(connection: Connection, source: str, label: str, settings: LabelSettings) -> None:
+def _commanded(enabled: int | None, sensitivity: float | None) -> CommandedSettings:
+    return CommandedSettings(None if enabled is None else bool(enabled), sensitivity)
+
+
+def write_settings(connection: Connection, source: str, label: str, settings: CommandedSettings) -> None:
     """Write the settings of one source and label."""
     connection.execute(
         "INSERT OR REPLACE INTO settings VALUES (?, ?, ?, ?)", (source, label, settings.enabled, settings.sensitivity)

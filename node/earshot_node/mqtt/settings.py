@@ -1,10 +1,13 @@
 """What a household can change at run time, per source and label: a switch and a sensitivity."""
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from earshot_node.contract.config import NodeConfig
 from earshot_node.contract.operating_point import PRESET_SENSITIVITY
 from earshot_node.contract.topics import SettingName
+
+Key = tuple[str, str]  # source, label
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,21 @@ class LabelSettings:
 
     enabled: bool
     sensitivity: float
+
+
+@dataclass(frozen=True, slots=True)
+class CommandedSettings:
+    """What was commanded for one label of one source; None: never, so that the configuration holds."""
+
+    enabled: bool | None = None
+    sensitivity: float | None = None
+
+    def over(self, default: LabelSettings) -> LabelSettings:
+        """Return what holds: the commanded, the rest from `default`."""
+        return LabelSettings(
+            default.enabled if self.enabled is None else self.enabled,
+            default.sensitivity if self.sensitivity is None else self.sensitivity,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +56,10 @@ def default_settings(config: NodeConfig) -> LabelSettings:
     return LabelSettings(enabled=True, sensitivity=PRESET_SENSITIVITY[config.detection.preset])
 
 
-def with_value(settings: LabelSettings, value: bool | float) -> LabelSettings:
+T = TypeVar("T", LabelSettings, CommandedSettings)
+
+
+def with_value(settings: T, value: bool | float) -> T:
     """Return `settings` with the switch (bool) or the sensitivity (float) replaced."""
     if isinstance(value, bool):
         return replace(settings, enabled=value)

@@ -1,16 +1,16 @@
 """What a node remembers over restarts: waiting events, settings, what it announced, counters."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Final
 
 from earshot_node.mqtt.boot_clock import Moment
-from earshot_node.mqtt.database import Database, StoreError
+from earshot_node.mqtt.database import SCHEMA_VERSION, Database, StoreError
 from earshot_node.mqtt.remembered import Announcement, Remembered, write_announcement, write_settings
-from earshot_node.mqtt.settings import LabelSettings
+from earshot_node.mqtt.settings import CommandedSettings, Key
 
 _log = logging.getLogger(__name__)
 
@@ -131,14 +131,21 @@ class StateStore:
         """Return how many events wait."""
         return int(self._database.run(lambda c: c.execute("SELECT count(*) FROM outbox").fetchone()[0]))
 
-    def settings(self) -> dict[tuple[str, str], LabelSettings]:
-        """Return what was changed at run time, by source and label."""
+    def settings(self) -> dict[Key, CommandedSettings]:
+        """Return what was commanded at run time, by source and label."""
         return dict(self._remembered.settings)
 
-    def save_settings(self, source: str, label: str, settings: LabelSettings) -> None:
-        """Keep the settings of one source and label."""
-        self._database.run(lambda connection: write_settings(connection, source, label, settings))
-        self._remembered.settings[source, label] = settings
+    def save_settings(self, settings: Mapping[Key, CommandedSettings]) -> None:
+        """Keep what was commanded, by source and label; also without any it writes, which tells if the disk works."""
+        kept = dict(settings)
+
+        def save(connection: Connection) -> None:
+            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            for (source, label), commanded in kept.items():
+                write_settings(connection, source, label, commanded)
+
+        self._database.run(save)
+        self._remembered.settings.update(kept)
 
     def announcements(self) -> dict[str, Announcement]:
         """Return every discovery topic that may still be filled, by topic."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from support.mqtt_node import event, node_config, node_info, running_node
 from support.mqtt_subscriber import Subscriber, retained
 
 from earshot_node.contract.messages import Command, Reply
-from earshot_node.contract.operating_point import OperatingPoint
+from earshot_node.contract.operating_point import PRESET_SENSITIVITY, OperatingPoint
 from earshot_node.contract.topics import NodeTopics
 from earshot_node.errors import OperatorError
 from earshot_node.mqtt.board import Board, Message
@@ -21,7 +22,8 @@ from earshot_node.mqtt.command_desk import CommandDesk
 from earshot_node.mqtt.commands import NodeRequest, Refusal, SettingRequest, read_command
 from earshot_node.mqtt.connection import Received
 from earshot_node.mqtt.disk_thread import DiskThread
-from earshot_node.mqtt.settings import LabelSettings, SettingChange
+from earshot_node.mqtt.kept_settings import KeptSettings
+from earshot_node.mqtt.settings import CommandedSettings, LabelSettings, SettingChange
 from earshot_node.mqtt.store import StateStore
 
 CONFIG = node_config(1883)
@@ -129,8 +131,7 @@ def test_any_bytes_on_any_command_topic_never_raise_and_never_change_silently(
         desk = CommandDesk(
             CONFIG,
             board,
-            store,
-            disk,
+            KeptSettings(store, disk),
             send=sent.extend,
             on_setting=lambda _source, _label, change: changes.append(change),
             actions={"announce": lambda _command: None},
@@ -141,7 +142,8 @@ def test_any_bytes_on_any_command_topic_never_raise_and_never_change_silently(
             if board.settings != before:
                 assert isinstance(read(topic, payload, kept=kept), SettingRequest)
                 assert len(changes) == heard + 1
-                assert store.settings().items() <= board.settings.items()
+                for key, commanded in store.settings().items():
+                    assert commanded.over(board.settings[key]) == board.settings[key]
             else:
                 assert len(changes) == heard
             for out, content in sent[told:]:
@@ -165,7 +167,7 @@ async def test_failing_command_action_is_answered_with_its_reason(tmp_path: Path
     store, disk = StateStore(tmp_path / "state"), DiskThread()
     board = Board(CONFIG, node_info(CONFIG), {})
     desk = CommandDesk(
-        CONFIG, board, store, disk, send=sent.extend, on_setting=lambda *_: None, actions={"update": fail}
+        CONFIG, board, KeptSettings(store, disk), send=sent.extend, on_setting=lambda *_: None, actions={"update": fail}
     )
     await desk._do(Received(TOPICS.command("update").name, b'{"id": "u7"}', retained=False))
     disk.close()
@@ -262,13 +264,62 @@ async def test_unknown_node_command_is_answered_by_its_id(broker: Mosquitto, tmp
         }
 
 
-async def test_full_disk_does_not_keep_a_setting_from_working(tmp_path: Path) -> None:
+async def test_setting_that_the_disk_refuses_works_is_told_and_kept_later(tmp_path: Path) -> None:
+    config = node_config(free_port())
+    with closing(StateStore(tmp_path / "state")) as store:
+        disk = DiskThread()
+        kept = KeptSettings(store, disk, save_again_s=0.02)
+        saving = asyncio.create_task(kept.run())
+        store._database._connection.execute("PRAGMA query_only=ON")
+        await kept.keep(("street", "siren"), 10.0)
+        assert store.settings() == {}
+        assert "readonly" in disk.problem
+        await disk.run(lambda: None, writes=False)
+        assert disk.problem != "", "reading goes well all the time"
+        store._database._connection.execute("PRAGMA query_only=OFF")
+        await until(lambda: disk.problem == "")
+        saving.cancel()
+        disk.close()
+    async with running_node(config, tmp_path / "state") as node:
+        assert node.publisher.settings("street", "siren") == LabelSettings(True, 10)
+
+
+async def test_unsaved_setting_is_written_with_the_next_one(tmp_path: Path) -> None:
+    with closing(StateStore(tmp_path / "state")) as store:
+        disk = DiskThread()
+        kept = KeptSettings(store, disk)
+        store._database._connection.execute("PRAGMA query_only=ON")
+        await kept.keep(("street", "siren"), 10.0)
+        store._database._connection.execute("PRAGMA query_only=OFF")
+        await kept.keep(("yard", "siren"), False)
+        disk.close()
+        assert store.settings() == {
+            ("street", "siren"): CommandedSettings(sensitivity=10),
+            ("yard", "siren"): CommandedSettings(enabled=False),
+        }
+
+
+async def test_full_disk_does_not_keep_a_setting_from_working_and_is_the_problem(tmp_path: Path) -> None:
     async with running_node(node_config(free_port()), tmp_path / "state") as node:
         node.store.close()
         desk = node.publisher._desk
         await desk._do(Received(SENSITIVITY, b"10", retained=False))
         assert node.publisher.settings("street", "siren").sensitivity == 10
         assert len(node.changes) == 1
+        assert "state file" in node.publisher.problem
+
+
+async def test_switch_does_not_fix_the_sensitivity_of_the_configuration(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running_node(node_config(free_port()), tmp_path / "state") as node:
+        await node.publisher._desk._do(Received(ENABLED, b"OFF", retained=False))
+    changed = node_config(free_port(), detection={"preset": "quiet"})
+    with caplog.at_level(logging.INFO):
+        async with running_node(changed, tmp_path / "state") as node:
+            assert node.publisher.settings("street", "siren") == LabelSettings(False, PRESET_SENSITIVITY["quiet"])
+    told = [record.message for record in caplog.records if "as commanded over MQTT" in record.message]
+    assert told == ["siren on street: enabled is OFF as commanded over MQTT earlier (the configuration says ON)"]
 
 
 async def test_flood_of_commands_is_bounded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -14,7 +14,7 @@ from earshot_node.errors import OperatorError
 from earshot_node.mqtt.boot_clock import BootClock, Moment
 from earshot_node.mqtt.database import StoreError
 from earshot_node.mqtt.remembered import Announcement
-from earshot_node.mqtt.settings import LabelSettings
+from earshot_node.mqtt.settings import CommandedSettings
 from earshot_node.mqtt.store import DROPPED_EVENTS, REFUSED_EVENTS, StateStore
 
 NOW = Moment("boot", 12.5)
@@ -68,8 +68,9 @@ def test_event_is_given_up_at_its_last_refusal_only(tmp_path: Path) -> None:
 def test_settings_ledger_and_counters_are_kept(tmp_path: Path) -> None:
     entry = Announcement("print", {"siren-sound": "binary_sensor"}, deleted=True)
     with closing(StateStore(tmp_path / "state")) as store:
-        store.save_settings("street", "siren", LabelSettings(False, 30))
-        store.save_settings("street", "siren", LabelSettings(False, 62.5))
+        store.save_settings({("street", "siren"): CommandedSettings(False, 30)})
+        store.save_settings({("street", "siren"): CommandedSettings(False, 62.5)})
+        store.save_settings({("yard", "siren"): CommandedSettings(sensitivity=5)})
         store.save_announcement("homeassistant/device/hall/node/config", entry)
         store.add_retained(["a", "b"])
         store.add_retained(["b", "c"])
@@ -77,7 +78,10 @@ def test_settings_ledger_and_counters_are_kept(tmp_path: Path) -> None:
         store.count("listened_s/street", 1.5)
         store.count("listened_s/street", 2.0)
     with closing(StateStore(tmp_path / "state")) as store:
-        assert store.settings() == {("street", "siren"): LabelSettings(False, 62.5)}
+        assert store.settings() == {
+            ("street", "siren"): CommandedSettings(False, 62.5),
+            ("yard", "siren"): CommandedSettings(None, 5),
+        }
         assert store.announcements() == {"homeassistant/device/hall/node/config": entry}
         assert store.retained() == {"b", "c"}
         assert store.counter("listened_s/street") == 3.5
@@ -125,7 +129,7 @@ def test_damage_while_running_is_survived(tmp_path: Path) -> None:
 def test_all_but_the_events_is_written_into_the_file_that_replaces_a_damaged_one(tmp_path: Path) -> None:
     entry = Announcement("print", {"siren-sound": "binary_sensor"}, deleted=True)
     with closing(StateStore(tmp_path / "state")) as store:
-        store.save_settings("street", "siren", LabelSettings(False, 30))
+        store.save_settings({("street", "siren"): CommandedSettings(enabled=False)})
         store.save_announcement("homeassistant/device/hall/node/config", entry)
         store.add_retained(["a", "b"])
         store.count("listened_s/street", 1.5)
@@ -136,7 +140,7 @@ def test_all_but_the_events_is_written_into_the_file_that_replaces_a_damaged_one
         assert store.waiting == 1
         assert store.events_after(3, 9)[0].payload == b"payload 0", "numbers go on, so that a reader's place holds"
     with closing(StateStore(tmp_path / "state")) as store:
-        assert store.settings() == {("street", "siren"): LabelSettings(False, 30)}
+        assert store.settings() == {("street", "siren"): CommandedSettings(enabled=False)}
         assert store.announcements() == {"homeassistant/device/hall/node/config": entry}
         assert store.retained() == {"a", "b"}
         assert store.counter("listened_s/street") == 1.5
@@ -144,7 +148,7 @@ def test_all_but_the_events_is_written_into_the_file_that_replaces_a_damaged_one
 
 def test_file_that_could_not_be_replaced_at_once_is_replaced_later(tmp_path: Path) -> None:
     with closing(StateStore(tmp_path / "deep" / "state")) as store:
-        store.save_settings("street", "siren", LabelSettings(False, 30))
+        store.save_settings({("street", "siren"): CommandedSettings(enabled=False)})
         (tmp_path / "deep").rename(tmp_path / "away")
         with pytest.raises(StoreError):
             damage(store)
@@ -154,7 +158,7 @@ def test_file_that_could_not_be_replaced_at_once_is_replaced_later(tmp_path: Pat
         fill(store, 1)
         assert store.waiting == 1
     with closing(StateStore(tmp_path / "deep" / "state")) as store:
-        assert store.settings() == {("street", "siren"): LabelSettings(False, 30)}
+        assert store.settings() == {("street", "siren"): CommandedSettings(enabled=False)}
 
 
 def test_full_disk_is_a_store_error_and_changes_nothing(tmp_path: Path) -> None:
@@ -175,6 +179,21 @@ def test_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OperatorError, match=r"node\.state_dir"):
         StateStore(tmp_path / "file" / "state")
+
+
+def test_settings_of_an_older_file_are_taken_over(tmp_path: Path) -> None:
+    with closing(StateStore(tmp_path / "state")) as store:
+        fill(store, 1)
+    with closing(sqlite3.connect(tmp_path / "state")) as connection:
+        connection.executescript(
+            "DROP TABLE settings; CREATE TABLE settings (source TEXT NOT NULL, label TEXT NOT NULL, "
+            "enabled INTEGER NOT NULL, sensitivity REAL NOT NULL, PRIMARY KEY (source, label)); "
+            "INSERT INTO settings VALUES ('street', 'siren', 0, 30); PRAGMA user_version=1;"
+        )
+    with closing(StateStore(tmp_path / "state")) as store:
+        store.save_settings({("yard", "siren"): CommandedSettings(enabled=False)})
+        assert store.settings()["street", "siren"] == CommandedSettings(False, 30)
+        assert store.waiting == 1
 
 
 def test_newer_file_is_left_alone(tmp_path: Path) -> None:
