@@ -5,7 +5,6 @@ STOPPED --start--> CONNECTING --let in--> CONNECTED --lost--> WAITING --back-off
 """
 
 import asyncio
-import contextlib
 import logging
 import random
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from earshot_node.contract.config import MqttSection
 from earshot_node.contract.topics import Topic
 from earshot_node.mqtt.connection import Connection, Delivery, Identity, Outcome, Received, Subscription
 from earshot_node.mqtt.failure import ConnectError, where
+from earshot_node.mqtt.vital_task import OnFailure, only_log, start_task
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +70,7 @@ class BrokerClient:
         on_connected: Callable[[], None],
         on_disconnected: Callable[[], None],
         on_message: Callable[[Received], None],
+        on_failure: OnFailure = only_log,
         back_off: BackOff | None = None,
     ) -> None:
         self._config = config
@@ -77,6 +78,7 @@ class BrokerClient:
         self._on_connected = on_connected
         self._on_disconnected = on_disconnected
         self._on_message = on_message
+        self._on_failure = on_failure
         self._back_off = back_off or BackOff()
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
@@ -92,7 +94,7 @@ class BrokerClient:
     def start(self) -> None:
         """Begin to connect; returns at once."""
         if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="mqtt-link")
+            self._task = start_task(self._run(), "mqtt-link", self._on_failure)
 
     async def stop(self) -> None:
         """Disconnect cleanly if connected, give up otherwise; about a second at most; idempotent."""
@@ -101,8 +103,7 @@ class BrokerClient:
             await self._connection.close()
         if task is not None:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await asyncio.gather(task, return_exceptions=True)
         self.state = LinkState.STOPPED
 
     def publish(self, topic: Topic, payload: bytes, expiry_s: int | None = None) -> asyncio.Future[Delivery]:

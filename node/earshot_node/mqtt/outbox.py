@@ -23,6 +23,7 @@ from earshot_node.mqtt.connection import Delivery, Outcome
 from earshot_node.mqtt.database import StoreError
 from earshot_node.mqtt.disk_thread import DiskThread
 from earshot_node.mqtt.store import OutboxRow, StateStore
+from earshot_node.mqtt.vital_task import OnFailure, only_log, start_task
 
 _log = logging.getLogger(__name__)
 Send = Callable[[Topic, bytes, int | None], Awaitable[Delivery]]
@@ -49,6 +50,7 @@ class Outbox:
         limit: int,
         clock: BootClock | None = None,
         on_late: Callable[[EventMessage], None] = lambda _event: None,
+        on_failure: OnFailure = only_log,
         retry_refused_s: float = REFUSED_RETRY_S,
     ) -> None:
         self._store = store
@@ -71,7 +73,7 @@ class Outbox:
         self._idle = asyncio.Event()
         self._adding = 0
         self._retry: asyncio.TimerHandle | None = None
-        self._task = asyncio.create_task(self._run(), name="mqtt-outbox")
+        self._task = start_task(self._run(), "mqtt-outbox", on_failure)
         self._refusing: dict[str, str] = {}
 
     @property

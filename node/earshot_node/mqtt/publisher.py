@@ -23,6 +23,7 @@ from earshot_node.mqtt.kept_settings import KeptSettings
 from earshot_node.mqtt.outbox import LATE_AFTER_S, Outbox
 from earshot_node.mqtt.settings import LabelSettings, SettingChange, default_settings
 from earshot_node.mqtt.store import StateStore
+from earshot_node.mqtt.vital_task import OnFailure, only_log, start_task
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +49,8 @@ class Publisher:
         back_off: delays between attempts to connect.
         repeat_s: how often ON is repeated.
         birth_delay_s: range of the random wait after Home Assistant started.
+        on_failure: called in the loop when an unexpected error ended a task without which events are not told any
+            more; it is already logged. Only a new process helps.
     """
 
     def __init__(
@@ -61,11 +64,13 @@ class Publisher:
         back_off: BackOff | None = None,
         repeat_s: float = REPEAT_S,
         birth_delay_s: tuple[float, float] = BIRTH_DELAY_S,
+        on_failure: OnFailure | None = None,
     ) -> None:
         self._config = config
         self._store = store
         self._repeat_s = repeat_s
         self._birth_delay_s = birth_delay_s
+        self._on_failure = on_failure or only_log
         self._loop = asyncio.get_running_loop()
         self._topics = NodeTopics(config.mqtt.prefix, config.node.id)
         self._discovery = DiscoveryTopics(config.home_assistant.discovery_prefix, config.node.id)
@@ -79,9 +84,17 @@ class Publisher:
             on_connected=self._greet,
             on_disconnected=self._part,
             on_message=self._received,
+            on_failure=self._on_failure,
             back_off=back_off,
         )
-        self._outbox = Outbox(store, self._disk, self._topics, limit=config.mqtt.queue_limit, on_late=self._late)
+        self._outbox = Outbox(
+            store,
+            self._disk,
+            self._topics,
+            limit=config.mqtt.queue_limit,
+            on_late=self._late,
+            on_failure=self._on_failure,
+        )
         self._announcer = Announcer(discovery.announcements(config, info), store, self._publish, self._disk)
         self._desk = CommandDesk(
             config,
@@ -123,9 +136,9 @@ class Publisher:
     async def start(self) -> None:
         """Begin to connect, for ever, in the background; returns at once."""
         if self._config.mqtt.enabled:
-            self._background(self._repeat_states(), self._tasks)
-            self._background(self._desk.run(), self._tasks)
-            self._background(self._kept.run(), self._tasks)
+            self._start(self._repeat_states(), "mqtt-repeat", self._tasks, self._on_failure)
+            self._start(self._desk.run(), "mqtt-commands", self._tasks, self._on_failure)
+            self._start(self._kept.run(), "mqtt-settings", self._tasks, self._on_failure)
             self._client.start()
 
     async def stop(self) -> None:
@@ -143,7 +156,12 @@ class Publisher:
         self._disk.close()
 
     async def publish_event(self, event: EventMessage, age_s: float = 0.0) -> None:
-        """Commit an event to disk and send it; returns after the commit. Its state goes out at once.
+        """Commit an event to disk and send it; returns after the commit.
+
+        Guaranteed also when every event has a task of its own (`asyncio.create_task(publisher.publish_event(...))`):
+        its state (ON, OFF) goes out and its commit is in the disk's queue before it first gives way, so a disk that
+        hangs delays no state, and events are committed and sent in the order of the calls. Cancelling such a task may
+        lose the event; wait for all of them before `stop`.
 
         Args:
             event: of a source and label of the configuration.
@@ -179,7 +197,7 @@ class Publisher:
         self._send(self._board.health(health))
 
     def _greet(self) -> None:
-        self._background(self._begin_session(), self._session)
+        self._start(self._begin_session(), "mqtt-session", self._session, self._on_failure)
 
     def _part(self) -> None:
         self._outbox.disconnected()
@@ -194,6 +212,9 @@ class Publisher:
         self._send([(self._topics.status(), ONLINE)])
         self._outbox.connected(self._client.publish)
         await self._subscribe()
+        self._answer(self._announce(), "mqtt-announce")
+
+    async def _announce(self) -> None:
         if await self._announcer.announce():
             await self._clear_retained()
 
@@ -218,9 +239,9 @@ class Publisher:
         if message.topic == self._discovery.birth():
             if message.payload == ONLINE and not message.retained and not self._reborn:
                 self._reborn = True
-                self._background(self._answer_birth(), self._session)
+                self._answer(self._answer_birth(), "mqtt-birth")
         elif message.topic.startswith(f"{self._discovery.prefix}/device/"):
-            self._background(self._announcer.heard(message.topic, message.payload), self._session)
+            self._answer(self._announcer.heard(message.topic, message.payload), "mqtt-heard")
         else:
             self._desk.take(message)
 
@@ -236,7 +257,7 @@ class Publisher:
         self._send(list(self._board.everything()))
 
     def _announce_all(self, _command: Command) -> None:
-        self._background(self._revive(), self._session)
+        self._answer(self._revive(), "mqtt-revive")
 
     async def _revive(self) -> None:
         await self._announcer.revive()
@@ -268,12 +289,13 @@ class Publisher:
             self._refused = f"{what}; let this node's user read and write it in the broker's access rules"
             _log.warning("MQTT: %s", self._refused)
 
-    def _background(self, work: Coroutine[Any, Any, None], group: set[asyncio.Task[None]]) -> None:
-        def ended(task: asyncio.Task[None]) -> None:
-            group.discard(task)
-            if not task.cancelled() and task.exception() is not None:
-                _log.error("MQTT: a background task failed", exc_info=task.exception())
-
-        task = asyncio.create_task(work)
+    def _start(
+        self, work: Coroutine[Any, Any, None], name: str, group: set[asyncio.Task[None]], on_failure: OnFailure
+    ) -> None:
+        task = start_task(work, name, on_failure)
         group.add(task)
-        task.add_done_callback(ended)
+        task.add_done_callback(group.discard)
+
+    def _answer(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Do something about a message from outside; an error in it ends this session's answer only."""
+        self._start(work, name, self._session, only_log)
