@@ -7,8 +7,10 @@
 #   sudo deploy/install.sh --uninstall --purge  remove those as well
 #   sudo deploy/install.sh --root FOLDER        into a system in a folder (an image, a test); starts nothing
 #
+# An upgrade whose service does not start, or that fails on its way, leaves the former version running.
 # Program /opt/earshot, configuration /etc/earshot, state /var/lib/earshot, user earshot, unit earshot-node.service.
 set -euo pipefail
+shopt -s inherit_errexit
 
 CHECKOUT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 PACKAGES=(python3-venv python3-dev gcc libc6-dev portaudio19-dev ca-certificates)
@@ -16,6 +18,9 @@ UNIT="earshot-node.service"
 ROOT=""
 ACTION=install
 PURGE=""
+NEW=""  # the environment being installed, until it has proven itself: /opt/earshot/venv-...
+OLD=""  # the name of the one that ran before, empty in a first installation
+PROOF_S=5
 
 say() { printf '%s\n' "$*"; }
 
@@ -96,20 +101,35 @@ create_user() {
     within chown earshot:earshot /var/lib/earshot
 }
 
-# Makes a complete environment beside the running one; prints its path.
+# Makes a complete environment beside the running one: NEW.
 build_environment() {
-    local base="$ROOT/opt/earshot" venv
-    venv="/opt/earshot/venv-$(date +%Y%m%d-%H%M%S)-$$"
+    local base="$ROOT/opt/earshot"
+    if [ -L "$base/venv" ]; then OLD="$(readlink "$base/venv")"; fi
+    NEW="/opt/earshot/venv-$(date +%Y%m%d-%H%M%S)-$$"
+    trap abandon EXIT
     rm -rf "$base/source"
     install -d -m 0755 "$base/source"
     cp -r "$CHECKOUT"/{pyproject.toml,README.md,LICENSE,node,trainer} "$base/source/"
-    within python3 -m venv "$venv" >&2
-    if ! within "$venv/bin/python" -m pip install --quiet "/opt/earshot/source[mic]" >&2; then
-        rm -rf "$ROOT${venv:?}" "$base/source"
-        fail "the program could not be installed, what ran before still does; is the network up?"
-    fi
+    within python3 -m venv "$NEW"
+    within "$NEW/bin/python" -m pip install --quiet "/opt/earshot/source[mic]" ||
+        fail "the program could not be installed; is the network up?"
     rm -rf "$base/source"
-    printf '%s\n' "$venv"
+    within "$NEW/bin/node-cli" --version >/dev/null || fail "the new program does not run, see above"
+}
+
+# At the end of an installation that failed: the former version is put back, if it was replaced already.
+abandon() {
+    local status=$? base="$ROOT/opt/earshot" stays="nothing was changed"
+    trap - EXIT
+    if [ -n "$NEW" ]; then
+        if [ "$(readlink "$base/venv")" = "$(basename "$NEW")" ]; then
+            switch_back
+            stays="the former version is back"
+        fi
+        rm -rf "$ROOT${NEW:?}" "$base/source" "$base/former.service"
+        say "The installation failed; $stays." >&2
+    fi
+    exit "$status"
 }
 
 # Existing files are kept: they are the operator's.
@@ -131,36 +151,74 @@ install_configuration() {
 
 require_valid_configuration() {
     within setpriv --reuid=earshot --regid=earshot --init-groups \
-        "$1/bin/node-cli" config check /etc/earshot/node.yaml >/dev/null || {
-        rm -rf "$ROOT${1:?}"
-        fail "/etc/earshot/node.yaml does not suit this version, see above; nothing was changed"
-    }
+        "$NEW/bin/node-cli" config check /etc/earshot/node.yaml >/dev/null ||
+        fail "/etc/earshot/node.yaml does not suit this version, see above"
 }
 
-# From here on the new environment is the one that starts.
-switch_to() {
-    local base="$ROOT/opt/earshot" old
-    ln -s "$(basename "$1")" "$base/venv.new"
-    mv -T "$base/venv.new" "$base/venv"
+# Makes an environment in /opt/earshot the one that starts.
+point_to() {
+    ln -sfn "$1" "$ROOT/opt/earshot/venv.new"
+    mv -T "$ROOT/opt/earshot/venv.new" "$ROOT/opt/earshot/venv"
+}
+
+switch_to_new() {
+    local unit="$ROOT/etc/systemd/system/$UNIT"
+    if [ -e "$unit" ]; then cp "$unit" "$ROOT/opt/earshot/former.service"; fi
+    point_to "$(basename "$NEW")"
     ln -sf /opt/earshot/venv/bin/node-cli "$ROOT/usr/local/bin/node-cli"
-    for old in "$base"/venv-*; do
-        [ "$old" = "$ROOT$1" ] || rm -rf "$old"
+    install -D -m 0644 "$CHECKOUT/deploy/$UNIT" "$unit"
+}
+
+switch_back() {
+    local former="$ROOT/opt/earshot/former.service"
+    if [ -z "$OLD" ]; then
+        rm -f "$ROOT/opt/earshot/venv"
+        return
+    fi
+    point_to "$OLD"
+    if [ -e "$former" ]; then mv "$former" "$ROOT/etc/systemd/system/$UNIT"; fi
+    if runs_systemd; then
+        systemctl daemon-reload || true
+        systemctl restart "$UNIT" || say "The former version does not start either; see: journalctl -u earshot-node" >&2
+    fi
+}
+
+forget_former() {
+    local old
+    for old in "$ROOT"/opt/earshot/venv-*; do
+        [ "$old" = "$ROOT$NEW" ] || rm -rf "$old"
+    done
+    rm -f "$ROOT/opt/earshot/former.service"
+    NEW=""
+}
+
+runs_systemd() { [ -z "$ROOT" ] && [ -d /run/systemd/system ]; }
+
+# True when the service is active, in one process, for some seconds.
+stays_up() {
+    local pid _
+    pid="$(systemctl show "$UNIT" --value --property MainPID)"
+    for _ in $(seq "$PROOF_S"); do
+        sleep 1
+        [ "$(systemctl show "$UNIT" --value --property ActiveState)" = active ] || return 1
+        [ "$(systemctl show "$UNIT" --value --property MainPID)" = "$pid" ] || return 1
     done
 }
 
-install_unit() {
-    install -D -m 0644 "$CHECKOUT/deploy/$UNIT" "$ROOT/etc/systemd/system/$UNIT"
+start_service() {
     if [ -n "$ROOT" ]; then
         install -d "$ROOT/etc/systemd/system/multi-user.target.wants"
         ln -sf "/etc/systemd/system/$UNIT" "$ROOT/etc/systemd/system/multi-user.target.wants/$UNIT"
         say "Service: enabled, starts with the system in $ROOT"
-    elif [ -d /run/systemd/system ]; then
+    elif runs_systemd; then
         systemctl daemon-reload
         systemctl enable --quiet "$UNIT"
-        if systemctl restart "$UNIT"; then
+        if systemctl restart "$UNIT" && stays_up; then
             say "Service: running; see: journalctl -u earshot-node -f"
         else
-            say "Service: does not start; see: journalctl -u earshot-node -n 20"
+            # A first installation stays, to be looked into.
+            if [ -z "$OLD" ]; then NEW=""; fi
+            fail "the service does not start; see: journalctl -u earshot-node -n 20"
         fi
     else
         say "Service: systemd does not run here; start it by: node-cli run --config /etc/earshot/node.yaml"
@@ -168,26 +226,26 @@ install_unit() {
 }
 
 install_node() {
-    local venv
     require_system
     install_packages
     require_python
     create_user
-    venv="$(build_environment)"
+    build_environment
     install_configuration
-    require_valid_configuration "$venv"
-    switch_to "$venv"
+    require_valid_configuration
+    switch_to_new
     say "Program: $(within /opt/earshot/venv/bin/node-cli --version) in /opt/earshot"
-    install_unit
+    start_service
+    forget_former
     say "Next: set sources and broker in /etc/earshot/node.yaml, then: sudo systemctl restart earshot-node"
 }
 
 uninstall_node() {
-    if [ -z "$ROOT" ] && [ -d /run/systemd/system ]; then
+    if runs_systemd; then
         systemctl disable --now --quiet "$UNIT" 2>/dev/null || true
     fi
     rm -f "$ROOT/etc/systemd/system/$UNIT" "$ROOT/etc/systemd/system/multi-user.target.wants/$UNIT"
-    if [ -z "$ROOT" ] && [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
+    if runs_systemd; then systemctl daemon-reload; fi
     rm -f "$ROOT/usr/local/bin/node-cli"
     rm -rf "$ROOT/opt/earshot"
     if [ -n "$PURGE" ]; then
