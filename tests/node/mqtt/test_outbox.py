@@ -170,6 +170,16 @@ async def test_onset_expires_within_a_minute(store: StateStore) -> None:
         assert broker.sent[0][2] == ONSET_EXPIRY_S
 
 
+@pytest.mark.parametrize("level_dbfs", [-200.0, 0.0, 20.5, 1e6])
+async def test_event_of_any_level_is_sent(store: StateStore, level_dbfs: float) -> None:
+    broker = SlowBroker()
+    async with outbox_on(store) as outbox:
+        outbox.connected(broker)
+        await outbox.add(event(1).model_copy(update={"level_dbfs": level_dbfs}))
+        await until(lambda: broker.sent)
+        assert broker.sent[0][1].level_dbfs == level_dbfs
+
+
 async def test_refused_event_does_not_block_the_others(store: StateStore, caplog: pytest.LogCaptureFixture) -> None:
     broker = SlowBroker()
     async with outbox_on(store) as outbox:

@@ -1,6 +1,8 @@
 """What a subscriber and Home Assistant get from a node, with a real broker."""
 
+import asyncio
 import json
+import threading
 import time
 from pathlib import Path
 
@@ -98,6 +100,30 @@ async def test_offset_of_another_event_does_not_turn_off(broker: Mosquitto, tmp_
         await node.publisher.publish_event(event(1, "offset", node="other"))
         await until(lambda: node.publisher.queued == 0)
         assert retained(broker.port, "earshot/other/#")["earshot/other/source/street/siren/state"] == b"ON"
+
+
+async def test_disk_that_hangs_delays_no_state_and_events_are_committed_in_the_order_of_the_calls(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    states = {source: f"earshot/hang/source/{source}/siren/state" for source in ("street", "yard")}
+    gate = threading.Event()
+    with Subscriber(broker.port, "earshot/hang/source/+/siren/+") as subscriber:
+        async with running_node(node_config(broker.port, "hang"), tmp_path / "state") as node:
+            await until(lambda: all(subscriber.payloads(state) for state in states.values()))
+            hanging = asyncio.create_task(node.publisher._disk.run(lambda: gate.wait(30)))
+            await asyncio.sleep(0)
+            events = [event(1, node="hang"), event(2, node="hang", source="yard"), event(1, "offset", node="hang")]
+            events += [event(number, node="hang", source="yard") for number in range(3, 40)]
+            tasks = [asyncio.create_task(node.publisher.publish_event(heard)) for heard in events]
+            await until(lambda: subscriber.payloads(states["yard"])[-1] == b"ON", what="ON of the other source")
+            await until(lambda: subscriber.payloads(states["street"]) == [b"OFF", b"ON", b"OFF"], what="OFF")
+            assert not any(task.done() for task in tasks)
+            assert node.store.queued() == 0
+            gate.set()
+            await asyncio.gather(hanging, *tasks)
+            await until(lambda: node.publisher.queued == 0)
+        told = [EventMessage.decode(m.payload) for m in subscriber.messages if m.topic.endswith(("/onset", "/offset"))]
+    assert [(heard.id, heard.phase) for heard in told] == [(heard.id, heard.phase) for heard in events]
 
 
 async def test_event_that_comes_late_to_the_publisher_turns_nothing_on(broker: Mosquitto, tmp_path: Path) -> None:
