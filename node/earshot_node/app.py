@@ -16,7 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, ParamSpec
+from typing import TYPE_CHECKING, Final, ParamSpec
 
 from earshot_node import __version__
 from earshot_node.audio.intake import Intake, SourceStatus
@@ -30,7 +30,6 @@ from earshot_node.errors import OperatorError
 from earshot_node.health import DEAF_STATES, INFERENCE_STALLED_AFTER_S
 from earshot_node.http.health import HealthReport
 from earshot_node.http.metrics import Metrics
-from earshot_node.http.server import HttpServer
 from earshot_node.http.token import load_or_create_token
 from earshot_node.inference.bundle import Bundle, load_bundle, load_bundled
 from earshot_node.inference.model import StreamingModel
@@ -42,6 +41,9 @@ from earshot_node.mqtt.settings import LabelSettings, SettingChange
 from earshot_node.mqtt.store import StateStore
 from earshot_node.reporting import Reporter
 from earshot_node.systemd import Notifier
+
+if TYPE_CHECKING:
+    from earshot_node.http.server import HttpServer
 
 _log = logging.getLogger(__name__)
 _P = ParamSpec("_P")
@@ -109,7 +111,7 @@ class Node:
         )
         self._clips = open_clip_store(config.clips, state_dir)
         self._clip_writer = ThreadPoolExecutor(1, thread_name_prefix="clips")
-        self._http = self._build_http(state_dir)
+        self._state_dir = state_dir
         self._telling: set[asyncio.Task[None]] = set()
         self._stopped = asyncio.Event()
         self._failure: Exception | None = None
@@ -126,13 +128,13 @@ class Node:
         Raises:
             Exception: whatever ended the inference thread or the reports.
         """
-        await self._start_http()
-        await self._publisher.start()
         self._intake.start()
         self._inference.start()
+        await self._publisher.start()
         self._notifier.ready(f"listening to {len(self._config.sources)} sources")
         ticking = asyncio.create_task(self._tick_every_second(), name="ticks")
         ticking.add_done_callback(lambda _: self.stop())
+        http = await self._start_http()
         await self._stopped.wait()
         self._notifier.stopping()
         ticking.cancel()
@@ -142,8 +144,8 @@ class Node:
         await asyncio.to_thread(self._clip_writer.shutdown)
         self._keep_counters()
         await self._publisher.stop()
-        if self._http is not None:
-            await self._http.stop()
+        if http is not None:
+            await http.stop()
         if self._failure is not None:
             raise self._failure
         with contextlib.suppress(asyncio.CancelledError):
@@ -164,21 +166,21 @@ class Node:
             on_failure=self._in_loop(self._fail),
         )
 
-    def _build_http(self, state_dir: Path) -> HttpServer | None:
+    async def _start_http(self) -> "HttpServer | None":
         if not self._config.http.enabled:
             return None
-        token = load_or_create_token(state_dir, self._config.http.token.get_secret_value())
-        return HttpServer(self._config.http, token, self._health_report, self._metrics)
+        # Imported when the node already listens: aiohttp is a third of all that a start has to read.
+        from earshot_node.http.server import HttpServer
 
-    async def _start_http(self) -> None:
-        if self._http is None:
-            return
+        token = load_or_create_token(self._state_dir, self._config.http.token.get_secret_value())
+        server = HttpServer(self._config.http, token, self._health_report, self._metrics)
         try:
-            await self._http.start()
+            await server.start()
         except OperatorError as error:
             # A node that listens is worth more than one that can be asked how it is.
             _log.warning("%s; going on without health and metrics over HTTP", error)
-            self._http = None
+            return None
+        return server
 
     def _in_loop(self, function: Callable[_P, None]) -> Callable[_P, None]:
         """Return a function for other threads that has `function` called in the loop."""
