@@ -103,7 +103,9 @@ class Node:
         self._loop = asyncio.get_running_loop()
         self._notifier = Notifier.from_environment(os.environ)
         self._metrics = Metrics(__version__, bundle.manifest.version)
-        self._publisher = Publisher(config, _describe(config, bundle), store, self._apply_setting)
+        self._publisher = Publisher(
+            config, _describe(config, bundle), store, self._apply_setting, on_failure=self._fail
+        )
         self._intake = Intake(config.sources, self._in_loop(self._source_changed))
         self._inference = self._build_inference(bundle)
         self._reporter = Reporter(
