@@ -124,10 +124,10 @@ abandon() {
     if [ -n "$NEW" ]; then
         if [ "$(readlink "$base/venv")" = "$(basename "$NEW")" ]; then
             switch_back
-            stays="the former version is back"
+            stays="${OLD:+the former version is back}"
         fi
         rm -rf "$ROOT${NEW:?}" "$base/source" "$base/former.service"
-        say "The installation failed; $stays." >&2
+        say "The installation failed; ${stays:-nothing is installed}." >&2
     fi
     exit "$status"
 }
