@@ -50,7 +50,11 @@ class ReferenceClip(BaseModel):
 
 
 class Lineage(BaseModel):
-    """Where the weights come from."""
+    """Where the weights come from.
+
+    Attributes:
+        teacher: name, licence and hash of a published model whose scores helped in training.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -58,6 +62,7 @@ class Lineage(BaseModel):
     code_version: str
     recipe: str
     seed: int
+    teacher: str | None = None
     parent: Version | None = None
 
 

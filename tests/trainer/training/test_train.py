@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from support.tiny_corpus import TINY_RECIPE, make_corpus, write_recipe  # noqa: 
 from support.waiting import wait_until  # noqa: E402
 
 from earshot_node.errors import OperatorError  # noqa: E402
+from earshot_trainer.training import lineage  # noqa: E402
 from earshot_trainer.training.checkpoint import load_checkpoint  # noqa: E402
 from earshot_trainer.training.command import RunRequest, load_network, run_training  # noqa: E402
 
@@ -44,8 +46,6 @@ def same(first: dict[str, "torch.Tensor"], second: dict[str, "torch.Tensor"]) ->
 
 
 def test_run_writes_model_and_what_it_was_made_of(tmp_path: Path) -> None:
-    import json
-
     model = run_training(request(tmp_path, "run", folds=("fold1",), groups=("102",)))
     run = json.loads((tmp_path / "run" / "run.json").read_text())
     assert load_network(model).config.labels == ("siren",)
@@ -54,6 +54,9 @@ def test_run_writes_model_and_what_it_was_made_of(tmp_path: Path) -> None:
     assert run["on_neither_side"]["siren_recordings"] == 1
     assert run["audio_licences"] == {"CC-BY": 2, "CC0": 1}
     assert len(run["dataset_sha256"]) == 64
+    assert run["excluded"] == {"folds": ["fold1"], "groups": ["102"], "sources": []}
+    assert run["training_groups"] == ["100", "200", "202"]
+    assert run["teacher"] is None
     assert run["seed"] == 3
     assert 0.0 <= run["figures"]["clips"]["auc"] <= 1.0
 
@@ -86,6 +89,38 @@ def test_another_recipe_does_not_resume_a_run(tmp_path: Path) -> None:
     run_training(request(tmp_path, "run"))
     with pytest.raises(OperatorError, match="another recipe"):
         run_training(request(tmp_path, "run", overrides=("training.learning_rate=0.001",)))
+
+
+def test_other_siren_recordings_do_not_resume_a_run(tmp_path: Path) -> None:
+    run_training(request(tmp_path, "run"))
+    with pytest.raises(OperatorError, match="trained on other recordings") as caught:
+        run_training(request(tmp_path, "run", groups=("100",)))
+    assert "\n" not in str(caught.value)
+
+
+def test_run_names_the_code_that_began_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lineage, "code_version", lambda: "began")
+    run_training(request(tmp_path, "run"))
+    monkeypatch.setattr(lineage, "code_version", lambda: "resumed")
+    run_training(request(tmp_path, "run"))
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["code_version"] == "began"
+
+
+def test_curves_are_written_for_tensorboard(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run_training(request(tmp_path, "run"))
+    curves = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    assert [point.step for point in curves.Scalars("loss")] == [10]
+    assert curves.Scalars("segments_per_s")[0].value > 0
+
+
+def test_missing_teacher_is_told_before_anything_is_decoded(tmp_path: Path) -> None:
+    write_recipe(tmp_path, TINY_RECIPE + "teacher: {model: absent/yamnet.tflite, classes: [Dog]}\n")
+    with pytest.raises(OperatorError, match=r"absent/yamnet\.tflite is missing; put yamnet\.tflite and .* there"):
+        run_training(request(tmp_path, "run"))
+    assert not (tmp_path / "cache").exists()
+    run_training(request(tmp_path, "run", overrides=("teacher=null",)))
 
 
 def test_corpus_without_sirens_is_an_error(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import click
 
 EXAMPLE = """\b
 Examples:
-  trainer-cli quantize runs/siren/model.pt --data '$EARSHOT_DATA/urban/manifest.csv' --out runs/siren
+  trainer-cli quantize runs/siren/model.pt --data '$EARSHOT_DATA/urban/manifest.csv' \\
+      --data '$EARSHOT_DATA/negatives/manifest.csv' --out runs/siren
 """
 
 
@@ -18,7 +19,9 @@ Examples:
 @click.option("--seed", type=int, default=1, show_default=True, help="Chooses the calibration clips.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Decoded audio; $EARSHOT_CACHE or ~/.cache/earshot.")
 def command(model: Path, manifests: tuple[str, ...], out: Path, clips: int, seed: int, cache: Path | None) -> None:
-    """Export MODEL (a model.pt of `train`) to ONNX and make it INT8, calibrated on real audio.
+    """Export MODEL (a model.pt of `train`, with run.json beside it) to ONNX and make it INT8.
+
+    Calibrates on recordings of the manifests that MODEL was trained on, never on what its training left out.
 
     Writes OUT/model.float.onnx, OUT/model.int8.onnx and OUT/quantization.json, and prints which operator is what.
     """

@@ -8,8 +8,10 @@ EXAMPLE = """\b
 Examples:
   trainer-cli train --recipe config/recipes/siren.yaml --out runs/siren \\
       --data '$EARSHOT_DATA/urban/manifest.csv' --data '$EARSHOT_DATA/negatives/manifest.csv'
-  # hold a fold out of training and measure on it
+  # hold out a fold and a source, and one recordist's other recordings; measure on fold and source
   trainer-cli train --recipe config/recipes/siren.yaml --out runs/fold2 --exclude-fold us8k-fold2 \\
+      --exclude-source blanket --exclude-group 159738 --exclude-group 159742 --exclude-group 159743 \\
+      --exclude-group 159747 --exclude-group 159750 \\
       --data '$EARSHOT_DATA/urban/manifest.csv' --data '$EARSHOT_DATA/negatives/manifest.csv'
   # a quick look
   trainer-cli train --recipe config/recipes/siren.yaml --set training.steps=200 --data FILE --out runs/look

@@ -16,13 +16,12 @@ from earshot_trainer.segments.sounds import gather_sounds
 from earshot_trainer.segments.synthetic import load_pool
 from earshot_trainer.training.checkpoint import CHECKPOINT_NAME, load_checkpoint
 from earshot_trainer.training.held_out import measure
-from earshot_trainer.training.lineage import describe_run
+from earshot_trainer.training.lineage import Origin, describe_run
 from earshot_trainer.training.progress import TrainingReport, counting
 from earshot_trainer.training.recipe import Recipe, load_recipe
-from earshot_trainer.training.teacher import ask_teacher
+from earshot_trainer.training.run_record import RUN_NAME
+from earshot_trainer.training.teacher import ask_teacher, describe_teacher, open_teacher
 from earshot_trainer.training.train import train
-
-RUN_NAME = "run.json"
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,9 @@ def run_training(request: RunRequest, console: Console | None = None) -> Path:
     console = console or Console(stderr=True)
     recipe = load_recipe(request.recipe_path, request.overrides)
     recordings = load_manifests([expand_path(text) for text in request.manifests])
-    split = hold_out(recordings, folds=request.folds, groups=request.groups, sources=request.sources)
+    excluded = {"folds": request.folds, "groups": request.groups, "sources": request.sources}
+    split = hold_out(recordings, **excluded)
+    teacher = open_teacher(recipe.teacher) if recipe.teacher else None
     _print_split(console, recordings, split, request)
     device = choose_device(request.device, console)
     if request.threads is not None:
@@ -64,17 +65,27 @@ def run_training(request: RunRequest, console: Console | None = None) -> Path:
         cache,
         recipe,
         load_pool(recipe.synthetic, recipe.training.seed, cache_folder),
-        ask_teacher(recipe.teacher, split.train, cache, cache_folder) if recipe.teacher else None,
+        ask_teacher(teacher, recipe.teacher, split.train, cache, cache_folder) if teacher and recipe.teacher else None,
     )
     console.print(
         f"{len(sounds.sirens)} siren recordings, {len(sounds.synthetic_sirens)} synthesized sirens, "
         f"{len(sounds.traps)} traps, {len(sounds.spans)} spans of negatives"
     )
     with TrainingReport(console, request.out) as report:
-        model = train(recipe, sounds, request.out, device, report)
+        model = train(recipe, sounds, Origin.of(split.train), request.out, device, report)
     figures = measure(load_network(model), split.test, cache, device) if split.test else {}
-    trained_s = float(load_checkpoint(request.out / CHECKPOINT_NAME).get("trained_s", 0.0))
-    run = describe_run(recipe, request.recipe_path, split, figures, trained_s, device)
+    checkpoint = load_checkpoint(request.out / CHECKPOINT_NAME)
+    run = describe_run(
+        recipe,
+        request.recipe_path,
+        split,
+        excluded=excluded,
+        origin=Origin(checkpoint["dataset_sha256"], checkpoint["code_version"]),
+        teacher=describe_teacher(teacher) if teacher else None,
+        trained_s=checkpoint["trained_s"],
+        device=device,
+        figures=figures,
+    )
     (request.out / RUN_NAME).write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
     _print_figures(console, figures)
     console.print(f"wrote {model} and {request.out / RUN_NAME}")

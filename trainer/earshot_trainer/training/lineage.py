@@ -2,7 +2,8 @@
 
 import subprocess
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,19 +15,52 @@ from earshot_trainer.corpus.splits import Split
 from earshot_trainer.training.recipe import Recipe
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What weights come from besides their recipe; fixed when training starts and kept in its checkpoint.
+
+    Attributes:
+        dataset_sha256: `dataset_hash` of the recordings that are trained on.
+        code_version: of the code that trains.
+    """
+
+    dataset_sha256: str
+    code_version: str
+
+    @classmethod
+    def of(cls, training_side: Sequence[Recording]) -> "Origin":
+        """Describe a training that starts now."""
+        return cls(dataset_hash(training_side), code_version())
+
+
 def describe_run(
-    recipe: Recipe, recipe_path: Path, split: Split, figures: dict[str, Any], trained_s: float, device: torch.device
+    recipe: Recipe,
+    recipe_path: Path,
+    split: Split,
+    *,
+    excluded: Mapping[str, Sequence[str]],
+    origin: Origin,
+    teacher: Mapping[str, str] | None,
+    trained_s: float,
+    device: torch.device,
+    figures: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """JSON values: data with counts, hours and licences, recipe, code version, seed, figures and time taken."""
+    """JSON values: data with counts, hours, groups and licences, recipe, teacher, code version, seed and figures.
+
+    `excluded` holds the names of folds, sources and groups that were kept out.
+    """
     return {
         "recipe_file": recipe_path.name,
         "recipe": recipe.to_dict(),
+        "teacher": teacher,
         "seed": recipe.training.seed,
-        "code_version": code_version(),
+        "code_version": origin.code_version,
         "torch_version": torch.__version__,
         "device": str(device),
         "trained_s": round(trained_s, 1),
-        "dataset_sha256": dataset_hash(split.train),
+        "dataset_sha256": origin.dataset_sha256,
+        "excluded": {what: sorted(names) for what, names in excluded.items()},
+        "training_groups": sorted({recording.group for recording in split.train}),
         "trained_on": _summary(split.train),
         "tested_on": _summary(split.test),
         "on_neither_side": _summary(split.unused),

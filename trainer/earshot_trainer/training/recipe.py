@@ -131,9 +131,14 @@ class TrainingRecipe(Section):
 
 
 class Recipe(Section):
-    """One recipe file."""
+    """One recipe file.
+
+    Attributes:
+        developed_on: folds and sources whose figures steered this recipe; model cards say so beside those figures.
+    """
 
     name: str
+    developed_on: tuple[str, ...] = ()
     model: ModelConfig
     mixing: MixingRecipe = MixingRecipe()
     augment: AugmentRecipe = AugmentRecipe()

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ from earshot_trainer.corpus.recordings import Recording, expand_path
 from earshot_trainer.network.architecture import HOP_SAMPLES as DECISION_SAMPLES
 from earshot_trainer.training.recipe import TeacherRecipe
 
+NAME = "YAMNet"
+LICENCE = "Apache-2.0"
 WINDOW_SAMPLES = 15_600
 HOP_SAMPLES = 7_800
 SIREN_CLASSES = (
@@ -33,20 +35,40 @@ SIREN_CLASSES = (
 Scores = npt.NDArray[np.float32]
 
 
-class Teacher:
-    """A TFLite tagger; `score` gives one row of class scores per 0.4875 s of audio."""
+class Tagger(Protocol):
+    """What can teach: named classes, a digest of its model, and scores of audio."""
 
-    def __init__(self, model: Path, class_map: Path | None = None) -> None:
+    classes: tuple[str, ...]
+    digest: str
+
+    def score(self, samples: npt.NDArray[np.int16]) -> Scores:
+        """Scores [rows, classes] of 16 kHz mono audio, one row per 0.4875 s."""
+
+
+class Teacher:
+    """The TFLite tagger with its class map beside it."""
+
+    def __init__(self, model: Path) -> None:
+        class_map = model.with_name("yamnet_class_map.csv")
+        for path in (model, class_map):
+            if not path.is_file():
+                raise OperatorError(
+                    f"the teacher's file {path} is missing; put yamnet.tflite and yamnet_class_map.csv there, or "
+                    "train without a teacher: --set teacher=null"
+                )
         try:
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
-            raise OperatorError("the teacher needs ai-edge-litert; try `pip install 'earshot[teacher]'`") from error
+            raise OperatorError(
+                "the teacher needs ai-edge-litert; in a checkout use scripts/trainer or "
+                "`pip install -e '.[trainer,teacher]'`, or train without a teacher: --set teacher=null"
+            ) from error
         try:
             self._interpreter: Any = Interpreter(model_path=str(model), num_threads=1)
-            with (class_map or model.with_name("yamnet_class_map.csv")).open(newline="", encoding="utf-8") as stream:
+            with class_map.open(newline="", encoding="utf-8") as stream:
                 self.classes = tuple(row["display_name"] for row in csv.DictReader(stream))
         except (OSError, ValueError, KeyError) as error:
-            raise OperatorError(f"cannot load the teacher {model}: {error}; check the recipe") from error
+            raise OperatorError(f"cannot load the teacher {model}: {error}; fetch the file again") from error
         self._interpreter.allocate_tensors()
         self._input: int = self._interpreter.get_input_details()[0]["index"]
         self._output: int = self._interpreter.get_output_details()[0]["index"]
@@ -65,14 +87,38 @@ class Teacher:
             scores[row] = self._interpreter.get_tensor(self._output).reshape(-1)
         return scores
 
-    def siren_column(self, scores: Scores) -> Scores:
-        """The greatest score of the siren classes, [rows]."""
-        columns = [self.classes.index(name) for name in SIREN_CLASSES if name in self.classes]
-        return np.asarray(scores[:, columns].max(axis=1), dtype=np.float32)
+
+def open_teacher(recipe: TeacherRecipe) -> Teacher:
+    """Load the recipe's teacher.
+
+    Raises:
+        OperatorError: a file or the interpreter is missing, or it does not know a class of the recipe.
+    """
+    teacher = Teacher(expand_path(recipe.model))
+    check_classes(teacher, recipe)
+    return teacher
+
+
+def check_classes(teacher: Tagger, recipe: TeacherRecipe) -> None:
+    """Raise OperatorError unless the teacher knows every class of the recipe."""
+    unknown = sorted(set(recipe.classes) - set(teacher.classes))
+    if unknown:
+        raise OperatorError(f"teacher.classes: the teacher does not know {unknown[0]!r}; see its class map")
+
+
+def describe_teacher(teacher: Tagger) -> dict[str, str]:
+    """Name, licence and sha256 for `run.json`, manifest and model card."""
+    return {"name": NAME, "licence": LICENCE, "sha256": teacher.digest}
+
+
+def siren_column(teacher: Tagger, scores: Scores) -> Scores:
+    """The greatest score of the siren classes, [rows]."""
+    columns = [teacher.classes.index(name) for name in SIREN_CLASSES if name in teacher.classes]
+    return np.asarray(scores[:, columns].max(axis=1), dtype=np.float32)
 
 
 def teacher_scores(
-    teacher: Teacher,
+    teacher: Tagger,
     recordings: Sequence[Recording],
     cache: PcmCache,
     folder: Path,
@@ -109,22 +155,14 @@ class TeacherOpinion:
 
 
 def ask_teacher(
-    recipe: TeacherRecipe, recordings: Sequence[Recording], cache: PcmCache, folder: Path
+    teacher: Tagger, recipe: TeacherRecipe, recordings: Sequence[Recording], cache: PcmCache, folder: Path
 ) -> TeacherOpinion:
-    """Scores of every recording, from disk where it was scored before.
-
-    Raises:
-        OperatorError: the teacher cannot be loaded, or does not know a class.
-    """
-    teacher = Teacher(expand_path(recipe.model))
-    unknown = sorted(set(recipe.classes) - set(teacher.classes))
-    if unknown:
-        raise OperatorError(f"teacher.classes: the teacher does not know {unknown[0]!r}; see its class map")
+    """Scores of every recording, from disk where it was scored before; the teacher knows the recipe's classes."""
     columns = [teacher.classes.index(name) for name in recipe.classes]
     classes, sirens = {}, {}
     for recording, rows in zip(recordings, teacher_scores(teacher, recordings, cache, folder), strict=True):
         if recording.is_siren:
-            sirens[str(recording.path)] = teacher.siren_column(rows)[:, None]
+            sirens[str(recording.path)] = siren_column(teacher, rows)[:, None]
         else:
             classes[str(recording.path)] = rows[:, columns]
     return TeacherOpinion(classes=classes, sirens=sirens)

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from earshot_trainer.segments.prefetch import Prefetcher
 from earshot_trainer.segments.sounds import Sounds
 from earshot_trainer.training.checkpoint import CHECKPOINT_NAME, MODEL_NAME, load_checkpoint, save_atomically
 from earshot_trainer.training.learner import Learner
+from earshot_trainer.training.lineage import Origin
 from earshot_trainer.training.recipe import Recipe
 
 NORMALIZATION_STEPS = range(1_000_000_000, 1_000_000_004)
@@ -35,6 +36,7 @@ class StepReport:
 def train(
     recipe: Recipe,
     sounds: Sounds,
+    origin: Origin,
     out: Path,
     device: torch.device,
     report: Callable[[StepReport], None] = lambda _: None,
@@ -43,14 +45,14 @@ def train(
     """Train by the recipe into `out`, resuming a checkpoint that lies there; returns the path of the model.
 
     `stop_after_step` ends early, after that step's checkpoint. Raises OperatorError if `out` holds a run of another
-    recipe.
+    recipe or on other recordings than those that `origin` and `sounds` stand for.
     """
     out.mkdir(parents=True, exist_ok=True)
     settings = recipe.training
     learner = Learner(recipe, device)
     mixer = SegmentMixer(sounds, recipe.mixing, recipe.augment, settings.seed, device)
     miner = SpanMiner(sounds.span_odds, recipe.mining)
-    first, earlier_s = _resume(out / CHECKPOINT_NAME, recipe, learner, miner)
+    first, earlier_s, origin = _resume(out / CHECKPOINT_NAME, recipe, origin, learner, miner)
     if first == 0:
         learner.normalize([mixer.batch(step, settings.batch_size, miner.odds) for step in NORMALIZATION_STEPS])
     mean_loss, started_s, done = 0.0, time.monotonic(), 0
@@ -71,7 +73,8 @@ def train(
             report(StepReport(step + 1, settings.steps, mean_loss, speed))
             if (step + 1) % settings.checkpoint_every_steps == 0 or step + 1 == settings.steps:
                 trained_s = earlier_s + time.monotonic() - started_s
-                _save(out / CHECKPOINT_NAME, recipe, learner, miner, step + 1, trained_s)
+                done_so_far = {"steps_done": step + 1, "trained_s": trained_s}
+                _save(out / CHECKPOINT_NAME, recipe, origin, learner, miner, done_so_far)
                 if stop_after_step is not None and step + 1 >= stop_after_step:
                     break
     return save_model(out / MODEL_NAME, recipe, learner)
@@ -88,11 +91,9 @@ def save_model(path: Path, recipe: Recipe, learner: Learner) -> Path:
     return path
 
 
-def _save(path: Path, recipe: Recipe, learner: Learner, miner: SpanMiner, steps_done: int, trained_s: float) -> None:
-    values: dict[str, Any] = learner.state_dict()
+def _save(path: Path, recipe: Recipe, origin: Origin, learner: Learner, miner: SpanMiner, done: dict[str, Any]) -> None:
+    values: dict[str, Any] = learner.state_dict() | done | asdict(origin)
     values |= {
-        "steps_done": steps_done,
-        "trained_s": trained_s,
         "recipe": json.dumps(recipe.to_dict()),
         "hardness": torch.from_numpy(miner.hardness.copy()),
         "odds": torch.from_numpy(miner.odds.copy()),
@@ -100,16 +101,22 @@ def _save(path: Path, recipe: Recipe, learner: Learner, miner: SpanMiner, steps_
     save_atomically(values, path)
 
 
-def _resume(path: Path, recipe: Recipe, learner: Learner, miner: SpanMiner) -> tuple[int, float]:
-    """Load the checkpoint if there is one; returns how many steps are done and the seconds they took."""
+def _resume(
+    path: Path, recipe: Recipe, origin: Origin, learner: Learner, miner: SpanMiner
+) -> tuple[int, float, Origin]:
+    """Load the checkpoint if there is one; returns the steps done, the seconds they took and where they come from."""
     if not path.exists():
-        return 0, 0.0
+        return 0, 0.0, origin
     values = load_checkpoint(path)
     if json.loads(values["recipe"]) != json.loads(json.dumps(recipe.to_dict())):
         raise OperatorError(f"{path.parent} holds a run of another recipe; name another --out or delete it")
-    if len(values["hardness"]) != len(miner.hardness):
-        raise OperatorError(f"{path.parent} holds a run on other recordings; name another --out or delete it")
+    if values.get("dataset_sha256") != origin.dataset_sha256:
+        raise OperatorError(
+            f"{path.parent} holds a run that trained on other recordings (--data or --exclude-... changed); "
+            "name another --out or delete it"
+        )
     learner.load_state_dict(values)
     miner.hardness = values["hardness"].numpy().copy()
     miner.odds = values["odds"].numpy().copy()
-    return int(values["steps_done"]), float(values.get("trained_s", 0.0))
+    started = Origin(values["dataset_sha256"], values["code_version"])
+    return int(values["steps_done"]), float(values["trained_s"]), started

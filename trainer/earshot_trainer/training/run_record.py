@@ -1,7 +1,9 @@
-"""What a training run says about itself (`run.json`), as far as a bundle needs it."""
+"""What a training run says about itself (`run.json`), as far as graphs and bundles need it."""
 
+import json
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +30,37 @@ class Summary(BaseModel):
     sources: tuple[str, ...] = ()
 
 
+class TeacherRecord(BaseModel):
+    """The published tagger whose scores helped in training."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    name: str
+    licence: str
+    sha256: Sha256
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.licence}, sha256 {self.sha256})"
+
+
 class RunRecord(BaseModel):
-    """The part of `run.json` that goes into manifest and model card."""
+    """The part of `run.json` that graphs, manifest and model card are made and checked by.
+
+    Attributes:
+        training_groups: the original recordings that were trained on.
+        graphs: sha256 -> file name of every graph that `trainer-cli quantize` made of this run's weights.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     recipe: dict[str, Any]
     recipe_file: str = ""
     seed: int
+    teacher: TeacherRecord | None = None
     code_version: str
     dataset_sha256: Sha256
+    training_groups: frozenset[str]
+    graphs: dict[Sha256, str] = Field(default_factory=dict)
     trained_on: Summary
     tested_on: Summary = Summary()
     on_neither_side: Summary = Summary()
@@ -48,6 +71,11 @@ class RunRecord(BaseModel):
     def recipe_name(self) -> str:
         """The recipe's own name."""
         return str(self.recipe.get("name", "unnamed"))
+
+    @property
+    def developed_on(self) -> tuple[str, ...]:
+        """Folds and sources whose figures steered the recipe."""
+        return tuple(self.recipe.get("developed_on", ()))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -73,7 +101,13 @@ class RunRecord(BaseModel):
             code_version=self.code_version,
             recipe=self.recipe_name,
             seed=self.seed,
+            teacher=None if self.teacher is None else str(self.teacher),
         )
+
+    def recipe_without_seed(self) -> dict[str, Any]:
+        """Return what two runs of one recipe have in common."""
+        training = {key: value for key, value in self.recipe.get("training", {}).items() if key != "seed"}
+        return self.recipe | {"training": training}
 
     def licence_families(self) -> dict[str, int]:
         """Return recordings by licence; what differs by recording alone (a Freesound id in brackets) is one family."""
@@ -110,3 +144,13 @@ def load_run(folder: Path) -> RunRecord:
     except ValueError as error:
         lines = [line.strip() for line in str(error).splitlines()]
         raise OperatorError(f"{path} is no training run: {' '.join(lines[1:3]) or lines[0]}") from error
+
+
+def record_graphs(folder: Path, graphs: Mapping[str, str]) -> None:
+    """Add graphs (sha256 -> file name) to the `run.json` in `folder`, so that `package` knows where they come from."""
+    path = folder / RUN_NAME
+    values = json.loads(path.read_text(encoding="utf-8"))
+    values["graphs"] = values.get("graphs", {}) | dict(graphs)
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    temporary.replace(path)
