@@ -18,7 +18,8 @@ from earshot_node.errors import OperatorError
 from earshot_trainer.cli.evaluate import command
 from earshot_trainer.corpus.recordings import Recording, dataset_hash, load_manifest
 from earshot_trainer.evaluate.evaluation import Selection, compare, evaluate
-from earshot_trainer.evaluate.subject import load_presets, load_subject
+from earshot_trainer.evaluate.presets import load_presets, load_presets_file
+from earshot_trainer.evaluate.subject import load_subject
 from earshot_trainer.evaluate.tracks import detect
 
 pytestmark = pytest.mark.torch
@@ -79,6 +80,7 @@ def test_protocol_names_data_model_and_operating_points(recordings: list[Recordi
     assert report["protocol"]["data_sha256"] == dataset_hash(recordings)
     assert (report["protocol"]["clips"], report["protocol"]["long_recordings"]) == (4, 3)
     assert report["subject"]["model_sha256"] == subject.bundle.manifest.files["model.onnx"]
+    assert report["protocol"]["groups"] == sorted({recording.group for recording in recordings})
     assert report["subject"]["presets"]["balanced"]["siren"]["enter"] > 0
 
 
@@ -144,6 +146,7 @@ def test_command_prints_protocol_and_writes_json(manifest: Path, tmp_path: Path)
     assert "AUC" in result.output
     values = json.loads(report.read_text())
     assert values["protocol"]["folds"] == ["a"]
+    assert values["command"] == f"trainer-cli evaluate --data {manifest} --fold a"
     assert values["speed"]["audio_hours"] == pytest.approx(8 / 3600, abs=1e-3)
 
 
@@ -170,11 +173,31 @@ def test_command_chooses_presets_that_it_then_decides_by(manifest: Path, tmp_pat
     assert "points: presets.json" in again.output
 
 
+def test_chosen_presets_carry_what_they_were_chosen_on(manifest: Path, tmp_path: Path) -> None:
+    chosen = tmp_path / "presets.json"
+    arguments = ["--data", str(manifest), "--fold", "a", "--source", "street", "--jobs", "1"]
+    result = CliRunner().invoke(command, [*arguments, "--choose-presets", str(chosen)])
+    assert result.exit_code == 0, result.output
+    evidence = load_presets_file(chosen).chosen_on
+    assert evidence is not None
+    assert evidence.model_sha256 == load_subject(None).model_sha256
+    assert evidence.groups == {"1", "2", "street/street.flac"}
+    chosen.write_text(load_presets(chosen).model_dump_json())
+    assert load_presets_file(chosen).chosen_on is None
+
+
 def test_unreadable_file_is_named_and_the_rest_is_measured(tmp_path: Path) -> None:
     manifest = write_corpus(tmp_path)
     (tmp_path / "hiss.flac").write_bytes(b"no audio")
-    result = CliRunner().invoke(command, ["--data", str(manifest), "--jobs", "1"], standalone_mode=False)
+    report = tmp_path / "report.json"
+    arguments = ["--data", str(manifest), "--jobs", "1", "--json", str(report)]
+    result = CliRunner().invoke(command, arguments, standalone_mode=False)
     assert result.return_value == 3
+    protocol = json.loads(report.read_text())["protocol"]
+    assert (protocol["recordings"], protocol["clips"], protocol["not_read"]) == (6, 3, 1)
+    read = [recording for recording in load_manifest(manifest) if recording.name != "hiss.flac"]
+    assert protocol["data_sha256"] == dataset_hash(read)
+    assert "4" not in protocol["groups"]
     assert "not read: " in result.output
     assert "hiss.flac" in result.output
     assert "against 1 others" in result.output

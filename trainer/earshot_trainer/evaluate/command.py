@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import Any
 from rich.console import Console
 
 from earshot_node.errors import OperatorError
-from earshot_trainer.corpus.recordings import Recording, expand_path, load_manifests
+from earshot_trainer.corpus.recordings import Recording, dataset_hash, expand_path, load_manifests
 from earshot_trainer.evaluate.console import counting, say
 from earshot_trainer.evaluate.evaluation import Evaluation, Selection, compare, evaluate, figures_of
 from earshot_trainer.evaluate.operating_points import Choice, Evidence, choose_operating_points
+from earshot_trainer.evaluate.presets import ChosenOn, load_presets
 from earshot_trainer.evaluate.report import print_choices, print_comparison, print_evaluation
-from earshot_trainer.evaluate.subject import Subject, load_presets, load_subject
+from earshot_trainer.evaluate.subject import Subject, load_subject
 from earshot_trainer.evaluate.tracks import Scored
 
 EXIT_DONE, EXIT_PARTLY = 0, 3
@@ -34,6 +36,24 @@ class EvaluateRequest:
     jobs: int | None
     json_path: Path | None
 
+    def command_line(self) -> str:
+        """Return the command that measures the same again; report and card carry it."""
+        words = ["trainer-cli", "evaluate"]
+        if self.model is not None:
+            words += ["--onnx", str(self.model)] if self.model.suffix == ".onnx" else [str(self.model)]
+        selection = self.selection
+        options: dict[str, tuple[object, ...]] = {
+            "--label": () if self.labels == ("siren",) else self.labels,
+            "--presets": (self.presets,) if self.presets else (),
+            "--data": selection.manifests,
+            "--fold": selection.folds,
+            "--source": selection.sources,
+            "--exclude-group": selection.excluded_groups,
+            "--against": (self.against,) if self.against else (),
+        }
+        words += [word for option, values in options.items() for value in values for word in (option, str(value))]
+        return shlex.join(words)
+
 
 def run_evaluation(request: EvaluateRequest, console: Console | None = None) -> int:
     """Measure and report; returns the exit code.
@@ -50,7 +70,7 @@ def run_evaluation(request: EvaluateRequest, console: Console | None = None) -> 
     report: dict[str, Any] = {}
     if request.choose_presets is not None:
         subject, choices = _choose(subject, scored, request.choose_presets)
-        evaluation = replace(figures_of(subject, scored, recordings, request.selection), speed=evaluation.speed)
+        evaluation = replace(figures_of(subject, scored, request.selection), speed=evaluation.speed)
         print_choices(console, choices)
         report["choices"] = {label: _to_dict(found) for label, found in choices.items()}
     print_evaluation(console, evaluation)
@@ -60,7 +80,7 @@ def run_evaluation(request: EvaluateRequest, console: Console | None = None) -> 
         print_comparison(console, evaluation, second, gaps)
         report["against"] = second.to_dict() | {"posterior_gaps": gaps}
     if request.json_path is not None:
-        write_json(request.json_path, evaluation.to_dict() | report)
+        write_json(request.json_path, evaluation.to_dict() | {"command": request.command_line()} | report)
     _print_written(console, request)
     return EXIT_PARTLY if evaluation.problems else EXIT_DONE
 
@@ -103,7 +123,12 @@ def _choose(subject: Subject, scored: Scored, path: Path) -> tuple[Subject, dict
     labels = [label for label, tracks in scored.by_label.items() if any(track.is_positive(label) for track in tracks)]
     evidence = {label: Evidence.of(scored.by_label[label], label) for label in labels or subject.labels}
     presets, choices = choose_operating_points(evidence)
-    write_json(path, presets.model_dump(mode="json"))
+    chosen_on = ChosenOn(
+        model_sha256=subject.model_sha256,
+        data_sha256=dataset_hash(scored.recordings),
+        groups=frozenset(recording.group for recording in scored.recordings),
+    )
+    write_json(path, presets.model_dump(mode="json") | {"chosen_on": chosen_on.to_dict()})
     named = {label: {str(name): choice for name, choice in found.items()} for label, found in choices.items()}
     return subject.with_presets(presets, f"{path.name}, chosen on these recordings"), named
 

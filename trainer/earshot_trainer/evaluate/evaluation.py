@@ -95,15 +95,15 @@ def evaluate(
 ) -> tuple[Evaluation, Scored]:
     """Measure `subject` on `recordings`; the posteriors come along for comparisons and operating points."""
     scored = score_recordings(subject, recordings, jobs, advance)
-    return figures_of(subject, scored, recordings, selection), scored
+    return figures_of(subject, scored, selection), scored
 
 
-def figures_of(subject: Subject, scored: Scored, recordings: Sequence[Recording], selection: Selection) -> Evaluation:
+def figures_of(subject: Subject, scored: Scored, selection: Selection) -> Evaluation:
     """Measure posteriors that were scored before, at the subject's presets."""
     presets = subject.bundle.manifest.presets
     labels = {label: _measure_label(scored.by_label[label], label, subject) for label in presets.balanced}
     return Evaluation(
-        subject=_describe(subject), protocol=_protocol(recordings, selection), labels=labels, problems=scored.problems
+        subject=_describe(subject), protocol=_protocol(scored, selection), labels=labels, problems=scored.problems
     )
 
 
@@ -149,7 +149,9 @@ def _describe(subject: Subject) -> dict[str, Any]:
     }
 
 
-def _protocol(recordings: Sequence[Recording], selection: Selection) -> dict[str, Any]:
+def _protocol(scored: Scored, selection: Selection) -> dict[str, Any]:
+    """Describe the recordings that were read; the others are counted."""
+    recordings = scored.recordings
     clips = [recording for recording in recordings if recording.kind == "clip"]
     return {
         "earshot_version": __version__,
@@ -158,6 +160,8 @@ def _protocol(recordings: Sequence[Recording], selection: Selection) -> dict[str
         "recordings": len(recordings),
         "clips": len(clips),
         "long_recordings": len(recordings) - len(clips),
+        "not_read": len(scored.problems),
+        "groups": sorted({recording.group for recording in recordings}),
         "clip_score": CLIP_SCORE,
         "clip_decision": CLIP_DECISION,
         "false_alarm": FALSE_ALARM,

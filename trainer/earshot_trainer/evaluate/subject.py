@@ -63,24 +63,6 @@ def load_subject(path: Path | None, labels: tuple[str, ...] = ("siren",)) -> Sub
     return Subject(path.name, bare, _sha256(model), "stand-in for a bare graph")
 
 
-def load_presets(path: Path) -> Presets:
-    """Read presets from JSON.
-
-    Raises:
-        OperatorError: unreadable or not presets.
-    """
-    try:
-        return Presets.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise OperatorError(f"cannot read presets {path}: {error.strerror}; check the path") from error
-    except ValueError as error:
-        lines = str(error).splitlines()
-        raise OperatorError(
-            f"{path} holds no presets: {' '.join(line.strip() for line in lines[1:3]) or lines[0]}; "
-            "write them with `trainer-cli evaluate --choose-presets`"
-        ) from error
-
-
 def _of_bundle(bundle: Bundle, title: str) -> Subject:
     return Subject(title, bundle, _sha256(bundle.model), "the bundle's presets")
 

@@ -47,6 +47,11 @@ class Scored:
     by_label: dict[str, list[Track]]
     problems: list[str]
 
+    @property
+    def recordings(self) -> list[Recording]:
+        """The recordings that were read."""
+        return [track.recording for track in next(iter(self.by_label.values()))]
+
 
 def score_recordings(
     subject: Subject, recordings: Sequence[Recording], jobs: int, advance: Callable[[], None] = lambda: None
