@@ -1,63 +1,115 @@
 """Figures are called held out only if the measured model was not trained on what it was measured on."""
 
-import hashlib
 from typing import Any
 
 import pytest
 
 from earshot_node.errors import OperatorError
-from earshot_trainer.packaging.held_out import check_held_out
-from earshot_trainer.packaging.run_record import RunRecord
+from earshot_trainer.evaluate.presets import ChosenOn
+from earshot_trainer.packaging.held_out import check_held_out, check_made_by, points_chosen_on
+from earshot_trainer.training.run_record import RunRecord
 
-MODEL = b"graph"
-
-
-def report(model: bytes, folds: tuple[str, ...] = ("us8k-fold2",), sources: tuple[str, ...] = ()) -> dict[str, Any]:
-    return {
-        "held_out": {
-            "subject": {"model_sha256": hashlib.sha256(model).hexdigest()},
-            "protocol": {"folds": list(folds), "sources": list(sources)},
-        }
-    }
+SHIPPED_GRAPH = "cd" * 32
+FOLD2_GRAPH = "ef" * 32
+TEST_GROUPS = ("21", "22")
 
 
-def run(folds: tuple[str, ...] = ("us8k-fold1",), sources: tuple[str, ...] = ("us8k",)) -> RunRecord:
+def report(graph: str, groups: tuple[str, ...] = TEST_GROUPS, not_read: int = 0) -> dict[str, Any]:
+    return {"subject": {"model_sha256": graph}, "protocol": {"groups": list(groups), "not_read": not_read}}
+
+
+def run(graph: str, groups: tuple[str, ...], seed: int = 1, steps: int = 10) -> RunRecord:
     return RunRecord.model_validate(
         {
-            "recipe": {},
-            "seed": 1,
+            "recipe": {"name": "siren", "training": {"seed": seed, "steps": steps}},
+            "seed": seed,
             "code_version": "1",
             "dataset_sha256": "ab" * 32,
-            "trained_on": {"recordings": 1, "folds": folds, "sources": sources},
+            "training_groups": groups,
+            "graphs": {graph: "model.int8.onnx"},
+            "trained_on": {"recordings": 1},
             "audio_licences": {"CC0": 1},
         }
     )
 
 
-def test_fold_that_this_model_did_not_train_on_is_held_out() -> None:
-    assert check_held_out(report(MODEL), MODEL, run(), None) == "this"
+FOLD2_RUN = run(FOLD2_GRAPH, ("11", "12"))
+SHIPPED_RUN = run(SHIPPED_GRAPH, ("11", "12", *TEST_GROUPS))
+
+
+def test_groups_that_this_model_did_not_train_on_are_held_out() -> None:
+    assert check_held_out({"held_out": report(FOLD2_GRAPH)}, FOLD2_RUN, None) == "this"
 
 
 def test_model_trained_on_everything_cannot_have_held_out_figures_of_its_own() -> None:
-    with pytest.raises(OperatorError, match="was trained on us8k-fold2"):
-        check_held_out(report(MODEL), MODEL, run(folds=("us8k-fold1", "us8k-fold2")), None)
+    with pytest.raises(OperatorError, match="trained on 2 of the 2 original recordings, such as 21"):
+        check_held_out({"held_out": report(SHIPPED_GRAPH)}, SHIPPED_RUN, FOLD2_RUN)
 
 
-def test_figures_of_another_model_are_checked_against_its_own_run() -> None:
-    everything = run(folds=("us8k-fold1", "us8k-fold2"))
-    assert check_held_out(report(b"other"), MODEL, everything, run()) == "other"
-    with pytest.raises(OperatorError, match="was trained on blanket"):
-        check_held_out(report(b"other", sources=("blanket",)), MODEL, everything, run(sources=("blanket",)))
+def test_one_group_that_leaked_into_training_is_found() -> None:
+    leaky = run(FOLD2_GRAPH, ("11", "22"))
+    with pytest.raises(OperatorError, match="trained on 1 of the 2 original recordings, such as 22"):
+        check_held_out({"held_out": report(FOLD2_GRAPH)}, SHIPPED_RUN, leaky)
 
 
-def test_figures_of_another_model_without_its_run_are_unchecked() -> None:
-    assert check_held_out(report(b"other"), MODEL, run(), None) == "other_unchecked"
+def test_every_report_called_held_out_is_checked() -> None:
+    good = report(FOLD2_GRAPH)
+    assert check_held_out({"held_out": good, "held_out_ambience": good}, SHIPPED_RUN, FOLD2_RUN) == "other"
+    bad = report(FOLD2_GRAPH, ("11",))
+    with pytest.raises(OperatorError, match="--metrics held_out_ambience: its model was trained on"):
+        check_held_out({"held_out": good, "held_out_ambience": bad}, SHIPPED_RUN, FOLD2_RUN)
 
 
-def test_evaluation_of_everything_is_not_held_out() -> None:
-    with pytest.raises(OperatorError, match="measured on everything"):
-        check_held_out(report(MODEL, folds=()), MODEL, run(), None)
+def test_reports_on_two_models_are_refused() -> None:
+    own = report(SHIPPED_GRAPH, ("31",))
+    with pytest.raises(OperatorError, match="models of different runs"):
+        check_held_out({"held_out": report(FOLD2_GRAPH), "held_out_ambience": own}, SHIPPED_RUN, FOLD2_RUN)
+
+
+def test_graph_of_an_unnamed_run_is_refused() -> None:
+    for other in (None, FOLD2_RUN):
+        with pytest.raises(OperatorError, match="comes from neither --run nor --held-out-run"):
+            check_held_out({"held_out": report("00" * 32)}, SHIPPED_RUN, other)
+
+
+def test_run_of_another_recipe_is_refused_and_another_seed_is_not() -> None:
+    with pytest.raises(OperatorError, match="another recipe"):
+        check_held_out({"held_out": report(FOLD2_GRAPH)}, SHIPPED_RUN, run(FOLD2_GRAPH, ("11",), steps=20))
+    assert check_held_out({"held_out": report(FOLD2_GRAPH)}, SHIPPED_RUN, run(FOLD2_GRAPH, ("11",), seed=2)) == "other"
+
+
+def test_report_with_unread_recordings_is_refused() -> None:
+    with pytest.raises(OperatorError, match="3 recordings could not be read"):
+        check_held_out({"held_out": report(FOLD2_GRAPH, not_read=3)}, FOLD2_RUN, None)
+
+
+def test_report_that_does_not_say_what_it_heard_is_refused() -> None:
+    values = {"subject": {"model_sha256": FOLD2_GRAPH}, "protocol": {"folds": ["us8k-fold2"]}}
+    with pytest.raises(OperatorError, match="no evaluation of this version"):
+        check_held_out({"held_out": values}, FOLD2_RUN, None)
 
 
 def test_no_figures_are_nobodys() -> None:
-    assert check_held_out({}, MODEL, run(), None) == "none"
+    assert check_held_out({"shipped": report(SHIPPED_GRAPH)}, SHIPPED_RUN, None) == "none"
+
+
+def test_graph_that_the_run_did_not_give_is_not_packaged() -> None:
+    with pytest.raises(OperatorError, match="not a graph of --run"):
+        check_made_by(b"another graph", SHIPPED_RUN)
+
+
+@pytest.mark.parametrize(
+    ("graph", "groups", "kind"),
+    [
+        (FOLD2_GRAPH, TEST_GROUPS, "held_out"),
+        (FOLD2_GRAPH, ("11", "21"), "trained_on"),
+        (SHIPPED_GRAPH, TEST_GROUPS, "trained_on"),
+        ("00" * 32, TEST_GROUPS, "unknown"),
+    ],
+)
+def test_presets_are_judged_by_the_run_of_the_model_they_were_chosen_with(
+    graph: str, groups: tuple[str, ...], kind: str
+) -> None:
+    chosen_on = ChosenOn(model_sha256=graph, data_sha256="ab" * 32, groups=frozenset(groups))
+    assert points_chosen_on(chosen_on, SHIPPED_RUN, FOLD2_RUN) == kind
+    assert points_chosen_on(None, SHIPPED_RUN, FOLD2_RUN) == "unknown"

@@ -8,17 +8,20 @@ from support.bundles import members_of, shipped_bytes
 from earshot_node.contract.operating_point import OperatingPoint, Presets
 from earshot_trainer.packaging.figures import condense
 from earshot_trainer.packaging.graph import bare_manifest
-from earshot_trainer.packaging.held_out import Whose
-from earshot_trainer.packaging.model_card import write_model_card
-from earshot_trainer.packaging.run_record import RunRecord
+from earshot_trainer.packaging.held_out import PointsChosenOn, Whose
+from earshot_trainer.packaging.model_card import CardFacts, write_model_card
+from earshot_trainer.training.run_record import RunRecord
 
 DECISIONS = {"precision": 0.9, "recall": 0.8, "f1": 0.847, "hits": 8, "misses": 2, "false_alarms": 1}
 EVALUATION: dict[str, Any] = {
     "subject": {"title": "fold2.onnx", "model_sha256": "cd" * 32, "presets_origin": "presets.json"},
+    "command": "trainer-cli evaluate fold2.onnx --fold us8k-fold2",
     "protocol": {
         "data_sha256": "ef" * 32,
         "folds": ["us8k-fold2"],
         "sources": ["blanket"],
+        "groups": ["21", "22"],
+        "not_read": 0,
         "recordings": 100,
         "clips": 90,
         "long_recordings": 10,
@@ -71,19 +74,27 @@ def run(**changes: Any) -> RunRecord:
         "seed": 1,
         "code_version": "2026.11.0",
         "dataset_sha256": "ab" * 32,
+        "training_groups": ["11"],
         "trained_on": ALL,
         "audio_licences": {"UrbanSound8K CC BY-NC 3.0 (Freesound id 1: CC0)": 1478, "CC0": 851},
     }
     return RunRecord.model_validate(values | changes)
 
 
-def card(record: RunRecord, metrics: dict[str, Any], held_out: Whose = "none") -> str:
+def card(
+    record: RunRecord,
+    metrics: dict[str, Any],
+    whose: Whose = "none",
+    points: PointsChosenOn = "held_out",
+    chosen_on: frozenset[str] = frozenset(),
+) -> str:
     point = OperatingPoint(enter=0.6, leave=0.4, min_length_s=0.4, bridging_s=1, cooldown_s=3)
     presets = Presets(quiet={"siren": point}, balanced={"siren": point}, sensitive={"siren": point})
     model = members_of(shipped_bytes())["model.onnx"]
     manifest = bare_manifest(model, "test", ("siren",), presets)
     changes = {"metrics": condense(metrics), "licence": record.weights_licence()}
-    return write_model_card(manifest.model_copy(update=changes), model, record, held_out)
+    facts = CardFacts(record, whose, points, chosen_on, metrics)
+    return write_model_card(manifest.model_copy(update=changes), model, facts)
 
 
 def test_held_out_figures_are_told_from_the_weights_trained_on_everything() -> None:
@@ -102,12 +113,38 @@ def test_weights_that_left_something_out_say_what() -> None:
 
 
 def test_operating_points_chosen_on_the_measured_recordings_are_told() -> None:
-    assert "chosen on these very recordings" in card(run(), {"held_out": EVALUATION | {"choices": {}}}, "other")
-    assert "chosen on these very recordings" not in card(run(), {"held_out": EVALUATION}, "other")
+    same, others = frozenset({"22", "23"}), frozenset({"31"})
+    assert "chosen on these very recordings" in card(run(), {"held_out": EVALUATION}, "other", chosen_on=same)
+    assert "chosen on these very recordings" not in card(run(), {"held_out": EVALUATION}, "other", chosen_on=others)
 
 
-def test_figures_of_a_model_whose_training_was_not_checked_say_so() -> None:
-    assert "was not checked" in " ".join(card(run(), {"held_out": EVALUATION}, "other_unchecked").split())
+def test_points_chosen_on_training_data_or_unknown_data_are_told() -> None:
+    assert "too bold for new sounds" in card(run(), {}, points="trained_on")
+    assert "What they were chosen on is not known" in card(run(), {}, points="unknown")
+
+
+def test_fold_that_steered_the_recipe_is_told_beside_its_figures() -> None:
+    steered = run(recipe={"name": "siren", "developed_on": ["us8k-fold2"], "model": {"labels": ["siren"]}})
+    assert "developed by its figures on us8k-fold2: model selection" in card(steered, {"held_out": EVALUATION}, "other")
+    assert "model selection" not in card(run(), {"held_out": EVALUATION}, "other")
+
+
+def test_each_held_out_report_has_a_heading_and_the_command_that_measures_it_again() -> None:
+    ambience = {"protocol": EVALUATION["protocol"] | {"folds": []}, "labels": {"siren": {"false_alarms": {}}}}
+    alarms = {"siren": {"false_alarms": EVALUATION["labels"]["siren"]["false_alarms"]}}
+    clips = {"siren": {"tagging": EVALUATION["labels"]["siren"]["tagging"]}}
+    fold = EVALUATION | {"labels": clips, "protocol": EVALUATION["protocol"] | {"sources": []}}
+    text = card(run(), {"held_out": fold, "held_out_ambience": EVALUATION | ambience | {"labels": alarms}}, "other")
+    assert "\n### Held out: siren against the rest on us8k-fold2\n" in text
+    assert "\n### Held out: false alarms on 1 held-out sources\n" in text
+    assert text.count("```sh\ntrainer-cli evaluate fold2.onnx --fold us8k-fold2\n```") == 2
+
+
+def test_teacher_is_named_with_licence_and_hash() -> None:
+    teacher = {"name": "YAMNet", "licence": "Apache-2.0", "sha256": "cd" * 32}
+    assert f"YAMNet (Apache-2.0, sha256 {'cd' * 32})" in card(run(teacher=teacher), {})
+    assert run(teacher=teacher).lineage().teacher == f"YAMNet (Apache-2.0, sha256 {'cd' * 32})"
+    assert "teacher" not in card(run(), {})
 
 
 def test_card_without_held_out_figures_says_that_nothing_is_known() -> None:
@@ -132,6 +169,8 @@ def test_every_operator_stands_with_its_precision() -> None:
     text = card(run(), {"quantization": QUANTIZATION})
     assert "| stem | Conv | int8 | 800 | float32 |" in text
     assert "26%" in text
+    assert "speed and memory at run time are the float graph's" in text
+    assert "at run time" not in card(run(), {"quantization": QUANTIZATION | {"chosen": "embedding"}})
 
 
 @pytest.mark.parametrize("heading", ["Intended use", "Licence", "Training", "Figures", "Operating points", "Limits"])

@@ -1,6 +1,7 @@
 """What `package` writes is what nodes open, byte for byte the same each time."""
 
 import base64
+import hashlib
 import json
 import stat
 import zipfile
@@ -28,6 +29,8 @@ RUN: dict[str, Any] = {
     "seed": 7,
     "code_version": "2026.11.0+abc",
     "dataset_sha256": "ab" * 32,
+    "training_groups": ["11"],
+    "graphs": {hashlib.sha256(members_of(shipped_bytes())["model.onnx"]).hexdigest(): "model.onnx"},
     "trained_on": {"recordings": 3, "hours": 1.5, "siren_recordings": 1, "siren_groups": 1},
     "audio_licences": {
         "UrbanSound8K CC BY-NC 3.0 (Freesound id 1: per-clip licence unknown)": 1,

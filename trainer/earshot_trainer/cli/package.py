@@ -7,7 +7,7 @@ import click
 EXAMPLE = """\b
 Examples:
   trainer-cli package --model runs/siren/model.int8.onnx --run runs/siren --presets runs/presets.json \\
-      --metrics held_out=runs/fold2.json --held-out-run runs/fold2 \\
+      --metrics held_out=runs/fold2.json --metrics held_out_ambience=runs/ambience.json --held-out-run runs/fold2 \\
       --metrics quantization=runs/siren/quantization.json \\
       --version 2026.11.0 --out siren-2026.11.0.earshot
   # signed, for nodes that trust the key (make one with `trainer-cli key create trainer.key`)
@@ -22,11 +22,11 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--model", type=FILE, required=True, help="The graph to ship, from `trainer-cli quantize`.")
 @click.option("--run", type=click.Path(path_type=Path), required=True, help="Folder of the training run (run.json).")
 @click.option("--presets", type=FILE, required=True, help="Operating points from `evaluate --choose-presets`.")
-@click.option("--metrics", multiple=True, metavar="NAME=FILE", help="held_out, shipped or quantization; repeatable.")
+@click.option("--metrics", multiple=True, metavar="NAME=FILE", help="held_out..., shipped or quantization; repeatable.")
 @click.option(
     "--held-out-run",
     type=click.Path(path_type=Path),
-    help="Run of the model behind held_out, when it is another; checked.",
+    help="Run of the model behind held_out..., when it is another; checked.",
 )
 @click.option("--name", default="siren", show_default=True, help="The bundle's name.")
 @click.option("--version", required=True, metavar="YYYY.M.N", help="The bundle's version.")

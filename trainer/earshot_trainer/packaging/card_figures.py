@@ -4,6 +4,8 @@ from typing import Any
 
 from earshot_trainer.packaging.markdown import table
 
+WEIGHTS_ONLY = "weights"
+
 
 def evaluation_section(report: dict[str, Any]) -> str:
     """Return an evaluation report (`trainer-cli evaluate --json`): protocol first, then each label's figures."""
@@ -23,10 +25,23 @@ def evaluation_section(report: dict[str, Any]) -> str:
     )
     parts = [
         text,
+        f"To measure it again:\n\n```sh\n{command}\n```" if (command := report.get("command")) else "",
         *(_label_figures(label, figures) for label, figures in report.get("labels", {}).items()),
         *_comparison(report),
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def title_of(report: dict[str, Any]) -> str:
+    """Return what an evaluation measured, in a few words for a heading."""
+    protocol = report.get("protocol", {})
+    folds, sources = protocol.get("folds", ()), protocol.get("sources", ())
+    where = " and ".join([*folds, *([f"{len(sources)} held-out sources"] if sources else [])]) or "all recordings"
+    found = []
+    for label, figures in report.get("labels", {}).items():
+        found += [f"{label} against the rest"] if figures.get("tagging") else []
+        found += ["false alarms"] if figures.get("false_alarms") else []
+    return f"{' and '.join(found) or 'evaluation'} on {where}"
 
 
 def quantization_section(report: dict[str, Any]) -> str:
@@ -42,6 +57,11 @@ def quantization_section(report: dict[str, Any]) -> str:
         f"Stored tensors take {report['int8_weight_bytes']} bytes, {report.get('weight_share', 0):.0%} of the float "
         f"graph's {report['float_weight_bytes']}. Chosen: `{report['chosen']}`."
     )
+    if report["chosen"] == WEIGHTS_ONLY:
+        text += (
+            " onnxruntime restores them to float when it loads the graph: INT8 is how the weights are stored and sent; "
+            "speed and memory at run time are the float graph's. INT8 activations were tried and measured as below."
+        )
     tried = table(("candidate", "mean deviation", "relative time", "bytes", "verdict"), candidates)
     made_of = table(("layer", "operator", "weights", "how many", "activations"), operators)
     return "\n".join([text, "", *tried, "", *made_of, "", f"The other {rest} operators hold no weights: float32."])

@@ -12,17 +12,17 @@ from earshot_node.errors import OperatorError
 from earshot_node.inference.bundle import Bundle
 from earshot_node.inference.self_test import SelfTest
 from earshot_trainer.evaluate.console import say
-from earshot_trainer.evaluate.subject import load_presets
+from earshot_trainer.evaluate.presets import load_presets_file
 from earshot_trainer.network.architecture import HOP_SAMPLES, MEL_HOP_SAMPLES, SAMPLE_RATE_HZ
-from earshot_trainer.packaging.figures import HELD_OUT, load_metrics
+from earshot_trainer.packaging.figures import HELD_OUT, condense, held_out_reports, load_metrics
 from earshot_trainer.packaging.graph import check_labels, read_interface
-from earshot_trainer.packaging.held_out import check_held_out
+from earshot_trainer.packaging.held_out import check_held_out, check_made_by, points_chosen_on
 from earshot_trainer.packaging.install import bundled_folder, install_bundled
 from earshot_trainer.packaging.keys import load_key, public_key_text
-from earshot_trainer.packaging.model_card import write_model_card
+from earshot_trainer.packaging.model_card import CardFacts, write_model_card
 from earshot_trainer.packaging.reference import measure_references
-from earshot_trainer.packaging.run_record import RunRecord, load_run
 from earshot_trainer.packaging.writer import seal, write_verified
+from earshot_trainer.training.run_record import RunRecord, load_run
 
 MIN_NODE_VERSION = "2026.11.0"
 """The first node that reads this manifest schema and runs this graph interface."""
@@ -58,11 +58,19 @@ def run_packaging(request: PackageRequest, console: Console | None = None) -> Pa
     metrics = load_metrics(request.metrics)
     model = _read(request.model)
     other_run = load_run(request.held_out_run) if request.held_out_run else None
-    held_out = check_held_out(metrics, model, run, other_run)
-    manifest = build_manifest(model, run, load_presets(request.presets), metrics, request)
+    chosen = load_presets_file(request.presets)
+    manifest = build_manifest(model, run, chosen.presets, condense(metrics), request)
+    check_made_by(model, run)
+    facts = CardFacts(
+        run,
+        whose=check_held_out(metrics, run, other_run),
+        points=points_chosen_on(chosen.chosen_on, run, other_run),
+        chosen_on=chosen.chosen_on.groups if chosen.chosen_on else frozenset(),
+        metrics=metrics,
+    )
     references = measure_references(manifest, model)
     manifest = manifest.model_copy(update={"reference_clips": tuple(reference.clip for reference in references)})
-    files = {MODEL_NAME: model, MODEL_CARD_NAME: write_model_card(manifest, model, run, held_out).encode()}
+    files = {MODEL_NAME: model, MODEL_CARD_NAME: write_model_card(manifest, model, facts).encode()}
     for reference in references:
         files |= reference.files
     bundle, test = write_verified(seal(manifest, files, key), request.out, key)
@@ -117,7 +125,7 @@ def build_manifest(
 def _tell(console: Console, request: PackageRequest, bundle: Bundle, test: SelfTest, public_key: str | None) -> None:
     manifest, size = bundle.manifest, request.out.stat().st_size
     say(console, f"read   {request.model}, {request.run}, {request.presets}")
-    if HELD_OUT not in manifest.metrics:
+    if not held_out_reports(manifest.metrics):
         say(console, f"note   no --metrics {HELD_OUT}=FILE: the model card has no held-out figures")
     labels, signed = ", ".join(manifest.labels), "signed" if public_key else "not signed"
     sizes = f"{size / 1000:.0f} kB, model {len(bundle.model) / 1000:.0f} kB"

@@ -7,14 +7,15 @@ from typing import Any
 from earshot_node.errors import OperatorError
 
 HELD_OUT = "held_out"
+"""Evaluations whose name begins so are claims about sounds that the measured model never heard."""
 SHIPPED = "shipped"
 QUANTIZATION = "quantization"
 
-_TOO_LONG = frozenset({"alarms", "classes", "missed", "problems", "manifests"})
+_TOO_LONG = frozenset({"alarms", "classes", "groups", "missed", "problems", "manifests"})
 
 
 def load_metrics(named_files: tuple[str, ...]) -> dict[str, Any]:
-    """Read `NAME=FILE` arguments into one mapping; lists of single clips and alarms stay behind.
+    """Read `NAME=FILE` arguments into one mapping.
 
     Raises:
         OperatorError: an argument without a name, a file that is missing or no JSON, a name given twice.
@@ -33,8 +34,13 @@ def load_metrics(named_files: tuple[str, ...]) -> dict[str, Any]:
             raise OperatorError(f"cannot read {path}: {error.strerror}; check the path in --metrics") from error
         except ValueError as error:
             raise OperatorError(f"{path} is no JSON: {error}; write it with `trainer-cli evaluate --json`") from error
-        metrics[name] = condense(values)
+        metrics[name] = values
     return metrics
+
+
+def held_out_reports(metrics: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the evaluations that claim to be held out."""
+    return {name: report for name, report in metrics.items() if name.startswith(HELD_OUT)}
 
 
 def condense(value: Any) -> Any:

@@ -1,14 +1,16 @@
 """The model card: Markdown written from the manifest, the training run and what was measured."""
 
 import hashlib
+from dataclasses import dataclass
+from typing import Any
 
 from earshot_node.contract.manifest import BundleManifest
 from earshot_node.contract.operating_point import PRESET_SENSITIVITY
-from earshot_trainer.packaging.card_figures import evaluation_section, quantization_section
-from earshot_trainer.packaging.figures import HELD_OUT, QUANTIZATION, SHIPPED
-from earshot_trainer.packaging.held_out import Whose
+from earshot_trainer.packaging.card_figures import evaluation_section, quantization_section, title_of
+from earshot_trainer.packaging.figures import QUANTIZATION, SHIPPED, condense, held_out_reports
+from earshot_trainer.packaging.held_out import PointsChosenOn, Whose
 from earshot_trainer.packaging.markdown import table
-from earshot_trainer.packaging.run_record import RunRecord, Summary
+from earshot_trainer.training.run_record import RunRecord, Summary
 
 INTENDED_USE = """\
 Home use: a microphone tells a smart home that an emergency vehicle's siren is to be heard, so that a person or an
@@ -17,8 +19,7 @@ ears, and let nothing dangerous depend on it alone.
 """
 
 LIMITS = """\
-- Trained on few siren recordings, many of them from North America and Europe. Sirens of other regions are covered by
-  synthesized ones only.
+- Trained on few original siren recordings (counted above): a country's siren may be missing among them.
 - Steady tones (civil defence, a single-tone alarm) are the weak spot: they sound like machines and music.
 - What sweeps or alternates between two tones may raise a false alarm: music, whistling, animals, horns, games,
   television.
@@ -35,31 +36,51 @@ HELD_OUT_NOTES: dict[Whose, str] = {
         f"{EXPECT} They belong to a second model of the same recipe that was trained without what it is measured on, "
         "not to the weights in this bundle."
     ),
-    "other_unchecked": (
-        f"{EXPECT} They belong to a second model, not to the weights in this bundle; what that one was trained on was "
-        "not checked when this bundle was made."
-    ),
 }
 CHOSEN_NOTE = (
     "The operating points were chosen on these very recordings, so the figures at the presets are somewhat optimistic; "
     "AUC and average precision are not touched by that."
 )
+POINTS_NOTES: dict[PointsChosenOn, str] = {
+    "unknown": "What they were chosen on is not known.",
+    "trained_on": "They were chosen on recordings that the model was trained on: too bold for new sounds.",
+    "held_out": "They were chosen on recordings that the model looked at was not trained on.",
+}
 SHIPPED_NOTE = "A check that the bundle works and can be reproduced, not a promise."
 
 
-def write_model_card(manifest: BundleManifest, model: bytes, run: RunRecord, held_out: Whose) -> str:
-    """Return the card as Markdown; `manifest.metrics` is what was measured, `held_out` says on whose behalf."""
+@dataclass(frozen=True)
+class CardFacts:
+    """What the card says beyond the manifest.
+
+    Attributes:
+        run: the run that trained the weights in the bundle.
+        whose: whose figures the held-out ones are.
+        points: what kind of recordings the operating points were chosen on; `chosen_on` are their groups.
+        metrics: evaluation and quantization reports in full.
+    """
+
+    run: RunRecord
+    whose: Whose
+    points: PointsChosenOn
+    chosen_on: frozenset[str]
+    metrics: dict[str, Any]
+
+
+def write_model_card(manifest: BundleManifest, model: bytes, facts: CardFacts) -> str:
+    """Return the card as Markdown."""
+    run = facts.run
     sections = [
         f"# Earshot model `{manifest.name}` {manifest.version}",
         _summary(manifest, model),
         f"## Intended use\n\n{INTENDED_USE}",
         f"## Licence\n\n{_licence(manifest, run)}",
         f"## Training\n\n{_training(run)}",
-        f"## Figures\n\n{_figures(manifest, run, held_out)}",
-        f"## Operating points\n\n{_operating_points(manifest)}",
+        f"## Figures\n\n{_figures(facts)}",
+        f"## Operating points\n\n{POINTS_NOTES[facts.points]}\n\n{_operating_points(manifest)}",
     ]
-    if "operators" in manifest.metrics.get(QUANTIZATION, {}):
-        sections.append(f"## Precision of every operator\n\n{quantization_section(manifest.metrics[QUANTIZATION])}")
+    if "operators" in facts.metrics.get(QUANTIZATION, {}):
+        sections.append(f"## Precision of every operator\n\n{quantization_section(facts.metrics[QUANTIZATION])}")
     sections.append(f"## Limits\n\n{LIMITS}")
     return "\n\n".join(section.strip() for section in sections) + "\n"
 
@@ -95,6 +116,8 @@ def _training(run: RunRecord) -> str:
         f"`{run.dataset_sha256}`. Besides recordings, training uses sirens and siren-like traps that the project "
         "synthesizes; they are never test material."
     )
+    if run.teacher is not None:
+        text += f" A published tagger helped as teacher: {run.teacher}; nothing of it is in this bundle."
     if run.trained_on_everything:
         kept = "The weights in this bundle were trained on everything below."
     else:
@@ -109,21 +132,28 @@ def _counts(summary: Summary) -> tuple[str, ...]:
     return tuple(str(value) for value in values)
 
 
-def _figures(manifest: BundleManifest, run: RunRecord, held_out: Whose) -> str:
-    parts = [HELD_OUT_NOTES[held_out]]
-    if report := manifest.metrics.get(HELD_OUT):
-        parts.insert(0, "### Held out: never trained on")
-        if "choices" in report:
-            parts.append(CHOSEN_NOTE)
-        parts.append(evaluation_section(report))
-    if SHIPPED in manifest.metrics:
-        where = ", on data that they were trained on" if run.trained_on_everything else ""
-        parts += [
-            f"### The shipped weights{where}",
-            SHIPPED_NOTE,
-            evaluation_section(manifest.metrics[SHIPPED]),
-        ]
+def _figures(facts: CardFacts) -> str:
+    parts = [HELD_OUT_NOTES[facts.whose]]
+    for report in held_out_reports(facts.metrics).values():
+        parts += [f"### Held out: {title_of(report)}", *_caveats(report, facts), evaluation_section(condense(report))]
+    if shipped := facts.metrics.get(SHIPPED):
+        where = ", on data that they were trained on" if facts.run.trained_on_everything else ""
+        parts += [f"### The shipped weights{where}", SHIPPED_NOTE, evaluation_section(condense(shipped))]
     return "\n\n".join(parts)
+
+
+def _caveats(report: dict[str, Any], facts: CardFacts) -> list[str]:
+    """Return what makes held-out figures look better than new sounds would."""
+    protocol, notes = report["protocol"], []
+    steered = [name for name in (*protocol["folds"], *protocol["sources"]) if name in facts.run.developed_on]
+    if steered:
+        notes.append(
+            f"The recipe was developed by its figures on {', '.join(steered)}: model selection makes them somewhat "
+            "optimistic."
+        )
+    if facts.chosen_on & set(protocol["groups"]):
+        notes.append(CHOSEN_NOTE)
+    return notes
 
 
 def _operating_points(manifest: BundleManifest) -> str:
