@@ -1,11 +1,24 @@
+import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from earshot_trainer.cli.main import COMMANDS, cli
 
+RUN = {
+    "recipe": {"name": "siren", "model": {"labels": ["siren"]}},
+    "seed": 1,
+    "code_version": "test",
+    "dataset_sha256": "ab" * 32,
+    "training_groups": ["1"],
+    "trained_on": {},
+    "audio_licences": {"CC0": 1},
+}
+TRAINER_CLI = Path(sys.executable).with_name("trainer-cli")
 PROGRAM = "from earshot_trainer.cli.main import main; main()"
 
 
@@ -26,6 +39,17 @@ def test_help_loads_no_heavy_library(arguments: list[str]) -> None:
     )
     result = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+def test_help_is_instant() -> None:
+    taken_s = []
+    for _ in range(3):
+        process = subprocess.Popen([TRAINER_CLI, "--help"], stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        taken_s.append(usage.ru_utime + usage.ru_stime)  # processor time: other tests may be busy beside this one
+    assert min(taken_s) < 0.4
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))
@@ -53,3 +77,24 @@ def test_operator_error_is_one_line_without_traceback() -> None:
     assert result.stderr.strip().splitlines() == [
         "error: cannot read recipe none.yaml: No such file or directory; try config/recipes/siren.yaml"
     ]
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 half a zip", bytes(1000)])
+def test_corrupt_bundle_or_graph_is_one_line_that_names_it(tmp_path: Path, content: bytes) -> None:
+    pytest.importorskip("sklearn", reason="scikit-learn is missing; run scripts/test without --node")
+    bundle = tmp_path / "broken.earshot"
+    bundle.write_bytes(content)
+    (tmp_path / "manifest.csv").write_text("path,label\na.wav,siren\n")
+    evaluated = run("evaluate", str(bundle), "--data", str(tmp_path / "manifest.csv"))
+    points = '{"siren": {"enter": 0.5, "leave": 0.3, "min_length_s": 0.2, "bridging_s": 1, "cooldown_s": 1}}'
+    (tmp_path / "presets.json").write_text(f'{{"quiet": {points}, "balanced": {points}, "sensitive": {points}}}')
+    (tmp_path / "run.json").write_text(json.dumps(RUN))
+    options = {"--model": bundle, "--run": tmp_path, "--presets": tmp_path / "presets.json", "--out": tmp_path / "out"}
+    words = [str(word) for pair in options.items() for word in pair]
+    packaged = run("package", *words, "--version", "2026.11.9")
+    for result in (evaluated, packaged):
+        assert result.returncode == 1
+        (line,) = result.stderr.strip().splitlines()
+        assert line.startswith("error: ")
+        assert "broken.earshot" in line
+    assert not (tmp_path / "out").exists()
