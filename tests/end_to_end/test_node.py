@@ -3,13 +3,15 @@
 import itertools
 import json
 import re
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
-from support.mosquitto import Mosquitto
+from support.mosquitto import Mosquitto, free_port
 from support.mqtt_subscriber import Subscriber, retained
 from support.node_process import NodeProcess
 from support.waiting import wait_until
@@ -84,6 +86,59 @@ def test_real_siren_recording_is_heard(broker: Mosquitto, audio_data: Path, tmp_
         assert node.wait() == 0
         assert len(events(subscriber, "onset", "real")) >= 1
         assert max(event["peak"] for event in events(subscriber, "offset", "real")) > 0.8
+
+
+@pytest.mark.mosquitto
+def test_source_that_is_silent_to_the_last_bit_is_told_over_mqtt_and_http(broker: Mosquitto, tmp_path: Path) -> None:
+    """And it is healthy again as soon as there is sound."""
+    port = free_port()
+    settings = {
+        "node": {"id": "deaf"},
+        "sources": [{"id": "street", "type": "stdin"}],
+        "mqtt": {"host": "127.0.0.1", "port": broker.port},
+        "http": {"port": port, "token": "secret"},
+    }
+    noise = (1000 * np.random.default_rng(1).standard_normal(16000)).astype(np.int16).tobytes()
+
+    def health() -> tuple[int, dict[str, Any]]:
+        return healthz(f"http://127.0.0.1:{port}/healthz", "secret")
+
+    node = NodeProcess(tmp_path / "node", settings)
+    with Subscriber(broker.port, "earshot/deaf/#") as subscriber, node:
+        node.feed(noise)
+        wait_until(lambda: health()[0] == 200 and health()[1]["state"] == "healthy", 20, "a healthy node")
+        node.feed(bytes(2 * 16000 * 15))  # fifteen seconds of audio
+        wait_until(lambda: health()[0] == 503, 10, "a deaf node")
+        assert "street" in health()[1]["problems"][0]
+        topic = "earshot/deaf/source/street/health"
+        wait_until(lambda: any(told.json["state"] == "silent" for told in subscriber.on(topic)), 10, "a word over MQTT")
+        node.feed(3 * noise)
+        wait_until(lambda: health()[1]["state"] == "healthy", 10, "a healthy node again")
+
+
+@pytest.mark.mosquitto
+def test_sigterm_in_the_middle_of_a_siren_says_off_and_offline(broker: Mosquitto, rapid: Path, tmp_path: Path) -> None:
+    node = NodeProcess(tmp_path / "node", eager(broker, rapid, "brief"))
+    state = "earshot/brief/source/street/siren/state"
+    with Subscriber(broker.port, "earshot/brief/#") as subscriber, node:
+        wait_until(lambda: subscriber.payloads(state)[-1:] == [b"ON"], 20, "ON")
+        assert node.terminate() == 0
+        wait_until(lambda: subscriber.payloads("earshot/brief/status")[-1:] == [b"offline"], 5, "offline")
+        assert subscriber.payloads(state)[-1] == b"OFF"
+        assert delivered(subscriber, "brief") >= ids(node)
+    assert not own_troubles(node)
+
+
+def healthz(url: str, token: str) -> tuple[int, dict[str, Any]]:
+    """Return status and body; (0, {}) while nobody answers."""
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+    except OSError:
+        return 0, {}
 
 
 @pytest.mark.mosquitto

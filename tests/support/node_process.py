@@ -36,7 +36,16 @@ class NodeProcess:
         """Start it."""
         command = [sys.executable, "-m", "earshot_node", "run", "--config", str(self._config)]
         with self._log.open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **self._environ})
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=log, stderr=log, env={**os.environ, **self._environ}
+            )
+
+    def feed(self, pcm: bytes) -> None:
+        """Write to its standard input."""
+        assert self.process is not None
+        assert self.process.stdin is not None
+        self.process.stdin.write(pcm)
+        self.process.stdin.flush()
 
     def wait_for_log(self, text: str, timeout_s: float = 20.0) -> None:
         """Return when the log holds `text`."""
