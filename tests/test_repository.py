@@ -150,7 +150,7 @@ def test_readme_commands_of_the_trainer_are_understood_by_it(tmp_path: Path, mon
         (tmp_path / "runs" / name).touch()
     monkeypatch.chdir(tmp_path)
     commands = [words[1:] for words in readme_commands() if words[0] == "scripts/trainer"]
-    assert len(commands) == 4
+    assert len(commands) == 10
     for words in commands:
         parse_by(trainer_cli, words)
 

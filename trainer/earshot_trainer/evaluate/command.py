@@ -37,7 +37,7 @@ class EvaluateRequest:
     json_path: Path | None
 
     def command_line(self) -> str:
-        """Return the command that measures the same again; report and card carry it."""
+        """Return the command that measures the model again, without `--against`; report and card carry it."""
         words = ["trainer-cli", "evaluate"]
         if self.model is not None:
             words += ["--onnx", str(self.model)] if self.model.suffix == ".onnx" else [str(self.model)]
@@ -49,7 +49,6 @@ class EvaluateRequest:
             "--fold": selection.folds,
             "--source": selection.sources,
             "--exclude-group": selection.excluded_groups,
-            "--against": (self.against,) if self.against else (),
         }
         words += [word for option, values in options.items() for value in values for word in (option, str(value))]
         return shlex.join(words)
