@@ -48,6 +48,7 @@ EVALUATION: dict[str, Any] = {
                     "hours": 2.5,
                     "per_hour": 0.4,
                     "per_hour_interval": [0.01, 2.2],
+                    "by_class": {"music": [1, 0.5]},
                     "alarms": [{"file": "secret.opus"}],
                 }
             },
@@ -162,7 +163,7 @@ def test_non_commercial_training_audio_is_named_with_its_counts() -> None:
 
 
 def test_false_alarms_stand_with_hours_and_interval() -> None:
-    assert "| balanced | 1 | 2.50 | 0.40 | 0.01 to 2.20 |" in card(run(), {"held_out": EVALUATION})
+    assert "| balanced | 1 | 2.50 | 0.40 | 0.01 to 2.20 | music 1 |" in card(run(), {"held_out": EVALUATION})
 
 
 def test_every_operator_stands_with_its_precision() -> None:

@@ -79,10 +79,11 @@ def _label_figures(label: str, figures: dict[str, Any]) -> str:
                 f"{found['hours']:.2f}",
                 f"{found['per_hour']:.2f}",
                 "{:.2f} to {:.2f}".format(*found["per_hour_interval"]),
+                ", ".join(f"{name} {count}" for name, (count, _) in found["by_class"].items()) or "none",
             )
             for preset, found in alarms.items()
         )
-        header = ("preset", f"false alarms ({label})", "hours", "per hour", "95 %, exact Poisson")
+        header = ("preset", f"false alarms ({label})", "hours", "per hour", "95 %, exact Poisson", "caused by")
         parts.append("\n".join(table(header, rows)))
     return "\n\n".join(parts)
 
