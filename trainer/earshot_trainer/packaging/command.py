@@ -67,6 +67,7 @@ def run_packaging(request: PackageRequest, console: Console | None = None) -> Pa
         points=points_chosen_on(chosen.chosen_on, run, other_run),
         chosen_on=chosen.chosen_on.groups if chosen.chosen_on else frozenset(),
         metrics=metrics,
+        other_run=other_run,
     )
     references = measure_references(manifest, model)
     manifest = manifest.model_copy(update={"reference_clips": tuple(reference.clip for reference in references)})

@@ -38,8 +38,7 @@ HELD_OUT_NOTES: dict[Whose, str] = {
     ),
 }
 CHOSEN_NOTE = (
-    "The operating points were chosen on these very recordings, so the figures at the presets are somewhat optimistic; "
-    "AUC and average precision are not touched by that."
+    "The operating points were chosen on these very recordings, so the figures at the presets are somewhat optimistic."
 )
 POINTS_NOTES: dict[PointsChosenOn, str] = {
     "unknown": "What they were chosen on is not known.",
@@ -55,7 +54,7 @@ class CardFacts:
 
     Attributes:
         run: the run that trained the weights in the bundle.
-        whose: whose figures the held-out ones are.
+        whose: whose figures the held-out ones are; `other_run` trained the other model, if it is another's.
         points: what kind of recordings the operating points were chosen on; `chosen_on` are their groups.
         metrics: evaluation and quantization reports in full.
     """
@@ -65,6 +64,7 @@ class CardFacts:
     points: PointsChosenOn
     chosen_on: frozenset[str]
     metrics: dict[str, Any]
+    other_run: RunRecord | None = None
 
 
 def write_model_card(manifest: BundleManifest, model: bytes, facts: CardFacts) -> str:
@@ -134,12 +134,23 @@ def _counts(summary: Summary) -> tuple[str, ...]:
 
 def _figures(facts: CardFacts) -> str:
     parts = [HELD_OUT_NOTES[facts.whose]]
+    if facts.whose == "other" and facts.other_run is not None:
+        parts.append(_other_training(facts.other_run))
     for report in held_out_reports(facts.metrics).values():
         parts += [f"### Held out: {title_of(report)}", *_caveats(report, facts), evaluation_section(condense(report))]
     if shipped := facts.metrics.get(SHIPPED):
         where = ", on data that they were trained on" if facts.run.trained_on_everything else ""
         parts += [f"### The shipped weights{where}", SHIPPED_NOTE, evaluation_section(condense(shipped))]
     return "\n\n".join(parts)
+
+
+def _other_training(run: RunRecord) -> str:
+    trained = run.trained_on
+    kept_out = "; ".join(f"{what} {', '.join(names)}" for what, names in run.excluded.items() if names)
+    return (
+        f"The second model was trained on {trained.recordings} recordings ({trained.siren_recordings} of sirens; data "
+        f"sha256 `{run.dataset_sha256}`), code {run.code_version}, seed {run.seed}, without {kept_out or 'nothing'}."
+    )
 
 
 def _caveats(report: dict[str, Any], facts: CardFacts) -> list[str]:

@@ -48,6 +48,7 @@ class RunRecord(BaseModel):
 
     Attributes:
         training_groups: the original recordings that were trained on.
+        excluded: names of folds, groups and sources that were kept out of training.
         graphs: sha256 -> file name of every graph that `trainer-cli quantize` made of this run's weights.
     """
 
@@ -60,6 +61,7 @@ class RunRecord(BaseModel):
     code_version: str
     dataset_sha256: Sha256
     training_groups: frozenset[str]
+    excluded: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     graphs: dict[Sha256, str] = Field(default_factory=dict)
     trained_on: Summary
     tested_on: Summary = Summary()
