@@ -37,6 +37,7 @@ from earshot_node.synth.scene import street_scene  # noqa: E402
 from earshot_node.synth.sirens import random_siren  # noqa: E402
 
 RATE_HZ = 16000
+STARTS = 5
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -60,13 +61,15 @@ def main() -> int:
     if MOSQUITTO is None:
         print("error: mosquitto is missing; sudo apt-get install mosquitto", file=sys.stderr)
         return 1
-    figures = [*model_figures(), *analyze_figures()]
+    figures = [*card_figures(), *model_figures(), *analyze_figures()]
     with tempfile.TemporaryDirectory() as folder:
         figures += live_figures(Path(folder), arguments.seconds)
     table = Table("figure", "value", "goal", "how", title=f"{platform.processor() or platform.machine()}, 1 thread")
     for figure in figures:
         table.add_row(figure.name, f"{figure.value:.4g} {figure.unit}", figure.goal, figure.how)
-    Console(width=None if sys.stdout.isatty() else 150).print(table)
+    console = Console(width=None if sys.stdout.isatty() else 150)
+    console.print(table)
+    print_operators(console)
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(figure) for figure in figures], indent=1) + "\n")
     return 0
@@ -104,6 +107,28 @@ def model_figures() -> list[Figure]:
     ]
 
 
+def card_figures() -> list[Figure]:
+    """Read what training measured from the shipped bundle's manifest; the model card says how to measure it again."""
+    metrics = load_bundled().manifest.metrics
+    held_out, quantization = metrics["held_out"], metrics["quantization"]
+    int8, full = (report["labels"]["siren"]["tagging"]["auc"] for report in (held_out, held_out["against"]))
+    how = "manifest: held-out model of the same recipe, fold 2"
+    return [
+        Figure("AUC, INT8", int8, "", ">= 0.93", how),
+        Figure("AUC, INT8 minus float", (int8 - full) * 100, "points", ">= -0.5", how),
+        Figure("stored weights, INT8 of float", quantization["weight_share"] * 100, "%", "<= 33", "manifest"),
+    ]
+
+
+def print_operators(console: Console) -> None:
+    """Print which operator of the shipped graph is stored and computed in which precision."""
+    table = Table("layer", "operator", "weights", "how many", "activations", title="operators with weights")
+    for row in load_bundled().manifest.metrics["quantization"]["operators"]:
+        if row["weights"] != "none":
+            table.add_row(*(str(row[key]) for key in ("layer", "kind", "weights", "weight_count", "activations")))
+    console.print(table)
+
+
 def analyze_figures() -> list[Figure]:
     """Time `node-cli analyze` as a process, on ten minutes of audio in one file."""
     with tempfile.TemporaryDirectory() as folder:
@@ -125,16 +150,22 @@ def live_figures(folder: Path, seconds: float) -> list[Figure]:
     broker_folder = folder / "broker"
     broker_folder.mkdir()
     with Mosquitto(broker_folder) as broker:
+        firsts_s = []
+        for _ in range(STARTS):
+            with running_node(folder, broker.port, [scene], {}) as node:
+                firsts_s.append(node.first_decision_s())
         with running_node(folder, broker.port, [scene], {}) as node:
-            first_s = node.first_decision_s()
+            node.first_decision_s()
             cpu, rss_mb = node.usage(seconds)
         point = {"enter": 0.3, "leave": 0.3, "min_length_s": 0.0, "bridging_s": 0.0, "cooldown_s": 0.0}
         delays = _delays(folder, broker.port, rapid, point, seconds)
     return [
         Figure("CPU of one stream", cpu * 100, "% of a core", "<= 2", f"node-cli run, 48 kHz source, {seconds:.0f} s"),
         Figure("resident memory", rss_mb, "MB", "<= 120", "node-cli run, at the end of the same run"),
-        Figure("first decision", first_s, "s after start", "<= 1.5", "from exec to the first posterior"),
-        Figure("delay, median", float(np.median(delays)) * 1e3, "ms", "", "deciding sample to MQTT subscriber"),
+        Figure("first decision", float(np.median(firsts_s)), "s", "<= 1.5", f"from exec, median of {STARTS} starts"),
+        Figure(
+            "delay, median", float(np.median(delays)) * 1e3, "ms", "", "end of the deciding block to MQTT subscriber"
+        ),
         Figure("delay, p99", float(np.percentile(delays, 99)) * 1e3, "ms", "< 50", f"same, {len(delays)} messages"),
     ]
 

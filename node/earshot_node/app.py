@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, ParamSpec
 
@@ -171,11 +172,10 @@ class Node:
     async def _start_http(self) -> "HttpServer | None":
         if not self._config.http.enabled:
             return None
-        # Imported when the node already listens: aiohttp is a third of all that a start has to read.
-        from earshot_node.http.server import HttpServer
-
+        # Imported when the node already listens, beside the loop: aiohttp is a third of all that a start has to read.
+        module = await asyncio.to_thread(import_module, "earshot_node.http.server")
         token = load_or_create_token(self._state_dir, self._config.http.token.get_secret_value())
-        server = HttpServer(self._config.http, token, self._health_report, self._metrics)
+        server: HttpServer = module.HttpServer(self._config.http, token, self._health_report, self._metrics)
         try:
             await server.start()
         except OperatorError as error:
