@@ -23,13 +23,14 @@ class Patience:
         opening_s: until its first audio, before it counts as stalled.
         stall_s: between audio and audio, before it counts as stalled.
         give_up_s: after that, before it is closed and opened again.
-        burst_s: how far a stream may be ahead of real time (what a server had buffered) before it is slowed down.
+        burst_s: how far a stream may be ahead of real time (what a server had buffered) before it is slowed down; less
+            than the queue holds.
     """
 
     opening_s: float = 10.0
     stall_s: float = 5.0
     give_up_s: float = 10.0
-    burst_s: float = 5.0
+    burst_s: float = 2.0
 
 
 class StalledError(SourceError):

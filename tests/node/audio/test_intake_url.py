@@ -14,6 +14,7 @@ from support.children import children_like
 from support.listening import assert_continuous, listening
 from support.waiting import wait_until
 
+from earshot_node.audio.intake import QUEUE_S
 from earshot_node.audio.microphone_child import OVERFLOW
 from earshot_node.audio.pipe_reader import Patience
 from earshot_node.contract.config import UrlSource
@@ -185,3 +186,7 @@ def test_child_dies_with_a_node_that_is_killed(tmp_path: Path) -> None:
         (child,) = children_like("sleep 600", node.pid)
         node.kill()
     wait_until(lambda: not Path(f"/proc/{child}").exists(), what="the child's end")
+
+
+def test_burst_that_a_server_may_send_fits_into_the_queue() -> None:
+    assert Patience().burst_s < QUEUE_S
