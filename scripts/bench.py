@@ -155,7 +155,7 @@ def live_figures(folder: Path, seconds: float) -> list[Figure]:
             with running_node(folder, broker.port, [scene], {}) as node:
                 firsts_s.append(node.first_decision_s())
         with running_node(folder, broker.port, [scene], {}) as node:
-            node.first_decision_s()
+            node.wait_for("health and metrics on")  # the last thing that a start does
             cpu, rss_mb = node.usage(seconds)
         point = {"enter": 0.3, "leave": 0.3, "min_length_s": 0.0, "bridging_s": 0.0, "cooldown_s": 0.0}
         delays = _delays(folder, broker.port, rapid, point, seconds)
@@ -181,9 +181,13 @@ class RunningNode:
 
     def first_decision_s(self) -> float:
         """Return the seconds from start to the log line of the first decision."""
+        return self.wait_for("first decision")
+
+    def wait_for(self, text: str) -> float:
+        """Return the seconds from start to the next log line that holds `text`."""
         while True:
             at_s, line = self._lines.get(timeout=20)
-            if "first decision" in line:
+            if text in line:
                 return at_s - self._started_s
 
     def usage(self, seconds: float) -> tuple[float, float]:
