@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from earshot_node.audio.block import SAMPLE_RATE_HZ
 from earshot_node.audio.flac import encode_flac
 from earshot_node.contract.messages import EventMessage, Time
 from earshot_node.ring import Pcm
 
-CLIP_SCHEMA = 1
+CLIP_SCHEMA: Final = 1
 
 
 class ClipInfo(BaseModel):
@@ -25,7 +26,7 @@ class ClipInfo(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    schema_: int = CLIP_SCHEMA
+    schema_: Literal[1] = Field(default=CLIP_SCHEMA, alias="schema")
     begin: Time
     duration_s: float
     onset_s: float

@@ -53,6 +53,7 @@ def test_disk_clip_is_flac_with_json_that_places_the_event(tmp_path: Path) -> No
     info = json.loads(written.with_suffix(".json").read_text())
     assert (info["onset_s"], info["offset_s"], info["duration_s"]) == (0.25, 0.75, 1.0)
     assert info["event"]["id"] == "00000001" * 4
+    assert info["schema"] == 1
 
 
 def test_oldest_clips_go_first_when_the_quota_is_full(tmp_path: Path) -> None:
