@@ -15,11 +15,12 @@ from support.recordings import write_corpus
 from earshot_node.analysis import analyze_files
 from earshot_node.contract.operating_point import Presets
 from earshot_node.errors import OperatorError
+from earshot_node.inference.bundle import load_bundled
 from earshot_trainer.cli.evaluate import command
 from earshot_trainer.corpus.recordings import Recording, dataset_hash, load_manifest
 from earshot_trainer.evaluate.evaluation import Selection, compare, evaluate
+from earshot_trainer.evaluate.loading import load_subject
 from earshot_trainer.evaluate.presets import load_presets, load_presets_file
-from earshot_trainer.evaluate.subject import load_subject
 from earshot_trainer.evaluate.tracks import detect
 
 pytestmark = pytest.mark.torch
@@ -49,8 +50,8 @@ def test_events_are_those_that_the_node_finds_in_the_same_files(
 ) -> None:
     subject = load_subject(None)
     _, scored = evaluate(subject, recordings, anything)
-    point = subject.bundle.manifest.presets.balanced["siren"]
-    analyses = list(analyze_files([recording.path for recording in recordings], subject.bundle))
+    point = subject.presets.balanced["siren"]
+    analyses = list(analyze_files([recording.path for recording in recordings], load_bundled()))
     assert len(analyses) == len(scored.by_label["siren"]) == 7
     for track, analysis in zip(scored.by_label["siren"], analyses, strict=True):
         assert detect(track.posteriors, "siren", point, track.hop_s) == list(analysis.events)
@@ -79,7 +80,7 @@ def test_protocol_names_data_model_and_operating_points(recordings: list[Recordi
     report = evaluate(subject, recordings, anything)[0].to_dict()
     assert report["protocol"]["data_sha256"] == dataset_hash(recordings)
     assert (report["protocol"]["clips"], report["protocol"]["long_recordings"]) == (4, 3)
-    assert report["subject"]["model_sha256"] == subject.bundle.manifest.files["model.onnx"]
+    assert report["subject"]["model_sha256"] == load_bundled().manifest.files["model.onnx"]
     assert report["protocol"]["groups"] == sorted({recording.group for recording in recordings})
     assert report["subject"]["presets"]["balanced"]["siren"]["enter"] > 0
 
@@ -117,7 +118,7 @@ def test_bare_graph_gives_the_posteriors_of_its_bundle(
     recordings: list[Recording], anything: Selection, tmp_path: Path
 ) -> None:
     bundled = load_subject(None)
-    (tmp_path / "model.onnx").write_bytes(bundled.bundle.model)
+    (tmp_path / "model.onnx").write_bytes(load_bundled().model)
     bare = load_subject(tmp_path / "model.onnx", bundled.labels)
     assert bare.model_sha256 == bundled.model_sha256
     _, of_bare = evaluate(bare, recordings, anything)
@@ -126,7 +127,7 @@ def test_bare_graph_gives_the_posteriors_of_its_bundle(
 
 
 def test_bare_graph_with_another_number_of_labels_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "model.onnx").write_bytes(load_subject(None).bundle.model)
+    (tmp_path / "model.onnx").write_bytes(load_bundled().model)
     with pytest.raises(OperatorError, match=r"gives 1 posteriors a frame.*--label"):
         load_subject(tmp_path / "model.onnx", ("siren", "glass"))
 

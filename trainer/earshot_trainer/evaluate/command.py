@@ -14,10 +14,11 @@ from earshot_node.errors import OperatorError
 from earshot_trainer.corpus.recordings import Recording, dataset_hash, expand_path, load_manifests
 from earshot_trainer.evaluate.console import counting, say
 from earshot_trainer.evaluate.evaluation import Evaluation, Selection, compare, evaluate, figures_of
+from earshot_trainer.evaluate.loading import load_subject
 from earshot_trainer.evaluate.operating_points import Choice, Evidence, choose_operating_points
 from earshot_trainer.evaluate.presets import ChosenOn, load_presets
 from earshot_trainer.evaluate.report import print_choices, print_comparison, print_evaluation
-from earshot_trainer.evaluate.subject import Subject, load_subject
+from earshot_trainer.evaluate.subject import Subject
 from earshot_trainer.evaluate.tracks import Scored
 
 EXIT_DONE, EXIT_PARTLY = 0, 3

@@ -17,7 +17,7 @@ from earshot_trainer.evaluate.tagging import Tagging, measure_tagging
 from earshot_trainer.evaluate.tracks import Scored, Track, detect, score_recordings
 
 REPORT_SCHEMA = 1
-CLIP_SCORE = "highest posterior over all 40 ms frames of the clip; state reset per recording"
+CLIP_SCORE = "highest posterior over all frames of the clip; state reset per recording"
 CLIP_DECISION = "the node's detector reports at least one event in the clip"
 FALSE_ALARM = "every event of the node's detector on long recordings without the label; exact Poisson 95 % interval"
 
@@ -100,10 +100,10 @@ def evaluate(
 
 def figures_of(subject: Subject, scored: Scored, selection: Selection) -> Evaluation:
     """Measure posteriors that were scored before, at the subject's presets."""
-    presets = subject.bundle.manifest.presets
+    presets = subject.presets
     labels = {label: _measure_label(scored.by_label[label], label, subject) for label in presets.balanced}
     return Evaluation(
-        subject=_describe(subject), protocol=_protocol(scored, selection), labels=labels, problems=scored.problems
+        subject=subject.describe(), protocol=_protocol(scored, selection), labels=labels, problems=scored.problems
     )
 
 
@@ -116,7 +116,7 @@ def compare(scored: Scored, other: Scored, label: str) -> dict[str, float]:
 
 
 def _measure_label(tracks: Sequence[Track], label: str, subject: Subject) -> LabelFigures:
-    presets = subject.bundle.manifest.presets
+    presets = subject.presets
     clips = [track for track in tracks if track.recording.kind == "clip"]
     long = [track for track in tracks if track.recording.kind == "long"]
     return LabelFigures(
@@ -131,22 +131,9 @@ def _long_recall(tracks: Sequence[Track], label: str, subject: Subject) -> LongR
         return None
     missed: dict[str, list[str]] = {}
     for preset in PRESET_SENSITIVITY:
-        point = getattr(subject.bundle.manifest.presets, preset)[label]
+        point = getattr(subject.presets, preset)[label]
         missed[preset] = [t.recording.name for t in tracks if not detect(t.posteriors, label, point, t.hop_s)]
     return LongRecall(len(tracks), {preset: len(tracks) - len(names) for preset, names in missed.items()}, missed)
-
-
-def _describe(subject: Subject) -> dict[str, Any]:
-    manifest = subject.bundle.manifest
-    return {
-        "title": subject.title,
-        "version": manifest.version,
-        "labels": list(manifest.labels),
-        "model_sha256": subject.model_sha256,
-        "model_bytes": len(subject.bundle.model),
-        "presets_origin": subject.presets_origin,
-        "presets": manifest.presets.model_dump(mode="json"),
-    }
 
 
 def _protocol(scored: Scored, selection: Selection) -> dict[str, Any]:

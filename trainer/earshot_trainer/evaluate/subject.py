@@ -1,71 +1,98 @@
-"""What is measured: a bundle, or a graph that has none yet, ready for the node's own analysis."""
+"""What is measured, whatever it is: audio in, posteriors and operating points out."""
 
-import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
-from earshot_node.contract.manifest import MODEL_NAME
+import numpy as np
+from numpy.typing import NDArray
+
 from earshot_node.contract.operating_point import OperatingPoint, Presets
-from earshot_node.errors import OperatorError
-from earshot_node.inference.bundle import Bundle, load_bundle_unsigned, load_bundled
-from earshot_trainer.packaging.graph import bare_manifest
+from earshot_trainer.corpus.recordings import Recording
 
 STAND_IN_POINT = OperatingPoint(enter=0.5, leave=0.35, min_length_s=0.2, bridging_s=1.0, cooldown_s=3.0)
-"""Decides for a bare graph that was given no presets."""
+"""Decides for a model that was given no presets."""
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """A model under measurement.
+class Heard:
+    """One file as a subject heard it.
 
     Attributes:
-        title: what to call it in tables.
-        bundle: the model with its presets; a bare graph has a stand-in manifest.
-        model_sha256: hash of the graph.
-        presets_origin: where its operating points come from.
+        duration_s: its length as decoded.
+        posteriors: float32[frames, labels].
+        problem: one line when it could not be read; the posteriors then end where reading did.
     """
 
-    title: str
-    bundle: Bundle
-    model_sha256: str
-    presets_origin: str
+    duration_s: float
+    posteriors: NDArray[np.float32]
+    problem: str = ""
+
+
+class Subject(Protocol):
+    """A model under measurement.
+
+    Every one is asked the same way and decides by the node's detector at its own operating points. A row of its
+    posteriors is one frame of `hop_s`; frame `i` ends at `(i + 1) * hop_s` and knows nothing of later audio.
+    """
+
+    @property
+    def title(self) -> str:
+        """What to call it in tables."""
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The columns of its posteriors."""
-        return self.bundle.manifest.labels
+
+    @property
+    def hop_s(self) -> float:
+        """Seconds between frames."""
+
+    @property
+    def presets(self) -> Presets:
+        """Its operating points."""
+
+    @property
+    def presets_origin(self) -> str:
+        """Where they come from."""
+
+    @property
+    def model_sha256(self) -> str:
+        """Hash of what computes the posteriors."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return JSON types for the report: at least title, labels, model_sha256, model_bytes, presets and origin."""
 
     def with_presets(self, presets: Presets, origin: str) -> "Subject":
         """Return the same model deciding by other presets."""
-        manifest = self.bundle.manifest.model_copy(update={"presets": presets})
-        return replace(self, bundle=replace(self.bundle, manifest=manifest), presets_origin=origin)
+
+    def for_recordings(self, recordings: Sequence[Recording]) -> "Subject":
+        """Return the one that may hear audio made of these recordings; itself unless it is several models in one."""
+
+    def score_files(self, paths: Sequence[Path], jobs: int) -> Iterator[Heard]:
+        """Hear files in order, `jobs` processes at once, each with a fresh state."""
+
+    def score_audio(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Hear float32[n] at 16 kHz with a fresh state; returns float32[frames, labels], whole hops only."""
 
 
-def load_subject(path: Path | None, labels: tuple[str, ...] = ("siren",)) -> Subject:
-    """Open a bundle, a bare `.onnx` graph (its columns are `labels`), or, without a path, the shipped model.
-
-    Raises:
-        BundleError: a damaged or incompatible bundle.
-        OperatorError: the file cannot be read or is no streaming graph.
-    """
-    if path is None:
-        bundle = load_bundled()
-        return _of_bundle(bundle, bundle.origin)
-    if path.suffix != ".onnx":
-        return _of_bundle(load_bundle_unsigned(path), path.name)
-    try:
-        model = path.read_bytes()
-    except OSError as error:
-        raise OperatorError(f"cannot read {path}: {error.strerror}; make it with `trainer-cli quantize`") from error
+def stand_in_presets(labels: Sequence[str]) -> Presets:
+    """Return the same stand-in point for every label and preset."""
     points = dict.fromkeys(labels, STAND_IN_POINT)
-    manifest = bare_manifest(model, str(path), labels, Presets(quiet=points, balanced=points, sensitive=points))
-    bare = Bundle(str(path), manifest, {MODEL_NAME: model}, signed=False)
-    return Subject(path.name, bare, _sha256(model), "stand-in for a bare graph")
+    return Presets(quiet=points, balanced=points, sensitive=points)
 
 
-def _of_bundle(bundle: Bundle, title: str) -> Subject:
-    return Subject(title, bundle, _sha256(bundle.model), "the bundle's presets")
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def describe_subject(subject: Subject, *, kind: str, version: str, model_bytes: int) -> dict[str, Any]:
+    """Return what every subject says of itself."""
+    return {
+        "title": subject.title,
+        "kind": kind,
+        "version": version,
+        "labels": list(subject.labels),
+        "hop_s": subject.hop_s,
+        "model_sha256": subject.model_sha256,
+        "model_bytes": model_bytes,
+        "presets_origin": subject.presets_origin,
+        "presets": subject.presets.model_dump(mode="json"),
+    }

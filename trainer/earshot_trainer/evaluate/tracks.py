@@ -1,4 +1,4 @@
-"""Posteriors of whole recordings, by the node's own reader and pipeline, state reset for every recording."""
+"""Posteriors of whole recordings, state reset for every recording, and the events in them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from earshot_node.analysis import analyze_files
 from earshot_node.contract.operating_point import OperatingPoint
 from earshot_node.inference.detector import Detector
 from earshot_node.inference.facts import SoundEvent
@@ -56,18 +55,17 @@ class Scored:
 def score_recordings(
     subject: Subject, recordings: Sequence[Recording], jobs: int, advance: Callable[[], None] = lambda: None
 ) -> Scored:
-    """Run every recording through the node's pipeline, `jobs` processes at once; `advance` is called after each."""
+    """Let the subject hear every recording, `jobs` processes at once; `advance` is called after each."""
     by_label: dict[str, list[Track]] = {label: [] for label in subject.labels}
     problems: list[str] = []
     paths = [recording.path for recording in recordings]
-    hop_s = subject.bundle.manifest.hop_s
-    for recording, analysis in zip(recordings, analyze_files(paths, subject.bundle, jobs=jobs), strict=True):
+    for recording, heard in zip(recordings, subject.score_files(paths, jobs), strict=True):
         advance()
-        if analysis.problem:
-            problems.append(analysis.problem)
+        if heard.problem:
+            problems.append(heard.problem)
             continue
         for column, label in enumerate(subject.labels):
-            by_label[label].append(Track(recording, analysis.duration_s, analysis.posteriors[:, column], hop_s))
+            by_label[label].append(Track(recording, heard.duration_s, heard.posteriors[:, column], subject.hop_s))
     return Scored(by_label, problems)
 
 
