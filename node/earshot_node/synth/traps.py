@@ -22,9 +22,16 @@ from earshot_node.synth.machines import (
     telephone,
 )
 from earshot_node.synth.melodies import chords, melody, whistle_glide
+from earshot_node.synth.music import random_music
 from earshot_node.synth.weather import traffic, wind
 
 SAMPLE_RATE_HZ = 16000
+
+
+def _music(rng: np.random.Generator, samples: int, sample_rate_hz: int) -> Samples:
+    """An excerpt of a piece in a random style; music.py also gives the style."""
+    return random_music(rng, samples / sample_rate_hz, sample_rate_hz)[0]
+
 
 TRAPS: dict[str, Callable[[np.random.Generator, int, int], Samples]] = {
     "car_horn": car_horn,
@@ -42,6 +49,7 @@ TRAPS: dict[str, Callable[[np.random.Generator, int, int], Samples]] = {
     "baby_cry": baby_cry,
     "bird_chirps": bird_chirps,
     "doorbell": doorbell,
+    "music": _music,
 }
 
 
