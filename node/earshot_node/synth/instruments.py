@@ -190,6 +190,21 @@ def bowed(voices: int, brightness: float) -> Instrument:
     return sound
 
 
+def drawbars(levels: tuple[float, ...], tremulant_hz: float, depth: float) -> Instrument:
+    """An organ: sines at 1/2, 3/2, 1, 2, 3, 4, 5, 6 and 8 times the pitch, all swaying with the tremulant."""
+
+    def sound(line: Line, _rng: np.random.Generator) -> Track:
+        swing = np.sin((2.0 * np.pi * tremulant_hz / line.sample_rate_hz) * np.arange(len(line.level)))
+        angle = 2.0 * np.pi * line.cycles + 2.0 * depth * swing
+        total = np.zeros(len(angle))
+        for ratio, level in zip((0.5, 1.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0), levels, strict=True):
+            if level > 0.0:
+                total += level * np.cos(ratio * angle)
+        return np.asarray(total * line.level * (1.0 + depth * swing) / max(1.0, sum(levels)) * 2.0)
+
+    return sound
+
+
 def sung(formants: tuple[tuple[float, float], ...]) -> Instrument:
     """A voice that holds a vowel, given by formants (frequency in Hz, gain in dB)."""
 

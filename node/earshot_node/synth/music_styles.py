@@ -11,6 +11,7 @@ from earshot_node.synth.instruments import (
     blown,
     bowed,
     distorted,
+    drawbars,
     frequency_modulated,
     pulse,
     stepped_triangle,
@@ -85,6 +86,32 @@ def _synth_lead(rng: np.random.Generator) -> Part:
         bend_s=float(rng.uniform(0.05, 0.3)),
     )
     return sound, touch
+
+
+def _club_lead(rng: np.random.Generator) -> Part:
+    """A sequencer's voice: its filter snaps shut on every note; some notes rise or dive over an octave or two."""
+    sound = subtractive(
+        brightness=float(rng.uniform(0.8, 0.97)),
+        sweep_s=float(rng.uniform(0.05, 0.5)),
+        odd=bool(rng.uniform() < 0.4),
+        detune=float(rng.choice([0.0, rng.uniform(0.003, 0.012)])),
+    )
+    touch = Touch(
+        attack_s=0.003,
+        decay_s=float(rng.choice([0.0, rng.uniform(0.1, 0.5)])),
+        glide_s=float(rng.choice([0.0, rng.uniform(0.02, 0.08)])),
+        bends=float(rng.choice([0.0, 0.1, 0.3])),
+        bend_semitones=float(rng.choice([12.0, 24.0])),
+        bend_s=float(rng.uniform(0.1, 1.5)),
+    )
+    return sound, touch
+
+
+def _organ(rng: np.random.Generator) -> Part:
+    levels = tuple(float(rng.uniform(0.0, 1.0) * (rng.uniform() < 0.6)) for _ in range(9))
+    levels = (*levels[:2], 1.0, *levels[3:])
+    tremulant = drawbars(levels, float(rng.uniform(5.5, 7.0)), float(rng.choice([0.0, rng.uniform(0.02, 0.2)])))
+    return tremulant, Touch(attack_s=0.01, release_s=0.03)
 
 
 def _theremin(rng: np.random.Generator) -> Part:
@@ -185,6 +212,8 @@ def _voice(rng: np.random.Generator) -> Part:
 STYLES: dict[str, Style] = {
     "chiptune": Style(_chip_lead, _chip_backing, FLOWING + BUSY, (60, 92), (90, 180), 1, 0.1, 0.5, 0.4, 0.85, 0.7),
     "synth_lead": Style(_synth_lead, _pad, CALM + FLOWING + BUSY, (60, 90), (70, 150), bass=0.7, drums=0.6, solo=0.15),
+    "club": Style(_club_lead, _synth_lead, FLOWING + BUSY, (55, 90), (115, 150), bass=0.8, drums=0.85, solo=0.05),
+    "organ": Style(_organ, _organ, CALM + FLOWING + BUSY, (57, 88), (60, 130), pads=0.8, bass=0.5, drums=0.3),
     "theremin": Style(_theremin, _pad, CALM + FLOWING, (60, 88), (50, 100), pads=0.8, bass=0.3, drums=0.15, solo=0.2),
     "pads": Style(_pad, _pad, CALM, (55, 84), (50, 90), pads=1.0, arpeggios=0.3, bass=0.4, drums=0.2),
     "strings": Style(_strings, _strings, CALM + FLOWING, (60, 91), (50, 110), pads=0.8, bass=0.4, drums=0.15),
@@ -196,11 +225,13 @@ STYLES: dict[str, Style] = {
     "voice": Style(_voice, _pad, CALM + FLOWING, (57, 84), (60, 110), bass=0.4, drums=0.3, solo=0.25),
 }
 SHARES = {
-    "chiptune": 0.24,
-    "synth_lead": 0.18,
-    "theremin": 0.04,
-    "pads": 0.07,
-    "strings": 0.11,
+    "chiptune": 0.2,
+    "synth_lead": 0.14,
+    "club": 0.06,
+    "organ": 0.05,
+    "theremin": 0.03,
+    "pads": 0.06,
+    "strings": 0.10,
     "flute": 0.08,
     "electric_guitar": 0.09,
     "plucks": 0.05,

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from earshot_node.synth.animals import baby_cry, bird_chirps, dog_bark
+from earshot_node.synth.arcade import game_effects
 from earshot_node.synth.filters import Samples, fade_edges, peak_normalise
 from earshot_node.synth.machines import (
     car_horn,
@@ -50,6 +51,7 @@ TRAPS: dict[str, Callable[[np.random.Generator, int, int], Samples]] = {
     "bird_chirps": bird_chirps,
     "doorbell": doorbell,
     "music": _music,
+    "game_effects": game_effects,
 }
 
 
