@@ -4,14 +4,19 @@ from pathlib import Path
 
 import click
 
+PARTS = ()
+"""Keys of `earshot_trainer.evaluate.command.SECTIONS`, here so that help needs no import."""
+
 EXAMPLE = """\b
 Examples:
   # the shipped model on everything
   trainer-cli evaluate --data '$EARSHOT_DATA/urban/manifest.csv' --data '$EARSHOT_DATA/negatives/manifest.csv'
   # a bundle on what its training never saw
   trainer-cli evaluate siren.earshot --fold us8k-fold2 --data '$EARSHOT_DATA/urban/manifest.csv'
-  # INT8 against float, before there is a bundle
-  trainer-cli evaluate --onnx int8.onnx --against float.onnx --data FILE
+  # INT8 against float and against a TFLite tagger, before there is a bundle
+  trainer-cli evaluate --onnx int8.onnx --against float.onnx --against yamnet.tflite --data FILE
+  # out of fold: each recording is heard by the run that was not trained on it
+  trainer-cli evaluate --run runs/fold1 --run runs/fold2 --run runs/fold3 --data FILE
   # choose operating points from held-out recordings
   trainer-cli evaluate --onnx int8.onnx --fold us8k-fold2 --source blanket --data FILE --choose-presets presets.json
 """
@@ -20,32 +25,49 @@ Examples:
 @click.command("evaluate", epilog=EXAMPLE, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("bundle", type=click.Path(path_type=Path, dir_okay=False), required=False)
 @click.option("--onnx", type=click.Path(path_type=Path, dir_okay=False), help="A bare graph instead of a bundle.")
+@click.option(
+    "--run",
+    "runs",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A run's folder, or a graph in it, measured on what its training left out; repeatable.",
+)
 @click.option("--label", "labels", multiple=True, default=("siren",), show_default=True, help="A bare graph's columns.")
 @click.option("--presets", type=click.Path(path_type=Path, dir_okay=False), help="Decide by these presets (JSON).")
 @click.option("--data", "manifests", multiple=True, required=True, metavar="MANIFEST", help="Manifest CSV; repeatable.")
 @click.option("--fold", "folds", multiple=True, metavar="FOLD", help="Measure this fold; repeatable.")
 @click.option("--source", "sources", multiple=True, metavar="SOURCE", help="Measure this source; repeatable.")
 @click.option("--exclude-group", "groups", multiple=True, metavar="GROUP", help="Leave this recording out; repeatable.")
-@click.option("--against", type=click.Path(path_type=Path, dir_okay=False), help="Second bundle or graph, same clips.")
+@click.option(
+    "--against",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Another bundle, graph or TFLite tagger on the same audio; repeatable.",
+)
 @click.option(
     "--choose-presets",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Choose operating points, write them here.",
 )
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes; one a core if not given.")
+@click.option("--skip", "skipped", multiple=True, type=click.Choice(PARTS), help="Leave this part out; repeatable.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of everything random.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="Write all figures here.")
 def command(
     bundle: Path | None,
     onnx: Path | None,
+    runs: tuple[Path, ...],
     labels: tuple[str, ...],
     presets: Path | None,
     manifests: tuple[str, ...],
     folds: tuple[str, ...],
     sources: tuple[str, ...],
     groups: tuple[str, ...],
-    against: Path | None,
+    against: tuple[Path, ...],
     choose_presets: Path | None,
     jobs: int | None,
+    skipped: tuple[str, ...],
+    seed: int,
     json_path: Path | None,
 ) -> int:
     """Measure a model through the node's own pipeline and detector; without BUNDLE, the shipped one.
@@ -53,20 +75,24 @@ def command(
     Prints clip tagging, which sounds fool it, and false alarms per hour, each with its protocol. Name folds or sources
     that training never saw; without them everything in the manifests is measured. Exit 3 if a file could not be read.
     """
-    if bundle is not None and onnx is not None:
-        raise click.UsageError("name a BUNDLE or --onnx, not both")
-    from earshot_trainer.evaluate.command import EvaluateRequest, run_evaluation
+    if sum((bundle is not None, onnx is not None, bool(runs))) > 1:
+        raise click.UsageError("name a BUNDLE, --onnx or --run, not two of them")
+    from earshot_trainer.evaluate.command import run_evaluation
     from earshot_trainer.evaluate.evaluation import Selection
+    from earshot_trainer.evaluate.request import EvaluateRequest
 
     return run_evaluation(
         EvaluateRequest(
             model=bundle or onnx,
+            runs=runs,
             labels=labels,
             presets=presets,
             selection=Selection(manifests, folds, sources, groups),
             against=against,
             choose_presets=choose_presets,
             jobs=jobs,
+            skipped=frozenset(skipped),
+            seed=seed,
             json_path=json_path,
         )
     )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earshot_node.analysis import analyze_files
+from earshot_node.analysis import Analyzer
 from earshot_node.audio.block import SAMPLE_RATE_HZ, Block
 from earshot_node.contract.manifest import MODEL_NAME
 from earshot_node.contract.operating_point import Presets
@@ -19,7 +19,8 @@ from earshot_node.inference.facts import Frames
 from earshot_node.inference.model import StreamingModel
 from earshot_node.inference.pipeline import Pipeline
 from earshot_trainer.corpus.recordings import Recording
-from earshot_trainer.evaluate.subject import Heard, describe_subject, stand_in_presets
+from earshot_trainer.evaluate.parallel import map_with_subject
+from earshot_trainer.evaluate.subject import STAND_IN, Heard, Subject, describe_subject, stand_in_presets
 from earshot_trainer.packaging.graph import bare_manifest
 
 BLOCK_SAMPLES = 10 * SAMPLE_RATE_HZ
@@ -38,7 +39,8 @@ class BundleSubject:
     title: str
     bundle: Bundle
     presets_origin: str
-    _opened: list[StreamingModel] = field(default_factory=list, init=False, repr=False, compare=False)
+    _models: list[StreamingModel] = field(default_factory=list, init=False, repr=False, compare=False)
+    _analyzers: list[Analyzer] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @classmethod
     def of_bundle(cls, bundle: Bundle, title: str) -> "BundleSubject":
@@ -58,7 +60,7 @@ class BundleSubject:
             raise OperatorError(f"cannot read {path}: {error.strerror}; make it with `trainer-cli quantize`") from error
         manifest = bare_manifest(model, str(path), labels, stand_in_presets(labels))
         bare = Bundle(str(path), manifest, {MODEL_NAME: model}, signed=False)
-        return cls(path.name, bare, "stand-in for a bare graph")
+        return cls(path.name, bare, f"{STAND_IN} for a bare graph")
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -95,15 +97,21 @@ class BundleSubject:
         return self
 
     def score_files(self, paths: Sequence[Path], jobs: int) -> Iterator[Heard]:
-        """Hear files by the node's `analyze_files`."""
-        for analysis in analyze_files(paths, self.bundle, jobs=jobs):
-            yield Heard(analysis.duration_s, analysis.posteriors, analysis.problem)
+        """Hear files by the node's analysis."""
+        yield from map_with_subject(_hear_file, self, paths, jobs)
+
+    def hear_file(self, path: Path) -> Heard:
+        """Hear one file by the node's analysis."""
+        if not self._analyzers:
+            self._analyzers.append(Analyzer(self.bundle))
+        analysis = self._analyzers[0].analyze(path)
+        return Heard(analysis.duration_s, analysis.posteriors, analysis.problem)
 
     def score_audio(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Hear float32[n] at 16 kHz by the node's pipeline; returns float32[frames, labels]."""
-        if not self._opened:
-            self._opened.append(StreamingModel(self.bundle.manifest, self.bundle.model))
-        pipeline = Pipeline(self._opened[0], lambda _: {})
+        if not self._models:
+            self._models.append(StreamingModel(self.bundle.manifest, self.bundle.model))
+        pipeline = Pipeline(self._models[0], lambda _: {})
         rows = [np.zeros((0, len(self.labels)), np.float32)]
         for start in range(0, len(samples), BLOCK_SAMPLES):
             block = np.ascontiguousarray(samples[start : start + BLOCK_SAMPLES], np.float32)
@@ -112,4 +120,9 @@ class BundleSubject:
         return np.concatenate(rows)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_opened": []}
+        return {**self.__dict__, "_models": [], "_analyzers": []}
+
+
+def _hear_file(subject: Subject, path: Path) -> Heard:
+    assert isinstance(subject, BundleSubject)
+    return subject.hear_file(path)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from earshot_node.contract.manifest import Sha256
 from earshot_node.contract.operating_point import Presets
@@ -14,8 +14,10 @@ class ChosenOn(BaseModel):
     """The evidence behind presets.
 
     Attributes:
-        model_sha256: the graph whose posteriors were looked at.
+        model_sha256: the graph whose posteriors were looked at; with several, the hash over their hashes.
         data_sha256: `dataset_hash` of the recordings; `groups` the originals that they come from.
+        graphs: graph hash -> the originals that this graph judged. One entry, or one for each run of a pooled choice.
+        figures: label -> preset -> recall, false alarms per hour and the rest of what the points gave on the evidence.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -23,10 +25,13 @@ class ChosenOn(BaseModel):
     model_sha256: Sha256
     data_sha256: Sha256
     groups: frozenset[str]
+    graphs: dict[Sha256, frozenset[str]] = Field(default_factory=dict)
+    figures: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON types, groups in order."""
-        return self.model_dump() | {"groups": sorted(self.groups)}
+        graphs = {graph: sorted(groups) for graph, groups in self.graphs.items()}
+        return self.model_dump() | {"groups": sorted(self.groups), "graphs": graphs}
 
 
 class PresetsFile(Presets):

@@ -27,39 +27,62 @@ def print_evaluation(console: Console, evaluation: Evaluation) -> None:
         say(console, f"not read: {problem}")
 
 
-def print_comparison(
-    console: Console, first: Evaluation, second: Evaluation, gaps: dict[str, dict[str, float]]
-) -> None:
+def print_comparison(console: Console, first: Evaluation, second: Evaluation, gaps: Gaps) -> None:
     """Print two models side by side with the difference in points (hundredths)."""
     titles = (first.subject["title"], second.subject["title"])
     for label, figures in first.labels.items():
-        other = second.labels[label]
-        if figures.tagging is None or other.tagging is None:
+        if label not in second.labels:
             continue
-        table = Table(title=f"{label}: {titles[0]} against {titles[1]}, same clips", title_justify="left")
+        rows = _comparable_rows(figures, second.labels[label])
+        if not rows:
+            continue
+        table = Table(title=f"{label}: {titles[0]} against {titles[1]}, same recordings", title_justify="left")
         for column in ("figure", *titles, "difference, points"):
             table.add_column(column)
-        rows = {
-            "AUC": (figures.tagging.auc, other.tagging.auc),
-            "average precision": (figures.tagging.average_precision, other.tagging.average_precision),
-            "best F1": (figures.tagging.at_best.f1, other.tagging.at_best.f1),
-        }
         for name, (mine, theirs) in rows.items():
             table.add_row(name, f"{mine:.4f}", f"{theirs:.4f}", f"{100 * (mine - theirs):+.2f}")
         console.print(table)
-        gap = gaps[label]
+        for title, one in zip(titles, (figures, second.labels[label]), strict=True):
+            _print_alarm_rates(console, title, one)
+        if label in gaps:
+            gap = gaps[label]
+            say(console, f"posteriors differ by {gap['mean']:.4f} on average, by {gap['largest']:.4f} at most")
+    say(console, f"{titles[1]} decides by: {second.subject['presets_origin']}")
+    sizes = (first.subject["model_bytes"], second.subject["model_bytes"])
+    say(console, f"model: {sizes[0] / 1000:.0f} kB against {sizes[1] / 1000:.0f} kB")
+
+
+def _comparable_rows(first: LabelFigures, second: LabelFigures) -> dict[str, tuple[float, float]]:
+    rows: dict[str, tuple[float, float]] = {}
+    mine, theirs = first.tagging, second.tagging
+    if mine is not None and theirs is not None:
+        rows["AUC"] = (mine.auc, theirs.auc)
+        rows["average precision"] = (mine.average_precision, theirs.average_precision)
+        rows["best F1"] = (mine.at_best.f1, theirs.at_best.f1)
+        for preset in mine.at_presets:
+            rows[f"clip recall, {preset}"] = (mine.at_presets[preset].recall, theirs.at_presets[preset].recall)
+            rows[f"clip precision, {preset}"] = (mine.at_presets[preset].precision, theirs.at_presets[preset].precision)
+    if first.long_recall is not None and second.long_recall is not None:
+        for preset, count in first.long_recall.detected.items():
+            other = second.long_recall.detected[preset] / second.long_recall.recordings
+            rows[f"long recordings found, {preset}"] = (count / first.long_recall.recordings, other)
+    return rows
+
+
+def _print_alarm_rates(console: Console, title: str, figures: LabelFigures) -> None:
+    for preset, found in figures.false_alarms.items():
+        low, high = found.per_hour_interval
         say(
             console,
-            f"posteriors differ by {gap['mean']:.4f} on average, by {gap['largest']:.4f} at most",
+            f"{title}, {preset}: {found.count} false alarms in {found.hours:.2f} h, {found.per_hour:.2f} per hour "
+            f"(95 % {low:.2f} to {high:.2f})",
         )
-    sizes = (first.subject["model_bytes"], second.subject["model_bytes"])
-    say(console, f"model.onnx: {sizes[0] / 1000:.0f} kB against {sizes[1] / 1000:.0f} kB")
 
 
-def print_choices(console: Console, choices: dict[str, dict[str, Choice]]) -> None:
+def print_choices(console: Console, choices: dict[str, dict[str, Choice]], title: str) -> None:
     """Print chosen operating points with what they gave on the recordings they were chosen on."""
     for label, presets in choices.items():
-        table = Table(title=f"{label}: chosen operating points (on the selected recordings)", title_justify="left")
+        table = Table(title=f"{label}: operating points chosen for {title} on these recordings", title_justify="left")
         columns = (
             "preset",
             "enter",
@@ -97,6 +120,10 @@ def _print_protocol(console: Console, evaluation: Evaluation) -> None:
         f"{protocol['long_recordings']} long), sha256 {protocol['data_sha256'][:12]}",
     )
     say(console, f"selected  {', '.join(chosen) or 'everything in the manifests'}")
+    for run in subject.get("runs", ()):
+        say(console, f"          {run['run']}: {run['recordings']} recordings, sha256 {run['model_sha256'][:12]}")
+    if not subject.get("one_recipe", True):
+        say(console, "          note: the runs have different recipes")
     say(console, f"score     {protocol['clip_score']}")
     say(console, f"decision  {protocol['clip_decision']}; points: {subject['presets_origin']}")
     for preset, points in subject["presets"].items():

@@ -12,7 +12,8 @@ from earshot_node.contract.operating_point import OperatingPoint, Presets
 from earshot_trainer.corpus.recordings import Recording
 
 STAND_IN_POINT = OperatingPoint(enter=0.5, leave=0.35, min_length_s=0.2, bridging_s=1.0, cooldown_s=3.0)
-"""Decides for a model that was given no presets."""
+"""Decides for a model that was given no presets; their origin then begins with `STAND_IN`."""
+STAND_IN = "stand-in"
 
 
 @dataclass(frozen=True, slots=True)

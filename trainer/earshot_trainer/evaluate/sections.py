@@ -1,0 +1,64 @@
+"""How a part of the report plugs in: what it is given, what it returns, and where it is printed.
+
+A part is one `Section` in `command.SECTIONS`. Each subject is measured on the same material; then all findings of the
+part are printed side by side, and stand in the JSON under the part's key.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from rich.console import Console
+
+from earshot_trainer.corpus.recordings import Recording
+from earshot_trainer.evaluate.subject import Subject
+from earshot_trainer.evaluate.tracks import Scored
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What the parts measure on, the same for all subjects.
+
+    Attributes:
+        recordings: all that were read, in order.
+        pools: the same, apart by the model of the first subject that may hear them; audio is mixed within a pool only,
+            and heard by `subject.for_recordings(pool)`.
+        seed: of everything random.
+        jobs: processes at once.
+    """
+
+    recordings: tuple[Recording, ...]
+    pools: tuple[tuple[Recording, ...], ...]
+    seed: int
+    jobs: int
+
+    @classmethod
+    def of(cls, subject: Subject, recordings: Sequence[Recording], seed: int, jobs: int) -> "Material":
+        """Group what was read by who may hear it."""
+        pools: dict[int, list[Recording]] = {}
+        for recording in recordings:
+            pools.setdefault(id(subject.for_recordings([recording])), []).append(recording)
+        return cls(tuple(recordings), tuple(tuple(pool) for pool in pools.values()), seed, jobs)
+
+
+class Findings(Protocol):
+    """What a part found of one subject; a frozen dataclass with its protocol."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON types."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One part of the report.
+
+    Attributes:
+        key: its name in `--skip` and in the JSON.
+        measure: (subject, its posteriors of the recordings, material, advance) -> findings, None where the material
+            cannot show it. `advance(done, total)` moves a progress bar.
+        show: prints findings by the subjects' titles, the first subject's first.
+    """
+
+    key: str
+    measure: Callable[[Subject, Scored, Material, Callable[[int, int], None]], Findings | None]
+    show: Callable[[Console, Mapping[str, Any]], None]
