@@ -137,7 +137,7 @@ def _open(data: bytes, origin: str, *, trusted_keys: tuple[str, ...] | None) -> 
         detail = str(error).splitlines()
         raise BundleError(f"{origin}: the manifest is not valid: {' '.join(detail[1:3]) or detail[0]}") from error
     _verify_files(manifest, files, origin)
-    if _version_key(manifest.min_node_version) > _version_key(__version__):
+    if version_key(manifest.min_node_version) > version_key(__version__):
         raise BundleError(
             f"{origin}: needs earshot {manifest.min_node_version} or newer, this is {__version__}; update the node"
         )
@@ -190,5 +190,6 @@ def _verify_signature(manifest: bytes, signature: bytes | None, trusted_keys: tu
     raise BundleError(f"{origin}: not signed by a key in model.trusted_keys")
 
 
-def _version_key(version: str) -> tuple[int, ...]:
+def version_key(version: str) -> tuple[int, ...]:
+    """Return what versions are ordered by."""
     return tuple(int(part) for part in version.split("."))

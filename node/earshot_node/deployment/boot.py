@@ -1,0 +1,139 @@
+"""Which model a node starts with. Whatever lies on the disk, there is one as long as the installation is whole."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from earshot_node.contract.config import NodeConfig
+from earshot_node.deployment.rollback import rolled_back
+from earshot_node.deployment.slots import Slot, Slots, SlotStore, entry
+from earshot_node.errors import BundleError, RetryError
+from earshot_node.inference.bundle import Bundle, load_bundle, load_bundled
+
+_log = logging.getLogger(__name__)
+
+MAX_POWER_CUTS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """What to run.
+
+    Attributes:
+        bundle: decides.
+        companion: runs beside it: the former model while `bundle` is on trial, or a candidate in the shadow.
+        slots: as they are on disk.
+        problem: one line when `bundle` is not the one that should be active.
+    """
+
+    bundle: Bundle
+    companion: Bundle | None
+    slots: Slots
+    problem: str = ""
+
+
+def open_base(config: NodeConfig) -> Bundle:
+    """Return the model that the node came with: `model.bundle`, or the package's.
+
+    Raises:
+        BundleError: it cannot be trusted or used.
+    """
+    if config.model.bundle:
+        return load_bundle(Path(config.model.bundle), trusted_keys=config.model.trusted_keys)
+    return load_bundled()
+
+
+def open_models(config: NodeConfig, store: SlotStore, trusted_keys: Sequence[str], boot: str) -> Boot:
+    """Return the models to start with; one that ended the former process while it was on trial is rolled back.
+
+    Args:
+        config: names the model that the node came with.
+        store: the slots.
+        trusted_keys: whose signatures count.
+        boot: id of the machine's boot.
+
+    Raises:
+        BundleError: no model at all can be used.
+    """
+    slots = _begin_trial(store, boot)
+    opener = _Opener(config, store, tuple(trusted_keys))
+    try:
+        bundle = opener.open(slots.active)
+    except BundleError as error:
+        if slots.active is None or not slots.active.file:
+            raise
+        failed = slots.active
+        if slots.watch is not None:
+            slots = _change(store, rolled_back(slots, f"it cannot be loaded: {error}"))
+            return Boot(opener.open_first(slots.active, None), None, slots, str(error))
+        _log.warning("model %s cannot be used, another one is: %s", failed.version, error)
+        if not slots.history or slots.history[-1].action != "fell_back":
+            slots = _change(store, slots.with_entry(entry("fell_back", failed, reason=str(error))))
+        return Boot(opener.open_first(slots.previous, None), None, slots, str(error))
+    beside = slots.previous if slots.watch is not None else slots.shadow
+    return Boot(bundle, opener.open_or_none(beside) if beside is not None else None, slots)
+
+
+def end_cleanly(store: SlotStore) -> None:
+    """Note that the process ends on purpose: the model on trial is not why."""
+    if store.load().watch is None:
+        return
+
+    def stopped(slots: Slots) -> Slots:
+        watch = slots.watch.model_copy(update={"running": False}) if slots.watch is not None else None
+        return slots.model_copy(update={"watch": watch})
+
+    try:
+        store.change(stopped)
+    except RetryError as error:
+        _log.warning("%s", error)
+
+
+def _begin_trial(store: SlotStore, boot: str) -> Slots:
+    """Note that this process runs the model on trial, or give the model up that a former process died of."""
+    slots = store.load()
+    watch = slots.watch
+    if watch is None:
+        return slots
+    power_cuts = watch.power_cuts + (watch.running and watch.boot != boot)
+    if watch.running and (watch.boot == boot or power_cuts >= MAX_POWER_CUTS):
+        return _change(store, rolled_back(slots, "the node crashed while the model was on trial"))
+    running = watch.model_copy(update={"running": True, "boot": boot, "power_cuts": power_cuts})
+    return _change(store, slots.model_copy(update={"watch": running}))
+
+
+def _change(store: SlotStore, after: Slots) -> Slots:
+    """Keep `after`; a disk that refuses it does not keep a node from starting."""
+    try:
+        return store.change(lambda _slots: after)
+    except RetryError as error:
+        _log.warning("%s", error)
+        return after
+
+
+class _Opener:
+    def __init__(self, config: NodeConfig, store: SlotStore, trusted_keys: tuple[str, ...]) -> None:
+        self._config = config
+        self._store = store
+        self._trusted_keys = trusted_keys
+
+    def open(self, slot: Slot | None) -> Bundle:
+        if slot is None or not slot.file:
+            return open_base(self._config)
+        return load_bundle(self._store.path_of(slot), trusted_keys=self._trusted_keys)
+
+    def open_or_none(self, slot: Slot | None) -> Bundle | None:
+        try:
+            return self.open(slot)
+        except BundleError as error:
+            _log.warning("%s", error)
+            return None
+
+    def open_first(self, *slots: Slot | None) -> Bundle:
+        """Open the first that can be; the last one's failure is raised."""
+        for slot in slots[:-1]:
+            if (bundle := self.open_or_none(slot)) is not None:
+                return bundle
+        return self.open(slots[-1])

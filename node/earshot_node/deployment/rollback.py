@@ -1,0 +1,27 @@
+"""Back to the previous model."""
+
+from earshot_node.deployment.slots import Slots, entry
+from earshot_node.errors import OperatorError
+
+
+def rolled_back(slots: Slots, reason: str) -> Slots:
+    """Return the slots after a model on trial has failed: the previous one is active, the failed one is let go.
+
+    A version that was rolled back is not taken again by itself: it stays the newest that was ever active.
+    """
+    if slots.active is None or slots.previous is None:
+        return slots.model_copy(update={"watch": None})
+    after = slots.model_copy(update={"active": slots.previous, "previous": None, "watch": None})
+    return after.with_entry(entry("rolled_back", slots.active, slots.previous, reason))
+
+
+def swapped(slots: Slots, reason: str) -> Slots:
+    """Return the slots after a person went back: active and previous change places, so going back twice is nothing.
+
+    Raises:
+        OperatorError: there is no previous model.
+    """
+    if slots.active is None or slots.previous is None:
+        raise OperatorError("there is no previous model to go back to; `node-cli model list` shows what there is")
+    after = slots.model_copy(update={"active": slots.previous, "previous": slots.active, "watch": None})
+    return after.with_entry(entry("rolled_back", slots.active, slots.previous, reason))

@@ -1,0 +1,198 @@
+"""The node's model slots: one small document says which bundle is active, and which one was before.
+
+    <state>/models/slots.json                         the truth; replaced as a whole, so a switch is one rename
+    <state>/models/siren-2026.12.0-1a2b3c4d5e6f.earshot   bundles, each under the beginning of its hash
+
+A slot without a file means the model that the node came with (the package's, or `model.bundle`).
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from earshot_node.contract.manifest import BundleManifest, Sha256, Version
+from earshot_node.contract.messages import Time
+from earshot_node.contract.names import Label
+from earshot_node.deployment.durable import locked, make_folder, part_of, remove_file, write_file
+from earshot_node.errors import RetryError
+
+_log = logging.getLogger(__name__)
+
+SLOTS_NAME: Final = "slots.json"
+SLOTS_LOCK: Final = ".slots.lock"
+FOLDER_NAME: Final = "models"
+HISTORY_KEPT: Final = 100
+_MAX_DOCUMENT_BYTES: Final = 1_000_000
+
+Action = Literal["installed", "refused", "rolled_back", "kept", "shadowed", "fell_back"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Slot(_Part):
+    """A model that this node has.
+
+    Attributes:
+        file: its name in the models folder; '' for the one that the node came with.
+        sha256: of the whole bundle; '' for the one that the node came with.
+    """
+
+    name: Label
+    version: Version
+    file: str = ""
+    sha256: Sha256 | Literal[""] = ""
+
+
+class Watch(_Part):
+    """The time in which a model that was just installed has to prove itself.
+
+    Attributes:
+        begun: when it was installed.
+        span_s: how much it has to hear before it is kept.
+        heard_s: how much it has heard, all sources together divided by their number.
+        alarms: onsets of the new model so far.
+        former_alarms: onsets of the former model on the same audio.
+        running: a process runs it now, or ended without saying so.
+        boot: the boot in which that process began.
+        power_cuts: how often the machine went down under it.
+    """
+
+    begun: Time
+    span_s: float = Field(gt=0)
+    heard_s: float = Field(default=0.0, ge=0)
+    alarms: int = Field(default=0, ge=0)
+    former_alarms: int = Field(default=0, ge=0)
+    running: bool = False
+    boot: str = ""
+    power_cuts: int = Field(default=0, ge=0)
+
+
+class HistoryEntry(_Part):
+    """Something that happened to a slot: the model it was about and, unless all went well, why."""
+
+    time: Time
+    action: Action
+    version: str
+    sha256: str = ""
+    former: str = ""
+    reason: str = ""
+
+
+class Slots(_Part):
+    """The document.
+
+    Attributes:
+        active: the model in use; None as long as none was ever installed.
+        previous: what a rollback goes back to.
+        shadow: a candidate that runs beside the active one and alarms nobody.
+        watch: holds while `active` is on trial.
+        newest: the newest version that was ever active; what is not newer is a replay.
+        offer: the last offer that was acted on.
+        history: the latest entries, oldest first.
+    """
+
+    schema_: Literal[1] = Field(default=1, alias="schema")
+    active: Slot | None = None
+    previous: Slot | None = None
+    shadow: Slot | None = None
+    watch: Watch | None = None
+    newest: Version | None = None
+    offer: str = ""
+    history: tuple[HistoryEntry, ...] = ()
+
+    def with_entry(self, entry: HistoryEntry) -> Self:
+        """Return the slots with one more entry in their history."""
+        return self.model_copy(update={"history": (*self.history, entry)[-HISTORY_KEPT:]})
+
+    @property
+    def files(self) -> set[str]:
+        """Names of the bundles that a slot holds."""
+        held = (self.active, self.previous, self.shadow)
+        return {slot.file for slot in held if slot is not None and slot.file}
+
+
+def entry(action: Action, slot: Slot, former: Slot | None = None, reason: str = "") -> HistoryEntry:
+    """Return an entry about `slot`, of now."""
+    return HistoryEntry(
+        time=datetime.now(UTC),
+        action=action,
+        version=slot.version,
+        sha256=slot.sha256,
+        former=former.version if former is not None else "",
+        reason=reason,
+    )
+
+
+class SlotStore:
+    """The models folder of one node; several processes may use it.
+
+    Args:
+        state_dir: the node's state folder; the models folder is made when something is written.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        self.folder = state_dir / FOLDER_NAME
+        self._path = self.folder / SLOTS_NAME
+
+    def path_of(self, slot: Slot) -> Path:
+        """Where a slot's bundle lies."""
+        return self.folder / Path(slot.file).name
+
+    def load(self) -> Slots:
+        """Return the slots; empty ones when there are none or when they cannot be read, which is logged.
+
+        A node must start with the model it came with rather than not at all.
+        """
+        try:
+            with self._path.open("rb") as stream:
+                return Slots.model_validate_json(stream.read(_MAX_DOCUMENT_BYTES))
+        except FileNotFoundError:
+            return Slots()
+        except (OSError, ValidationError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not a slots document"
+            _log.warning("%s: cannot be used (%s); the model that the node came with is", self._path, reason)
+            return Slots()
+
+    def change(self, change: Callable[[Slots], Slots]) -> Slots:
+        """Replace the document by what `change` makes of it, undisturbed by other processes; return the new one.
+
+        Raises:
+            RetryError: the disk does not take it; the former document stands.
+        """
+        try:
+            make_folder(self.folder)
+            with locked(self.folder / SLOTS_LOCK):
+                encoded = change(self.load()).model_dump_json(by_alias=True, indent=1)
+                write_file(self._path, f"{encoded}\n".encode())
+        except OSError as error:
+            raise RetryError(f"{self._path}: cannot be written ({error.strerror}); check space and owner") from error
+        return Slots.model_validate_json(encoded)
+
+    def clean(self) -> None:
+        """Remove bundles that no slot holds and documents that were never finished; never fails.
+
+        Not while something is being installed: a bundle has its place before a slot holds it.
+        """
+        try:
+            held = self.load().files
+            for path in sorted(self.folder.glob("*.earshot")):
+                if path.name not in held:
+                    remove_file(path)
+            remove_file(part_of(self._path))
+        except OSError as error:
+            _log.warning("%s: cannot be cleaned up: %s", self.folder, error.strerror)
+
+    def slot_for(self, manifest: BundleManifest, sha256: str) -> Slot:
+        """Return the slot that a bundle would take; `sha256` is that of its file."""
+        return Slot(
+            name=manifest.name,
+            version=manifest.version,
+            file=f"{manifest.name}-{manifest.version}-{sha256[:12]}.earshot",
+            sha256=sha256,
+        )
