@@ -1,13 +1,17 @@
 """Operating points keep to their budgets, move in one direction and come out the same every time."""
 
 import itertools
+import time
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.tracks import HOP_S, make_track
 
+from earshot_node.contract.operating_point import OperatingPoint
 from earshot_node.errors import OperatorError
-from earshot_trainer.evaluate import operating_points
+from earshot_trainer.evaluate.event_counts import JoinedTracks, event_lengths
 from earshot_trainer.evaluate.operating_points import Evidence, allowed_alarms, choose_operating_points
 from earshot_trainer.evaluate.tracks import Track, detect
 
@@ -82,12 +86,52 @@ def test_evidence_without_sirens_or_long_negatives_is_refused() -> None:
         Evidence.of([siren], "siren")
 
 
-def test_shortened_tracks_give_the_same_number_of_events_at_every_point_of_the_grid() -> None:
-    rng = np.random.default_rng(5)
-    level = np.repeat(rng.choice([0.0, 0.01, 0.05, 0.3, 0.6, 0.95, 0.999], 120, p=[0.3, 0.2, 0.1] + [0.1] * 4), 40)
-    whole = make_track("music", (level * rng.uniform(0.9, 1.0, len(level))).tolist(), kind="long")
-    whole = make_track("music", [*whole.posteriors.tolist(), *[0.0] * 5000, *whole.posteriors.tolist()], kind="long")
-    for point in operating_points._grid("balanced")[::7]:
-        shortened = operating_points._shorten(whole.posteriors, point.leave, HOP_S)
-        assert len(shortened) < len(whole.posteriors) - 4000
-        assert len(detect(shortened, "siren", point, HOP_S)) == len(detect(whole.posteriors, "siren", point, HOP_S))
+@given(
+    rows=st.lists(
+        st.lists(st.tuples(st.sampled_from([0.0, 0.2, 0.3, 0.5, 0.7, 0.95]), st.integers(1, 12)), max_size=14),
+        min_size=1,
+        max_size=4,
+    ),
+    bridging_frames=st.integers(0, 6),
+    least_frames=st.integers(1, 15),
+)
+def test_counted_events_are_those_of_the_detector(
+    rows: list[list[tuple[float, int]]], bridging_frames: int, least_frames: int
+) -> None:
+    tracks = [make_track("music", [level for level, frames in row for _ in range(frames)]) for row in rows]
+    leave, enters = 0.3, (0.3, 0.5, 0.7, 0.9)
+    joined = JoinedTracks.of([track.posteriors for track in tracks], apart_frames=8).above(leave)
+    lengths = event_lengths(joined, leave, bridging_frames, enters)
+    expected = np.zeros((len(tracks), len(enters)), int)
+    for column, enter in enumerate(enters):
+        point = OperatingPoint(
+            enter=enter,
+            leave=leave,
+            min_length_s=least_frames * HOP_S,
+            bridging_s=bridging_frames * HOP_S,
+            cooldown_s=0.0,
+        )
+        expected[:, column] = [len(detect(track.posteriors, "siren", point, HOP_S)) for track in tracks]
+    assert lengths.events_by_track(least_frames, len(tracks)).tolist() == expected.tolist()
+    assert lengths.events(least_frames).tolist() == expected.sum(axis=0).tolist()
+
+
+def test_a_cooldown_never_adds_an_event() -> None:
+    rng = np.random.default_rng(4)
+    level = np.repeat(rng.choice([0.0, 0.3, 0.6, 0.95], 400), rng.integers(1, 40, 400))
+    track = make_track("music", level.tolist(), kind="long")
+    for cooldown_s in (0.5, 2.0, 5.0):
+        point = OperatingPoint(enter=0.6, leave=0.3, min_length_s=0.4, bridging_s=0.4, cooldown_s=0.0)
+        held = point.model_copy(update={"cooldown_s": cooldown_s})
+        assert len(detect(track.posteriors, "siren", held, HOP_S)) <= len(
+            detect(track.posteriors, "siren", point, HOP_S)
+        )
+
+
+def test_many_hours_are_searched_in_seconds() -> None:
+    rng = np.random.default_rng(8)
+    hours = [make_track("music", np.repeat(rng.beta(0.3, 3, 9000), 10).tolist(), kind="long") for _ in range(6)]
+    sirens = [noisy("siren", [peak], kind="clip", group=str(peak)) for peak in (0.97, 0.9, 0.75, 0.45)]
+    begin_s = time.process_time()
+    choose_operating_points({"siren": Evidence.of([*sirens, *hours], "siren")})
+    assert time.process_time() - begin_s < 30

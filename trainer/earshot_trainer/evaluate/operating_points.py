@@ -1,11 +1,11 @@
-"""Choosing operating points: all decision settings searched together against the node's own detector.
+"""Choosing operating points: hysteresis, minimum length and bridging searched together.
 
 Recordings must be held out from the training of the model whose posteriors they carry, or the choice is too bold.
 """
 
-import itertools
+import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from earshot_node.contract.operating_point import OperatingPoint, PresetName, Presets
 from earshot_node.errors import OperatorError
+from earshot_trainer.evaluate.event_counts import JoinedTracks, event_lengths
+from earshot_trainer.evaluate.false_alarms import poisson_interval
 from earshot_trainer.evaluate.tracks import Track, detect
 
 BUDGETS_PER_HOUR: dict[PresetName, float] = {"quiet": 0.0, "balanced": 0.2, "sensitive": 2.0}
@@ -21,15 +23,12 @@ BUDGETS_PER_HOUR: dict[PresetName, float] = {"quiet": 0.0, "balanced": 0.2, "sen
 RECALL_FLOOR: dict[PresetName, float] = {"quiet": 0.2, "balanced": 0.4, "sensitive": 0.7}
 """A node that hears nothing is of no use: a budget that leaves less recall is exceeded, by as little as helps."""
 
-ENTER = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.96, 0.98, 0.99)
-LEAVE_SHARE = (0.4, 0.6, 0.8)
-MIN_LENGTH_S = (0.2, 0.4, 0.6, 0.8, 1.2)
-BRIDGING_S = (0.6, 1.2, 2.0)
-COOLDOWN_S: dict[PresetName, tuple[float, ...]] = {
-    "quiet": (5.0, 10.0),
-    "balanced": (3.0, 5.0),
-    "sensitive": (1.0, 3.0),
-}
+LEVELS = tuple(round(1 / (1 + math.exp(-0.35 * step)), 4) for step in range(-10, 21))
+"""Thresholds in even steps of log-odds, 0.03 to 0.999."""
+HYSTERESIS_STEPS = (1, 2, 4, 6, 9)
+MIN_LENGTH_S = (0.12, 0.2, 0.32, 0.48, 0.6, 0.8, 1.0, 1.2, 1.6)
+BRIDGING_S = (0.4, 0.8, 1.2, 2.0)
+COOLDOWN_S: dict[PresetName, float] = {"quiet": 10.0, "balanced": 5.0, "sensitive": 3.0}
 
 CLIP_ALARM_COST = 0.5
 SPLIT_COST = 0.05
@@ -65,15 +64,28 @@ class Evidence:
             raise OperatorError(f"operating points cannot be chosen: no {missing} selected; add --data or --source")
         return cls(positives, [t for t in negatives if t.recording.kind == "clip"], long)
 
+    @property
+    def hours(self) -> float:
+        """Length of the long negatives."""
+        return sum(track.duration_s for track in self.long_negatives) / 3600
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """Return float64[positives], sum 1: every original recording (group) weighs the same."""
+        sizes: dict[str, int] = defaultdict(int)
+        for track in self.positives:
+            sizes[track.recording.group] += 1
+        return np.array([1 / (len(sizes) * sizes[track.recording.group]) for track in self.positives])
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A chosen point and what it gave on its evidence.
+    """A chosen point and what the node's detector gives with it on the evidence.
 
     Attributes:
         recall: share of positives with an event, averaged over recordings (groups), so that none dominates.
         clip_alarms: share of negative clips with an event.
-        allowed: false alarms that the budget allows in these hours.
+        false_alarms: on the long negatives; `allowed` is what the budget allows in these hours.
     """
 
     point: OperatingPoint
@@ -87,6 +99,27 @@ class Choice:
     def budget_met(self) -> bool:
         """Whether the point keeps to its budget; False where the recall floor took more."""
         return self.false_alarms <= self.allowed
+
+    @property
+    def per_hour(self) -> float:
+        """False alarms per hour of long negatives."""
+        return self.false_alarms / self.hours
+
+    @property
+    def per_hour_interval(self) -> tuple[float, float]:
+        """Its exact Poisson interval, 95 %."""
+        low, high = poisson_interval(self.false_alarms)
+        return low / self.hours, high / self.hours
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A point of the grid, with its figures before any cooldown."""
+
+    point: OperatingPoint
+    value: float
+    recall: float
+    false_alarms: int
 
 
 def choose_operating_points(
@@ -108,101 +141,78 @@ def allowed_alarms(per_hour: float, hours: float) -> int:
     return max(1, int(per_hour * hours + 1e-9)) if per_hour > 0 else 0
 
 
-def _choose_label(label: str, evidence: Evidence, budgets: Mapping[PresetName, float]) -> dict[PresetName, Choice]:
-    bench = _Bench(label, evidence)
-    balanced = bench.best("balanced", budgets["balanced"], lambda _: True)
-    middle = balanced.point
-    quiet = bench.best("quiet", budgets["quiet"], lambda p: _is_stricter(p, middle))
-    sensitive = bench.best("sensitive", budgets["sensitive"], lambda p: _is_stricter(middle, p))
-    return {"quiet": quiet, "balanced": balanced, "sensitive": sensitive}
+def judge_point(label: str, evidence: Evidence, point: OperatingPoint, allowed: int) -> Choice:
+    """Run the node's detector over the evidence."""
 
+    def events(tracks: Sequence[Track]) -> list[int]:
+        return [len(detect(t.posteriors, label, point, t.hop_s)) if t.score >= point.enter else 0 for t in tracks]
 
-def _is_stricter(point: OperatingPoint, other: OperatingPoint) -> bool:
-    return (
-        point.enter >= other.enter
-        and point.leave >= other.leave
-        and point.min_length_s >= other.min_length_s
-        and point.cooldown_s >= other.cooldown_s
+    hits = np.array(events(evidence.positives)) > 0
+    alarmed = sum(count > 0 for count in events(evidence.negative_clips))
+    return Choice(
+        point,
+        recall=round(float(evidence.weights @ hits), 4),
+        clip_alarms=round(alarmed / max(1, len(evidence.negative_clips)), 4),
+        false_alarms=sum(events(evidence.long_negatives)),
+        allowed=allowed,
+        hours=round(evidence.hours, 4),
     )
 
 
-class _Bench:
-    """Tries points on one label's evidence."""
+def _choose_label(label: str, evidence: Evidence, budgets: Mapping[PresetName, float]) -> dict[PresetName, Choice]:
+    candidates = list(_candidates(evidence))
 
-    def __init__(self, label: str, evidence: Evidence) -> None:
-        self._label = label
-        self._hop_s = evidence.long_negatives[0].hop_s
-        self._positives = [(track.recording.group, track.posteriors) for track in evidence.positives]
-        self._clip_count = len(evidence.negative_clips)
-        self._hours = sum(track.duration_s for track in evidence.long_negatives) / 3600
-        self._clips = _possible(evidence.negative_clips)
-        self._long = _possible(evidence.long_negatives)
-        self._shortened: dict[float, list[NDArray[np.float32]]] = {}
+    def best(preset: PresetName, fits: Callable[[OperatingPoint], bool]) -> Choice:
+        allowed = allowed_alarms(budgets[preset], evidence.hours)
+        kept = [candidate for candidate in candidates if fits(candidate.point)]
+        point = _best(kept, allowed, RECALL_FLOOR[preset])
+        return judge_point(label, evidence, point.model_copy(update={"cooldown_s": COOLDOWN_S[preset]}), allowed)
 
-    def best(self, preset: PresetName, per_hour: float, allowed: Callable[[OperatingPoint], bool]) -> Choice:
-        """Return the allowed point with the highest value within the budget, or within what the recall floor takes."""
-        points = [point for point in _grid(preset) if allowed(point)]
-        if not points:
-            raise OperatorError(f"no operating point of the grid suits {preset}; choose with other budgets")
-        budget = allowed_alarms(per_hour, self._hours)
-        judged = [self._judge(point, budget) for point in points]
-        floor = min(RECALL_FLOOR[preset], max(choice.recall for _, choice in judged))
-        least = min(choice.false_alarms for _, choice in judged if choice.recall >= floor)
-        kept = [(value, choice) for value, choice in judged if choice.false_alarms <= max(budget, least)]
-        return max(kept, key=lambda pair: (pair[0], pair[1].point.enter, -pair[1].point.bridging_s))[1]
-
-    def _judge(self, point: OperatingPoint, budget: int) -> tuple[float, Choice]:
-        """Return how good a point is on positives and clips, and the choice it would be."""
-        by_group: dict[str, list[bool]] = defaultdict(list)
-        splits = 0
-        for group, posteriors in self._positives:
-            events = self._count(posteriors, point)
-            by_group[group].append(events > 0)
-            splits += max(0, events - 1)
-        recall = sum(sum(hits) / len(hits) for hits in by_group.values()) / len(by_group)
-        clip_alarms = sum(self._count(clip, point) > 0 for clip in self._clips) / max(1, self._clip_count)
-        alarms = sum(self._count(posteriors, point) for posteriors in self._long_for(point.leave))
-        value = (
-            recall
-            - CLIP_ALARM_COST * clip_alarms
-            - SPLIT_COST * splits / len(self._positives)
-            - DELAY_COST_PER_S * point.min_length_s
-        )
-        choice = Choice(point, round(recall, 4), round(clip_alarms, 4), alarms, budget, round(self._hours, 4))
-        return round(value, 9), choice
-
-    def _count(self, posteriors: NDArray[np.float32], point: OperatingPoint) -> int:
-        if posteriors.max(initial=0.0) < point.enter:
-            return 0
-        return len(detect(posteriors, self._label, point, self._hop_s))
-
-    def _long_for(self, leave: float) -> list[NDArray[np.float32]]:
-        """Return the long negatives without what no point with this `leave` can tell."""
-        if leave not in self._shortened:
-            self._shortened[leave] = [_shorten(posteriors, leave, self._hop_s) for posteriors in self._long]
-        return self._shortened[leave]
+    balanced = best("balanced", lambda _: True)
+    middle = balanced.point
+    quiet = best("quiet", lambda point: _is_stricter(point, middle))
+    sensitive = best("sensitive", lambda point: _is_stricter(middle, point))
+    return {"quiet": quiet, "balanced": balanced, "sensitive": sensitive}
 
 
-def _grid(preset: PresetName) -> list[OperatingPoint]:
-    combinations = itertools.product(ENTER, LEAVE_SHARE, MIN_LENGTH_S, BRIDGING_S, COOLDOWN_S[preset])
-    return [
-        OperatingPoint(
-            enter=enter, leave=round(enter * share, 4), min_length_s=length, bridging_s=bridging, cooldown_s=cooldown
-        )
-        for enter, share, length, bridging, cooldown in combinations
+def _best(candidates: Sequence[_Candidate], allowed: int, recall_floor: float) -> OperatingPoint:
+    """Return the point with the highest value within the budget, or within what the recall floor takes."""
+    floor = min(recall_floor, max(candidate.recall for candidate in candidates))
+    least = min(candidate.false_alarms for candidate in candidates if candidate.recall >= floor)
+    kept = [candidate for candidate in candidates if candidate.false_alarms <= max(allowed, least)]
+    return max(kept, key=lambda c: (c.value, -c.false_alarms, c.point.enter, c.point.leave, -c.point.bridging_s)).point
+
+
+def _is_stricter(point: OperatingPoint, other: OperatingPoint) -> bool:
+    return point.enter >= other.enter and point.leave >= other.leave and point.min_length_s >= other.min_length_s
+
+
+def _candidates(evidence: Evidence) -> Iterator[_Candidate]:
+    """Judge every point of the grid."""
+    hop_s = evidence.long_negatives[0].hop_s
+    apart = math.ceil(max(BRIDGING_S) / hop_s) + 2
+    sides = [
+        JoinedTracks.of([track.posteriors for track in tracks], apart)
+        for tracks in (evidence.positives, evidence.negative_clips, evidence.long_negatives)
     ]
-
-
-def _possible(tracks: Sequence[Track]) -> list[NDArray[np.float32]]:
-    """Return the posteriors of the tracks in which some point of the grid may begin an event."""
-    return [track.posteriors for track in tracks if track.score >= min(ENTER)]
-
-
-def _shorten(posteriors: NDArray[np.float32], leave: float, hop_s: float) -> NDArray[np.float32]:
-    """Cut stretches below `leave` to the longest bridging and cooldown together: the detector cannot tell."""
-    longest_s = max(BRIDGING_S) + max(itertools.chain.from_iterable(COOLDOWN_S.values()))
-    keep_frames = int(longest_s / hop_s) + 2
-    is_idle = posteriors < leave
-    position = np.arange(len(posteriors))
-    last_active = np.maximum.accumulate(np.where(is_idle, -1, position))
-    return posteriors[~is_idle | (position - last_active <= keep_frames)]
+    weights = evidence.weights
+    clips = max(1, len(evidence.negative_clips))
+    for low, leave in enumerate(LEVELS):
+        sides = [side.above(leave) for side in sides]
+        enters = [LEVELS[low + steps] for steps in HYSTERESIS_STEPS if low + steps < len(LEVELS)]
+        for bridging_s in BRIDGING_S if enters else ():
+            frames = math.floor(bridging_s / hop_s + 1e-6)
+            sirens, others, long = (event_lengths(side, leave, frames, enters) for side in sides)
+            for length_s in MIN_LENGTH_S:
+                least = max(1, math.ceil(length_s / hop_s - 1e-6))
+                events = sirens.events_by_track(least, len(weights))
+                recall = weights @ (events > 0)
+                splits = np.maximum(events - 1, 0).sum(axis=0) / len(weights)
+                clip_alarms = (others.events_by_track(least, clips) > 0).sum(axis=0) / clips
+                value = recall - CLIP_ALARM_COST * clip_alarms - SPLIT_COST * splits - DELAY_COST_PER_S * length_s
+                alarms = long.events(least)
+                for column, enter in enumerate(enters):
+                    point = OperatingPoint.model_construct(
+                        enter=enter, leave=leave, min_length_s=length_s, bridging_s=bridging_s, cooldown_s=0.0
+                    )
+                    yield _Candidate(point, round(float(value[column]), 9), float(recall[column]), int(alarms[column]))
