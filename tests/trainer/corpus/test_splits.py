@@ -4,9 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earshot_node.errors import OperatorError
-from earshot_trainer.corpus.recordings import Recording
-from earshot_trainer.corpus.splits import hold_out
+from earshot_node.errors import ConfigError, OperatorError
+from earshot_trainer.corpus.recordings import Recording, load_manifests
+from earshot_trainer.corpus.splits import hold_out, load_parts
+
+SHIPPED_PARTS = Path(__file__).parents[3] / "config" / "splits" / "three.yaml"
 
 
 def recording(name: str, group: str, fold: str = "", source: str = "street") -> Recording:
@@ -60,3 +62,21 @@ def test_source_is_held_out_whole() -> None:
 def test_fold_that_matches_nothing_is_an_error() -> None:
     with pytest.raises(OperatorError, match="no recording has fold 'fold22'"):
         hold_out([recording("x", "1", "fold2")], folds=["fold22"])
+
+
+def test_part_with_an_unknown_key_is_named(tmp_path: Path) -> None:
+    (tmp_path / "parts.yaml").write_text("a: {fold: [one]}\n")
+    with pytest.raises(ConfigError, match=r"parts\.yaml: a\.fold: .* a part has folds, groups and sources"):
+        load_parts(tmp_path / "parts.yaml")
+
+
+@pytest.mark.audio_data
+def test_shipped_parts_hold_out_every_recording_once(audio_data: Path) -> None:
+    recordings = load_manifests([audio_data / "urban" / "manifest.csv", audio_data / "negatives" / "manifest.csv"])
+    held: list[Path] = []
+    for part in load_parts(SHIPPED_PARTS).values():
+        split = hold_out(recordings, folds=part.folds, groups=part.groups, sources=part.sources)
+        assert {r.group for r in split.train}.isdisjoint(r.group for r in split.test)
+        assert {r.group for r in split.train}.isdisjoint(part.groups)
+        held.extend(r.path for r in split.test)
+    assert len(held) == len(set(held)) == len(recordings)

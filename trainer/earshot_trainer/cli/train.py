@@ -13,6 +13,9 @@ Examples:
       --exclude-source blanket --exclude-group 159738 --exclude-group 159742 --exclude-group 159743 \\
       --exclude-group 159747 --exclude-group 159750 \\
       --data '$EARSHOT_DATA/urban/manifest.csv' --data '$EARSHOT_DATA/negatives/manifest.csv'
+  # one part of a three-part cross-validation
+  trainer-cli train --recipe config/recipes/siren.yaml --out runs/a --split config/splits/three.yaml --hold-out a \\
+      --data '$EARSHOT_DATA/urban/manifest.csv' --data '$EARSHOT_DATA/negatives/manifest.csv'
   # a quick look
   trainer-cli train --recipe config/recipes/siren.yaml --set training.steps=200 --data FILE --out runs/look
 """
@@ -25,6 +28,10 @@ Examples:
 @click.option("--exclude-fold", "folds", multiple=True, metavar="FOLD", help="Test on this fold; repeatable.")
 @click.option("--exclude-source", "sources", multiple=True, metavar="SOURCE", help="Test on this source; repeatable.")
 @click.option("--exclude-group", "groups", multiple=True, metavar="GROUP", help="Never train on it; repeatable.")
+@click.option(
+    "--split", "split_path", type=click.Path(path_type=Path, dir_okay=False), help="YAML with parts of the corpus."
+)
+@click.option("--hold-out", "part", metavar="PART", help="Test on this part of --split.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace a recipe value; repeatable.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads; all cores if not given.")
@@ -36,6 +43,8 @@ def command(
     folds: tuple[str, ...],
     sources: tuple[str, ...],
     groups: tuple[str, ...],
+    split_path: Path | None,
+    part: str | None,
     overrides: tuple[str, ...],
     device: str,
     threads: int | None,
@@ -46,16 +55,25 @@ def command(
     Writes OUT/model.pt (the network), OUT/run.json (data, licences, seed, figures on what was held out),
     OUT/checkpoint.pt and OUT/tensorboard.
     """
+    if (split_path is None) != (part is None):
+        raise click.UsageError("--split and --hold-out go together")
+    from earshot_trainer.corpus.splits import HeldOut, load_parts
     from earshot_trainer.training.command import RunRequest, run_training
 
+    held_out = HeldOut()
+    if split_path is not None and part is not None:
+        parts = load_parts(split_path)
+        if part not in parts:
+            raise click.UsageError(f"--hold-out {part}: {split_path} has the parts {', '.join(parts)}")
+        held_out = parts[part]
     run_training(
         RunRequest(
             recipe_path=recipe_path,
             manifests=manifests,
             out=out,
-            folds=folds,
-            sources=sources,
-            groups=groups,
+            folds=folds + held_out.folds,
+            sources=sources + held_out.sources,
+            groups=groups + held_out.groups,
             overrides=overrides,
             device=device,
             threads=threads,

@@ -2,8 +2,12 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from earshot_node.errors import OperatorError
+import yaml
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from earshot_node.errors import ConfigError, OperatorError
 from earshot_trainer.corpus.recordings import Recording
 
 
@@ -14,6 +18,36 @@ class Split:
     train: tuple[Recording, ...]
     test: tuple[Recording, ...]
     unused: tuple[Recording, ...]
+
+
+class HeldOut(BaseModel):
+    """One part of a split file: what `hold_out` takes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    folds: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+
+
+def load_parts(path: Path) -> dict[str, HeldOut]:
+    """The parts of a cross-validation by name, from YAML.
+
+    Raises:
+        ConfigError: unreadable or of another form; names file and key.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}; try config/splits/three.yaml") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is no YAML: {error}".replace("\n", " ")) from error
+    try:
+        return TypeAdapter(dict[str, HeldOut]).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{path}: {key}: {first['msg']}; a part has folds, groups and sources") from error
 
 
 def hold_out(

@@ -1,6 +1,8 @@
-"""Batched changes to sound on the training device: speed, rooms, distance, equalizer, band limits, masks.
+"""Batched changes to log-mel frames on the training device: pitch, tempo, rooms, distance, equalizer, noise, masks.
 
-Every function takes its random numbers from the generator given to it, so a seed fixes the result.
+Frames are [B, F, M], natural logarithms of power unless a name says `power`. What a linear filter or a sum of
+independent sounds does to audio it does to the power in each mel band, but for the cross terms, which vanish on
+average. Every function takes its random numbers from the generator given to it, so a seed fixes the result.
 """
 
 import math
@@ -8,11 +10,11 @@ import math
 import torch
 from torch import Tensor
 
-from earshot_trainer.network.architecture import SAMPLE_RATE_HZ
+from earshot_trainer.network.architecture import FRAMES_PER_HOP, MEL_HOP_SAMPLES, SAMPLE_RATE_HZ, ModelConfig
 from earshot_trainer.training.recipe import AugmentRecipe
 
-ROOM_SAMPLES = 8192
-LOWEST_RMS = 1e-5
+FRAMES_PER_S = SAMPLE_RATE_HZ / MEL_HOP_SAMPLES
+HTK_HZ = 700.0
 
 
 def uniform(shape: tuple[int, ...], bounds: tuple[float, float], generator: torch.Generator) -> Tensor:
@@ -21,79 +23,98 @@ def uniform(shape: tuple[int, ...], bounds: tuple[float, float], generator: torc
     return low + (high - low) * torch.rand(shape, generator=generator)
 
 
+def log_uniform(count: int, bounds: tuple[float, float], generator: torch.Generator) -> Tensor:
+    """Ratios [count] whose logarithm is uniform between the bounds'."""
+    return torch.exp(uniform((count,), (math.log(bounds[0]), math.log(bounds[1])), generator))
+
+
 def chosen(count: int, share: float, generator: torch.Generator) -> Tensor:
     """Which of `count` items are chosen, bool [count]."""
     return torch.rand(count, generator=generator) < share
 
 
-def positions(length: int, speed: Tensor, swing: Tensor, centre: Tensor) -> Tensor:
-    """Where to read a source that is played at `speed` [B], falling by `swing` [B] around `centre` [B] (0 to 1).
+def mel_centres_hz(config: ModelConfig) -> Tensor:
+    """Centre frequencies of the mel bands [M]: torchaudio's HTK scale."""
+    low, high = (math.log1p(edge / HTK_HZ) for edge in (config.mel_min_hz, config.mel_max_hz))
+    points = torch.linspace(low, high, config.n_mels + 2)[1:-1]
+    return HTK_HZ * torch.expm1(points)
 
-    [B, length]: the integral of speed + swing * tanh((centre - t) / width), a vehicle that passes by.
+
+def full_scale_power(config: ModelConfig) -> float:
+    """Sum over mel bands of the power of a signal of RMS 1 (0 dBFS), for white and most other spectra.
+
+    By Parseval's theorem over the one-sided spectrum: window / 2 * sum(window ** 2), and the triangular filters add
+    up to 1 at almost every frequency.
     """
-    width = 0.15 * length
-    time = torch.arange(length, device=speed.device, dtype=torch.float32)[None]
-    straight = speed[:, None] * time
-    if not bool(swing.any()):
-        return straight
-    middle = (centre * length)[:, None]
-    bend = _log_cosh((time - middle) / width) - _log_cosh(middle / width)
-    return straight - swing[:, None] * width * bend
+    window = torch.hann_window(config.window_samples)
+    return config.window_samples / 2 * float(window.square().sum())
 
 
-def read_at(source: Tensor, position: Tensor) -> Tensor:
-    """Linear interpolation of `source` [B, N] at `position` [B, T]; beyond the end the last sample is read."""
-    position = position.clamp(0.0, source.shape[1] - 1.001)
+def shift_pitch(frames: Tensor, ratio: Tensor, config: ModelConfig) -> Tensor:
+    """Scale every frequency by `ratio` [B] with linear interpolation between bands; what comes from beyond is floor."""
+    centres = mel_centres_hz(config).to(frames.device)
+    low, high = (math.log1p(edge / HTK_HZ) for edge in (config.mel_min_hz, config.mel_max_hz))
+    step = (high - low) / (config.n_mels + 1)
+    source = (torch.log1p(centres[None] / ratio.to(frames.device)[:, None] / HTK_HZ) - low) / step - 1.0
+    bands = torch.arange(config.n_mels, device=frames.device, dtype=frames.dtype)
+    weights = (1.0 - (source[:, None, :] - bands[None, :, None]).abs()).clamp_min(0.0)
+    floor = math.log(config.power_floor)
+    return torch.bmm(frames - floor, weights) + floor
+
+
+def read_at(values: Tensor, position: Tensor) -> Tensor:
+    """Linear interpolation of `values` [B, N, ...] at `position` [B, F] along the second axis, held at its ends."""
+    position = position.clamp(0.0, values.shape[1] - 1.001)
     index = position.long()
-    share = position - index
-    return torch.lerp(source.gather(1, index), source.gather(1, index + 1), share)
+    share = (position - index).to(values.dtype)
+    extra = values.shape[2:]
+    wide = index.reshape(*index.shape, *(1 for _ in extra)).expand(*index.shape, *extra)
+    return torch.lerp(
+        values.gather(1, wide), values.gather(1, wide + 1), share.reshape(*share.shape, *(1 for _ in extra))
+    )
 
 
-def _log_cosh(value: Tensor) -> Tensor:
-    size = value.abs()
-    return size + torch.nn.functional.softplus(-2.0 * size) - math.log(2.0)
+def add_room(power: Tensor, decay_s: Tensor, reverberant: Tensor) -> Tensor:
+    """Power after a room: each frame rings on, falling by 60 dB in `decay_s` [B], `reverberant` [B] times the direct.
 
-
-def add_room(sound: Tensor, decay_s: Tensor, direct: Tensor, cutoff_hz: Tensor, generator: torch.Generator) -> Tensor:
-    """Convolve each sound [B, T] with a synthetic room and a gentle low-pass (distance, a closed window).
-
-    The impulse response is a direct pulse of height `direct` and noise that decays by 60 dB in `decay_s`.
+    A diffuse tail adds power, not amplitude (Sabine's model), so it is a convolution along time.
     """
-    batch, length = sound.shape
-    time_s = torch.arange(ROOM_SAMPLES) / SAMPLE_RATE_HZ
-    tail = torch.randn(batch, ROOM_SAMPLES, generator=generator) * torch.exp(-6.9 * time_s / decay_s[:, None])
-    tail = tail / tail.square().sum(dim=1, keepdim=True).sqrt()
-    tail[:, 0] = direct
-    size = length + ROOM_SAMPLES
-    response = torch.fft.rfft(tail.to(sound.device), n=size)
-    frequency_hz = torch.linspace(0, SAMPLE_RATE_HZ / 2, response.shape[1], device=sound.device)
-    response = response / torch.sqrt(1 + (frequency_hz / cutoff_hz.to(sound.device)[:, None]) ** 4)
-    wet: Tensor = torch.fft.irfft(torch.fft.rfft(sound, n=size) * response, n=size)
-    return wet[:, :length]
+    frames = power.shape[1]
+    fall = torch.exp(-math.log(1e6) / (decay_s.to(power.device) * FRAMES_PER_S))
+    lag = torch.arange(frames, device=power.device, dtype=power.dtype)
+    tail = fall[:, None] ** lag * ((1 - fall) * reverberant.to(power.device))[:, None]
+    tail[:, 0] += 1.0
+    size = 2 * frames
+    spectrum = torch.fft.rfft(power, n=size, dim=1) * torch.fft.rfft(tail, n=size)[:, :, None]
+    wet: Tensor = torch.fft.irfft(spectrum, n=size, dim=1)
+    return wet[:, :frames].clamp_min(0.0)
 
 
-def rms(sound: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Root mean square of each row, over the masked samples if a mask is given; never below -100 dBFS."""
-    power = sound.square()
+def low_pass_log(cutoff_hz: Tensor, config: ModelConfig) -> Tensor:
+    """What to add to frames for a second-order low-pass at `cutoff_hz` [B]: [B, 1, M] (distance, a closed window)."""
+    centres = mel_centres_hz(config).to(cutoff_hz.device)
+    return -torch.log1p((centres[None] / cutoff_hz[:, None]) ** 4)[:, None]
+
+
+def level_power(power: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean over frames of the power summed over bands, [B], over the masked frames [B, F] if a mask is given."""
+    total = power.sum(dim=2)
     if mask is None:
-        return power.mean(dim=1).sqrt().clamp_min(LOWEST_RMS)
-    total = mask.sum(dim=1).clamp_min(1.0)
-    return ((power * mask).sum(dim=1) / total).sqrt().clamp_min(LOWEST_RMS)
+        return total.mean(dim=1).clamp_min(1e-12)
+    return ((total * mask).sum(dim=1) / mask.sum(dim=1).clamp_min(1.0)).clamp_min(1e-12)
 
 
-def colour(log_mel: Tensor, recipe: AugmentRecipe, floor: float, generator: torch.Generator) -> Tensor:
-    """Equalizer and band limit as curves added to log-mel frames [B, F, M] (exact for smooth filters)."""
+def colour(log_mel: Tensor, recipe: AugmentRecipe, config: ModelConfig, generator: torch.Generator) -> Tensor:
+    """Equalizer and band limit as curves added to log-mel frames (exact for smooth filters)."""
     batch, _, mels = log_mel.shape
     points = uniform((batch, 1, 6), (-recipe.equalizer_db, recipe.equalizer_db), generator)
     curve_db = torch.nn.functional.interpolate(points, size=mels, mode="linear", align_corners=True)
     limited = chosen(batch, recipe.band_limit_share, generator)
-    edge_hz = uniform((batch,), recipe.band_limit_hz, generator)
-    top_mel = math.log1p(SAMPLE_RATE_HZ / 2 / 700)
-    edge = torch.log1p(edge_hz / 700) / top_mel * mels
-    above = (torch.arange(mels)[None] - edge[:, None]).clamp_min(0)
+    edge_hz = uniform((batch, 1), recipe.band_limit_hz, generator)
+    above = (mel_centres_hz(config)[None] > edge_hz).float().cumsum(dim=1)
     curve_db = curve_db - (limited[:, None] * above * 6.0)[:, None]
     curve = (curve_db * (math.log(10) / 10)).to(log_mel.device)
-    return torch.logaddexp(log_mel + curve, torch.full_like(log_mel[:1, :1], math.log(floor)))
+    return torch.logaddexp(log_mel + curve, torch.full_like(log_mel[:1, :1], math.log(config.power_floor)))
 
 
 def mask_spectrum(log_mel: Tensor, recipe: AugmentRecipe, generator: torch.Generator) -> Tensor:
@@ -106,9 +127,14 @@ def mask_spectrum(log_mel: Tensor, recipe: AugmentRecipe, generator: torch.Gener
         first = torch.randint(0, mels, (batch, 1), generator=generator)
         hidden |= ((bins >= first) & (bins < first + width))[:, None, :]
     time = torch.arange(frames)[None]
-    longest = int(recipe.time_mask_s * 100)
+    longest = int(recipe.time_mask_s * FRAMES_PER_S)
     width = torch.randint(0, longest + 1, (batch, 1), generator=generator)
     first = torch.randint(0, frames, (batch, 1), generator=generator)
     hidden |= ((time >= first) & (time < first + width))[:, :, None]
     mean = log_mel.mean(dim=(1, 2), keepdim=True)
     return torch.where(hidden.to(log_mel.device), mean, log_mel)
+
+
+def per_decision(mask: Tensor) -> Tensor:
+    """Mean of a per-frame mask [B, F] over each decision's frames, [B, F / 4]."""
+    return mask.reshape(len(mask), -1, FRAMES_PER_HOP).mean(dim=2)

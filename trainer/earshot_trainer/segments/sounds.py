@@ -4,15 +4,19 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from earshot_node.errors import OperatorError
+from earshot_node.synth.acoustics import random_street
+from earshot_node.synth.filters import peak_normalise
 from earshot_trainer.corpus.activity import active_frames
 from earshot_trainer.corpus.cache import PcmCache
 from earshot_trainer.corpus.recordings import Recording
-from earshot_trainer.network.architecture import SAMPLE_RATE_HZ
+from earshot_trainer.network.architecture import MEL_HOP_SAMPLES, SAMPLE_RATE_HZ
+from earshot_trainer.segments.bank import MelBank, build_bank
 from earshot_trainer.segments.synthetic import SyntheticSound
 from earshot_trainer.training.recipe import Recipe
 from earshot_trainer.training.teacher import TeacherOpinion, scores_at
@@ -24,9 +28,9 @@ Int16Array = npt.NDArray[np.int16]
 
 @dataclass(frozen=True)
 class Siren:
-    """A siren to lay over a background: int16 samples and which 40 ms frames sound."""
+    """A siren (or trap) to lay over a background: its number in the bank and which 40 ms frames sound."""
 
-    samples: Int16Array
+    sound: int
     active: npt.NDArray[np.bool_]
 
 
@@ -34,12 +38,12 @@ class Siren:
 class Span:
     """Up to ten seconds of a negative recording.
 
-    `samples` is the whole recording, `start` and `count` the span; `scores` are the whole recording's teacher scores
-    [rows, classes], if there is a teacher.
+    `sound` is the whole recording's number in the bank, `start` and `count` the span in 10 ms frames; `scores` are
+    the whole recording's teacher scores [rows, classes], if there is a teacher.
     """
 
     recording: Recording
-    samples: Int16Array
+    sound: int
     start: int
     count: int
     scores: FloatArray | None = None
@@ -49,6 +53,7 @@ class Span:
 class Sounds:
     """Everything to mix from, with the probability that each is drawn (each array sums to 1)."""
 
+    bank: MelBank
     sirens: tuple[Siren, ...]
     siren_odds: npt.NDArray[np.float64]
     spans: tuple[Span, ...]
@@ -61,57 +66,73 @@ def gather_sounds(
     recordings: Sequence[Recording],
     cache: PcmCache,
     recipe: Recipe,
+    folder: Path,
     synthetic: Sequence[SyntheticSound] = (),
     opinion: TeacherOpinion | None = None,
 ) -> Sounds:
-    """Prepare recordings that are in the cache.
+    """Prepare recordings that are in the cache; `folder` keeps the frames of all sounds.
 
-    A siren's odds grow with the root of its group's size, a negative's as the recipe's `balance` says.
+    A siren's odds grow with the root of its group's size, a negative's as the recipe's `balance` says. A real siren is
+    there once as it is and, by the recipe's `streets`, as often again as from a vehicle under way.
 
     Raises:
         OperatorError: no siren at all, or no negative.
     """
-    range_db = recipe.mixing.active_range_db
-    real = [r for r in recordings if r.is_siren]
+    sirens = {r: _real_siren(r, cache, recipe, opinion) for r in recordings if r.is_siren}
+    heard = [r for r, active in sirens.items() if active.any()]
     negatives = [r for r in recordings if not r.is_siren]
-    sirens = {r: _real_siren(r, cache, recipe, opinion) for r in real}
-    heard = [r for r in real if sirens[r].active.any()]
-    made = [_siren(sound.samples, range_db) for sound in synthetic if sound.is_siren]
-    traps = [_siren(sound.samples, range_db) for sound in synthetic if not sound.is_siren]
-    if not heard and not made:
+    if not heard and not any(sound.is_siren for sound in synthetic):
         raise OperatorError("no siren to learn from; check is_siren in the manifests and what is excluded")
     if not negatives:
         raise OperatorError("no negative to learn from; name a manifest with other sounds as well")
+    audio: list[Int16Array] = [cache.samples(r) for r in negatives]
+    real, names = [], []
+    for number, recording in enumerate(heard):
+        for turn in range(1 + recipe.mixing.streets):
+            samples = cache.samples(recording)
+            real.append(Siren(len(audio), sirens[recording]))
+            audio.append(samples if turn == 0 else _in_a_street(samples, [recipe.training.seed, 5, number, turn]))
+            names.append(recording.group if recording.kind == "clip" else recording.name)
+    made: dict[bool, list[Siren]] = {True: [], False: []}
+    for sound in synthetic:
+        made[sound.is_siren].append(Siren(len(audio), active_frames(sound.samples, recipe.mixing.active_range_db)))
+        audio.append(sound.samples)
+    bank = build_bank(audio, recipe.model, folder)
     scores = opinion.classes if opinion is not None else {}
-    spans = tuple(span for r in negatives for span in _spans(r, cache, scores.get(str(r.path))))
+    spans = tuple(span for row, r in enumerate(negatives) for span in _spans(r, row, bank, scores.get(str(r.path))))
     return Sounds(
-        sirens=tuple(sirens[r] for r in heard),
-        siren_odds=_odds([r.group if r.kind == "clip" else r.name for r in heard], 0.5),
+        bank=bank,
+        sirens=tuple(real),
+        siren_odds=_odds(names, 0.5),
         spans=spans,
         span_odds=_odds([f"{s.recording.source}/{s.recording.label}" for s in spans], recipe.mixing.balance),
-        synthetic_sirens=tuple(made),
-        traps=tuple(traps),
+        synthetic_sirens=tuple(made[True]),
+        traps=tuple(made[False]),
     )
 
 
-def _siren(samples: Int16Array, active_range_db: float) -> Siren:
-    return Siren(samples=samples, active=active_frames(samples, active_range_db))
-
-
-def _real_siren(recording: Recording, cache: PcmCache, recipe: Recipe, opinion: TeacherOpinion | None) -> Siren:
+def _real_siren(
+    recording: Recording, cache: PcmCache, recipe: Recipe, opinion: TeacherOpinion | None
+) -> npt.NDArray[np.bool_]:
     """Active where it is loud and, if there is a teacher, where the teacher hears it too."""
-    siren = _siren(cache.samples(recording), recipe.mixing.active_range_db)
-    if opinion is None or recipe.teacher is None:
-        return siren
-    scores = scores_at(opinion.sirens[str(recording.path)], 0, len(siren.active), len(siren.samples))
-    return Siren(samples=siren.samples, active=siren.active & (scores[:, 0] >= recipe.teacher.least_siren_score))
-
-
-def _spans(recording: Recording, cache: PcmCache, scores: FloatArray | None) -> list[Span]:
     samples = cache.samples(recording)
-    count = max(1, round(len(samples) / (SPAN_S * SAMPLE_RATE_HZ)))
-    edges = np.linspace(0, len(samples), count + 1).astype(int)
-    return [Span(recording, samples, int(a), int(b - a), scores) for a, b in pairwise(edges)]
+    active = active_frames(samples, recipe.mixing.active_range_db)
+    if opinion is None or recipe.teacher is None:
+        return active
+    scores = scores_at(opinion.sirens[str(recording.path)], 0, len(active), len(samples))
+    return np.asarray(active & (scores[:, 0] >= recipe.teacher.least_siren_score))
+
+
+def _in_a_street(samples: Int16Array, seed: Sequence[int]) -> Int16Array:
+    heard = random_street(np.random.default_rng(seed), samples.astype(np.float32) / 32768.0, SAMPLE_RATE_HZ)
+    return np.asarray(np.clip(np.rint(peak_normalise(heard) * 16_000.0), -32768, 32767), dtype=np.int16)
+
+
+def _spans(recording: Recording, sound: int, bank: MelBank, scores: FloatArray | None) -> list[Span]:
+    frames = len(bank.of(sound))
+    count = max(1, round(frames * MEL_HOP_SAMPLES / (SPAN_S * SAMPLE_RATE_HZ)))
+    edges = np.linspace(0, frames, count + 1).astype(int)
+    return [Span(recording, sound, int(a), int(b - a), scores) for a, b in pairwise(edges) if b > a]
 
 
 def _odds(names: Sequence[str], balance: float) -> npt.NDArray[np.float64]:

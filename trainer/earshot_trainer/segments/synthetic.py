@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 import earshot_node.synth
+from earshot_node.synth.acoustics import random_street
 from earshot_node.synth.filters import Samples, peak_normalise
 from earshot_node.synth.sirens import SirenKind, SirenParameters, random_siren, synthesize, synthesize_crew
 from earshot_node.synth.traps import random_trap
+from earshot_trainer.network.architecture import SAMPLE_RATE_HZ
 from earshot_trainer.training.recipe import SyntheticRecipe
 
 PEAK = 0.5
@@ -77,6 +79,8 @@ def _siren(recipe: SyntheticRecipe, rng: np.random.Generator) -> tuple[Samples, 
     if recipe.chorus_share > 0 and rng.random() < recipe.chorus_share:
         for _ in range(int(rng.integers(1, 3))):
             samples = samples + np.float32(rng.uniform(0.3, 1.0)) * _voice(recipe, kind, steady, rng)
+    if recipe.street_share > 0 and rng.random() < recipe.street_share:
+        samples = random_street(rng, samples, SAMPLE_RATE_HZ)
     return peak_normalise(samples), kind
 
 

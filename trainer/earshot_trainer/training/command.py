@@ -64,6 +64,7 @@ def run_training(request: RunRequest, console: Console | None = None) -> Path:
         split.train,
         cache,
         recipe,
+        cache_folder,
         load_pool(recipe.synthetic, recipe.training.seed, cache_folder),
         ask_teacher(teacher, recipe.teacher, split.train, cache, cache_folder) if teacher and recipe.teacher else None,
     )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from earshot_trainer.network.architecture import ModelConfig
-from earshot_trainer.network.model import LogMel, StreamingCrnn
+from earshot_trainer.network.model import StreamingCrnn
 from earshot_trainer.segments import augment
 from earshot_trainer.segments.mixing import Batch
 from earshot_trainer.training.losses import segment_loss, teacher_loss
@@ -25,11 +25,11 @@ class Learner:
         torch.manual_seed(recipe.training.seed)
         self.recipe = recipe
         self.device = device
-        self.log_mel = LogMel(recipe.model).to(device)
         self.outputs = with_teacher_outputs(recipe)
         self.network = StreamingCrnn(self.outputs).to(device)
         self.average = StreamingCrnn(self.outputs).to(device).eval()
         self.average.load_state_dict(self.network.state_dict())
+        self._left: dict[str, Tensor] = {}
         settings = recipe.training
         self._optimizer = torch.optim.AdamW(
             _decay_groups(self.network, settings.weight_decay), lr=settings.learning_rate, betas=(0.9, 0.98)
@@ -40,8 +40,7 @@ class Learner:
 
     def normalize(self, batches: list[Batch]) -> None:
         """Fix the mean and deviation of log-mel frames from some batches."""
-        with torch.no_grad():
-            frames = torch.cat([self._features(batch.samples).flatten(0, 1) for batch in batches])
+        frames = torch.cat([batch.log_mel.flatten(0, 1) for batch in batches])
         for network in (self.network, self.average):
             network.set_normalization(frames.mean(dim=0), frames.std(dim=0).clamp_min(0.1))
 
@@ -50,12 +49,13 @@ class Learner:
         generator = torch.Generator().manual_seed(self.recipe.training.seed * 1_000_003 + step)
         torch.manual_seed(self.recipe.training.seed * 1_000_003 + step)  # dropout
         with torch.no_grad():
-            log_mel = self._features(batch.samples)
-            log_mel = augment.colour(log_mel, self.recipe.augment, self.recipe.model.power_floor, generator)
+            log_mel = augment.colour(batch.log_mel, self.recipe.augment, self.recipe.model, generator)
             log_mel = augment.mask_spectrum(log_mel, self.recipe.augment, generator)
         self.network.train()
+        state = self._opening_state(len(log_mel), generator)
         with torch.autocast(self.device.type, enabled=self.uses_amp):
-            logits, _ = self.network(log_mel)
+            logits, left = self.network(log_mel, state)
+        self._left = {name: value.detach().float() for name, value in left.items()}
         logits, extra = logits.float()[:, :, 0], logits.float()[:, :, len(self.recipe.model.labels) :]
         loss = segment_loss(logits, batch.targets, batch.weights, self.recipe.training)
         if self.recipe.teacher is not None and batch.teacher is not None:
@@ -84,6 +84,7 @@ class Learner:
             "optimizer": self._optimizer.state_dict(),
             "scheduler": self._scheduler.state_dict(),
             "scaler": self._scaler.state_dict(),
+            "left": self._left,
         }
 
     def load_state_dict(self, values: dict[str, Any]) -> None:
@@ -93,10 +94,19 @@ class Learner:
         self._optimizer.load_state_dict(values["optimizer"])
         self._scheduler.load_state_dict(values["scheduler"])
         self._scaler.load_state_dict(values["scaler"])
+        self._left = {name: value.to(self.device) for name, value in values["left"].items()}
 
-    def _features(self, samples: Tensor) -> Tensor:
-        log_mel: Tensor = self.log_mel(samples, self.log_mel.initial_cache(len(samples)))[0]
-        return log_mel
+    def _opening_state(self, rows: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """The state that a share of the rows inherit from the batch before; silence for the others."""
+        state = self.network.initial_state(rows)
+        carried = augment.chosen(rows, self.recipe.training.carry_share, generator)
+        if not self._left or len(self._left["gru"]) != rows:
+            return state
+        keep = carried.to(self.device)
+        return {
+            name: torch.where(keep.reshape(-1, *(1 for _ in zeros.shape[1:])), self._left[name], zeros)
+            for name, zeros in state.items()
+        }
 
     def _schedule(self, step: int) -> float:
         """Linear warm-up, then half a cosine down to one per cent."""

@@ -35,6 +35,7 @@ class MixingRecipe(Section):
         onset_grace_s: time after an onset, and after an offset, that is not scored.
         fade_s: greatest fade at a siren's cut ends.
         active_range_db: a siren recording counts as sounding within this range of its loudest part.
+        streets: how often each real siren is there once more, as from a vehicle moving in a street.
         balance: how far rare labels of a source are drawn as often as common ones: 0 by size, 1 all alike.
     """
 
@@ -49,22 +50,36 @@ class MixingRecipe(Section):
     onset_grace_s: float = Field(0.4, ge=0)
     fade_s: float = Field(0.3, ge=0)
     active_range_db: float = Field(18.0, gt=0)
+    streets: int = Field(2, ge=0)
     balance: Share = 0.5
 
 
 class AugmentRecipe(Section):
-    """What happens to the sound; shares are of segments, ranges are drawn from uniformly."""
+    """What happens to the sound; shares are of segments, ranges are drawn from uniformly (ratios in their logarithm).
 
-    speed: Range = (0.9, 1.1)
-    doppler_share: Share = 0.3
-    doppler_depth: float = Field(0.05, ge=0, lt=0.3)
+    Attributes:
+        pitch, background_pitch: factor on all frequencies of the siren or trap, and of each background.
+        tempo: factor on the speed of each layer, at the same pitch.
+        room_share, mix_room_share: sirens alone, and finished segments, that sound in a room.
+        room_decay_s: time in which the room's sound falls by 60 dB.
+        reverberant_db: the room's energy against the direct sound's.
+        distance_share, distance_hz: sirens behind a second-order low-pass, and its cut-off.
+        equalizer_db: greatest gain of the microphone's frequency response either way.
+        noise_dbfs: level of the microphone's own noise.
+    """
+
+    pitch: Range = (0.88, 1.14)
+    background_pitch: Range = (0.8, 1.25)
+    tempo: Range = (0.88, 1.14)
     room_share: Share = 0.4
-    room_decay_s: Range = (0.1, 0.8)
-    distance_share: Share = 0.3
+    mix_room_share: Share = 0.3
+    room_decay_s: Range = (0.15, 1.2)
+    reverberant_db: Range = (-10.0, 6.0)
+    distance_share: Share = 0.25
+    distance_hz: Range = (800.0, 4000.0)
     equalizer_db: float = Field(8.0, ge=0)
     band_limit_share: Share = 0.15
     band_limit_hz: Range = (3000.0, 7000.0)
-    clip_share: Share = 0.03
     noise_dbfs: Range = (-95.0, -60.0)
     mel_masks: int = Field(2, ge=0)
     mel_mask_bins: int = Field(8, ge=0)
@@ -90,6 +105,7 @@ class SyntheticRecipe(Section):
         kind_shares: share of each kind of siren; empty takes the synthesizer's own.
         steady_share: of civil defence sirens, those that hold one pitch.
         chorus_share: sirens that are two or three at once: several vehicles, or a town's sirens.
+        street_share: sirens heard from a vehicle moving in a street, with its echoes.
     """
 
     sirens: int = Field(400, ge=0)
@@ -98,6 +114,7 @@ class SyntheticRecipe(Section):
     kind_shares: dict[SirenKind, Annotated[float, Field(ge=0)]] = {}
     steady_share: Share = 0.4
     chorus_share: Share = 0.0
+    street_share: Share = 0.0
 
 
 class TeacherRecipe(Section):
@@ -114,7 +131,14 @@ class TeacherRecipe(Section):
 
 
 class TrainingRecipe(Section):
-    """The optimizer's settings."""
+    """The optimizer's settings.
+
+    Attributes:
+        average_decay: of the exponential moving average of the weights, which becomes the model.
+        clip_loss_weight: weight of a segment's loudest opinion beside the frames'.
+        carry_share: segments that begin with the state in which the network left another one, as on a node, which
+            never hears silence first.
+    """
 
     steps: int = Field(3000, ge=1)
     batch_size: int = Field(32, ge=1)
@@ -126,6 +150,7 @@ class TrainingRecipe(Section):
     label_smoothing: float = Field(0.02, ge=0, lt=0.5)
     clip_loss_weight: float = Field(0.3, ge=0)
     negative_weight: float = Field(1.0, gt=0)
+    carry_share: Share = 0.7
     checkpoint_every_steps: int = Field(250, ge=1)
     seed: int = 1
 

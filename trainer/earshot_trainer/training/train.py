@@ -50,7 +50,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     settings = recipe.training
     learner = Learner(recipe, device)
-    mixer = SegmentMixer(sounds, recipe.mixing, recipe.augment, settings.seed, device)
+    mixer = SegmentMixer(sounds, recipe.model, recipe.mixing, recipe.augment, settings.seed, device)
     miner = SpanMiner(sounds.span_odds, recipe.mining)
     first, earlier_s, origin = _resume(out / CHECKPOINT_NAME, recipe, origin, learner, miner)
     if first == 0:
