@@ -1,0 +1,1 @@
+"""Changed conditions: what happens to a sound between its source and the model, one pure function each."""

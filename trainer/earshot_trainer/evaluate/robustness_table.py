@@ -1,0 +1,54 @@
+"""Robustness as a table for a terminal."""
+
+from rich.console import Console
+from rich.table import Table
+
+from earshot_node.contract.operating_point import PRESET_SENSITIVITY
+from earshot_trainer.evaluate.console import say
+from earshot_trainer.evaluate.robustness import ConditionFigures, RobustnessFigures
+
+MOST_LEFT_OUT_SHOWN = 5
+
+
+def print_robustness(console: Console, figures: RobustnessFigures) -> None:
+    """Print what was heard, one row a condition, and what was not measured."""
+    table = Table(title=f"{figures.label}: recall under changed conditions", title_justify="left")
+    for column in ("condition", *PRESET_SENSITIVITY, "balanced 95 %", "to plain", "alarms", "peak", "AUC", "AUC 95 %"):
+        table.add_column(column, no_wrap=True)
+    family = figures.conditions[0].family
+    for row in figures.conditions:
+        if row.family != family:
+            table.add_section()
+            family = row.family
+        table.add_row(*_cells(row))
+    console.print(table)
+    protocol = figures.protocol
+    say(
+        console,
+        f"{figures.positives} takes of {figures.groups} recordings, {figures.negatives} takes without "
+        f"{figures.label}; seed {protocol['seed']}, data {protocol['data_sha256'][:12]}, {figures.wall_s:g} s",
+    )
+    for what in ("take", "level", "backgrounds", "recall", "codecs"):
+        say(console, f"  {what}: {protocol[what]}")
+    say(console, "  to plain: change of recall at balanced; alarms: share of the takes without it, at balanced")
+    for name, reason in figures.not_measured.items():
+        say(console, f"not measured: {name}: {reason}")
+    for problem in figures.left_out[:MOST_LEFT_OUT_SHOWN]:
+        say(console, f"left out: {problem}")
+    if len(figures.left_out) > MOST_LEFT_OUT_SHOWN:
+        say(console, f"and {len(figures.left_out) - MOST_LEFT_OUT_SHOWN} more left out; all are in the report")
+
+
+def _cells(row: ConditionFigures) -> list[str]:
+    low, high = row.recall_interval["balanced"]
+    auc_low, auc_high = row.auc_interval
+    return [
+        row.name,
+        *(f"{row.recall[preset]:.2f}" for preset in PRESET_SENSITIVITY),
+        f"{low:.2f} to {high:.2f}",
+        f"{row.change['balanced']:+.2f}",
+        f"{row.false_alarms['balanced']:.2f}",
+        f"{row.mean_peak:.2f}",
+        f"{row.auc:.3f}",
+        f"{auc_low:.3f} to {auc_high:.3f}",
+    ]
