@@ -31,7 +31,6 @@ from earshot_node.errors import OperatorError
 from earshot_node.health import DEAF_STATES, INFERENCE_STALLED_AFTER_S
 from earshot_node.http.health import HealthReport
 from earshot_node.http.metrics import Metrics
-from earshot_node.http.token import load_or_create_token
 from earshot_node.inference.bundle import Bundle, load_bundle, load_bundled
 from earshot_node.inference.model import StreamingModel
 from earshot_node.inference.pipeline import Pipeline
@@ -40,11 +39,13 @@ from earshot_node.listener import CutClip, SourceListener
 from earshot_node.mqtt.publisher import Publisher
 from earshot_node.mqtt.settings import LabelSettings, SettingChange
 from earshot_node.mqtt.store import StateStore
+from earshot_node.recordings.service import RecordingService
+from earshot_node.recordings.tap import StreamTap, TappedBlocks
 from earshot_node.reporting import Reporter
 from earshot_node.systemd import Notifier
 
 if TYPE_CHECKING:
-    from earshot_node.http.server import HttpServer
+    from earshot_node.http.node_server import NodeServer
 
 _log = logging.getLogger(__name__)
 _P = ParamSpec("_P")
@@ -108,11 +109,13 @@ class Node:
             config, _describe(config, bundle), store, self._apply_setting, on_failure=self._fail
         )
         self._intake = Intake(config.sources, self._in_loop(self._source_changed))
+        self._tap = StreamTap()
         self._inference = self._build_inference(bundle)
         self._reporter = Reporter(
             config, bundle.manifest.version, self._publisher, self._metrics, self._statuses(), self._kept_counters()
         )
         self._clips = open_clip_store(config.clips, state_dir)
+        self._recordings = RecordingService(config, state_dir, self._clips, self._tap, status=self._intake.status)
         self._clip_writer = ThreadPoolExecutor(1, thread_name_prefix="clips")
         self._state_dir = state_dir
         self._telling: set[asyncio.Task[None]] = set()
@@ -138,9 +141,11 @@ class Node:
         ticking = asyncio.create_task(self._tick_every_second(), name="ticks")
         ticking.add_done_callback(lambda _: self.stop())
         http = await self._start_http()
+        keeping = asyncio.create_task(self._recordings.run(), name="recordings")
         await self._stopped.wait()
         self._notifier.stopping()
         ticking.cancel()
+        keeping.cancel()
         await asyncio.to_thread(self._stop_listening)
         if self._telling:
             await asyncio.wait(self._telling, timeout=COMMIT_WAIT_S)
@@ -149,6 +154,7 @@ class Node:
         await self._publisher.stop()
         if http is not None:
             await http.stop()
+        await asyncio.to_thread(self._recordings.close)
         if self._failure is not None:
             raise self._failure
         with contextlib.suppress(asyncio.CancelledError):
@@ -161,7 +167,7 @@ class Node:
             for source in self._config.sources
         }
         return InferenceThread(
-            self._intake,
+            TappedBlocks(self._intake, self._tap),
             Pipeline(StreamingModel(manifest, bundle.model), self._points),
             listeners,
             self._in_loop(self._take_step),
@@ -169,13 +175,14 @@ class Node:
             on_failure=self._in_loop(self._fail),
         )
 
-    async def _start_http(self) -> "HttpServer | None":
+    async def _start_http(self) -> "NodeServer | None":
         if not self._config.http.enabled:
             return None
         # Imported when the node already listens, beside the loop: aiohttp is a third of all that a start has to read.
-        module = await asyncio.to_thread(import_module, "earshot_node.http.server")
-        token = load_or_create_token(self._state_dir, self._config.http.token.get_secret_value())
-        server: HttpServer = module.HttpServer(self._config.http, token, self._health_report, self._metrics)
+        module = await asyncio.to_thread(import_module, "earshot_node.http.node_server")
+        server: NodeServer = module.NodeServer(
+            self._config.http, self._state_dir, self._health_report, self._metrics, self._recordings
+        )
         try:
             await server.start()
         except OperatorError as error:

@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "demo": LazyCommand("earshot_node.cli.demo:demo", "Broker, node and a street scene, to see it work."),
     "devices": LazyCommand("earshot_node.cli.devices:devices", "List microphones with their stable ids."),
     "monitor": LazyCommand("earshot_node.cli.monitor:monitor", "Show live level and posteriors."),
+    "record": LazyCommand("earshot_node.cli.record:record", "Record labelled audio for training."),
     "doctor": LazyCommand("earshot_node.cli.doctor:doctor", "Say what is wrong, and the fix."),
     "config": LazyCommand("earshot_node.cli.config:config", "Check a configuration, print its schema."),
     "unpublish": LazyCommand("earshot_node.cli.unpublish:unpublish", "Remove a node from broker and Home Assistant."),

@@ -1,17 +1,23 @@
 """Where clips go: memory, disk, or nowhere."""
 
+import contextlib
 import logging
-import os
+import re
 import shutil
+import threading
 from collections import OrderedDict
 from pathlib import Path
 from typing import Protocol
 
-from earshot_node.clips.clip import Clip
+from pydantic import ValidationError
+
+from earshot_node.atomic_file import remove_left_overs, write_atomically
+from earshot_node.clips.clip import Clip, ClipInfo
 from earshot_node.contract.config import ClipsSection
 
 _log = logging.getLogger(__name__)
 _MB = 1_000_000
+_EVENT_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 
 class ClipStore(Protocol):
@@ -20,8 +26,11 @@ class ClipStore(Protocol):
     def add(self, clip: Clip) -> None:
         """Keep a clip, as the store's kind and limits allow."""
 
-    def save(self, event_id: str) -> Path | None:
-        """Make sure that the clip of an event is on disk; return its path, None if there is no such clip (any more)."""
+    def find(self, event_id: str) -> Clip | None:
+        """Return the clip of an event, None if there is no such clip (any more)."""
+
+    def latest_event(self, source: str, label: str) -> str | None:
+        """Return the id of the event whose clip is the latest of a source and label, None if there is none."""
 
 
 class DiskClips:
@@ -32,8 +41,7 @@ class DiskClips:
         self._quota_bytes = quota_mb * _MB
         self._floor_bytes = free_floor_mb * _MB
         self._refused = False
-        for left_over in folder.glob("*.tmp"):
-            left_over.unlink(missing_ok=True)
+        remove_left_overs(folder)
 
     def add(self, clip: Clip) -> None:
         """Write the clip, unless the disk is too full."""
@@ -53,13 +61,28 @@ class DiskClips:
         self._refused = False
         path = self._folder / f"{clip.name}.flac"
         # The audio comes first and the JSON last: a clip with its JSON is whole, whenever the power goes.
-        _write_atomically(path, clip.flac)
-        _write_atomically(path.with_suffix(".json"), info)
+        write_atomically(path, clip.flac)
+        write_atomically(path.with_suffix(".json"), info)
         return path
 
-    def save(self, event_id: str) -> Path | None:
-        """Return the path of the event's clip, None if it is not there."""
-        return next(iter(sorted(self._folder.glob(f"*-{event_id[:8]}.flac"))), None)
+    def find(self, event_id: str) -> Clip | None:
+        """Read the event's clip, None if it is not there."""
+        if not _EVENT_ID.fullmatch(event_id):
+            return None
+        for path in self._folder.glob(f"*-{event_id[:8]}.json"):
+            info = _read_info(path)
+            if info is not None and info.event.id == event_id:
+                with contextlib.suppress(FileNotFoundError):
+                    return Clip(info, path.with_suffix(".flac").read_bytes())
+        return None
+
+    def latest_event(self, source: str, label: str) -> str | None:
+        """Return the id of the latest event of source and label that has a clip."""
+        for path in sorted(self._folder.glob(f"*-{source}-{label}-*.json"), reverse=True):
+            info = _read_info(path)
+            if info is not None and (info.event.source, info.event.event_type) == (source, label):
+                return info.event.id
+        return None
 
     def _evict(self, incoming_bytes: int) -> None:
         files = sorted(self._folder.glob("*.flac"))
@@ -74,45 +97,54 @@ class DiskClips:
 
 
 class RamClips:
-    """The last clips in memory; one reaches the disk only when it is saved by name."""
+    """The last clips in memory."""
 
-    def __init__(self, keep: int, disk: DiskClips) -> None:
+    def __init__(self, keep: int) -> None:
         self._keep = keep
-        self._disk = disk
         self._clips: OrderedDict[str, Clip] = OrderedDict()
+        self._lock = threading.Lock()
 
     def add(self, clip: Clip) -> None:
         """Keep the clip; the oldest beyond the limit is forgotten."""
-        self._clips[clip.info.event.id] = clip
-        while len(self._clips) > self._keep:
-            self._clips.popitem(last=False)
+        with self._lock:
+            self._clips[clip.info.event.id] = clip
+            while len(self._clips) > self._keep:
+                self._clips.popitem(last=False)
 
-    def save(self, event_id: str) -> Path | None:
-        """Write the event's clip to disk; None if it is no longer in memory or the disk is too full."""
-        clip = self._clips.get(event_id)
-        return self._disk.write(clip) if clip is not None else self._disk.save(event_id)
+    def find(self, event_id: str) -> Clip | None:
+        """Return the event's clip, None if it is no longer in memory."""
+        with self._lock:
+            return self._clips.get(event_id)
+
+    def latest_event(self, source: str, label: str) -> str | None:
+        """Return the id of the latest event of source and label whose clip is in memory."""
+        with self._lock:
+            events = [clip.info.event for clip in self._clips.values()]
+        ours = [event for event in events if (event.source, event.event_type) == (source, label)]
+        return max(ours, key=lambda event: event.onset).id if ours else None
 
 
 def open_clip_store(config: ClipsSection, state_dir: Path) -> ClipStore | None:
     """Return the store that the configuration asks for, None for `off`."""
     if config.store == "off":
         return None
-    disk = DiskClips(Path(config.dir) if config.dir else state_dir / "clips", config.quota_mb, config.free_floor_mb)
-    return disk if config.store == "disk" else RamClips(config.keep, disk)
+    if config.store == "ram":
+        return RamClips(config.keep)
+    return DiskClips(clip_folder(config, state_dir), config.quota_mb, config.free_floor_mb)
+
+
+def clip_folder(config: ClipsSection, state_dir: Path) -> Path:
+    """Return where clips on disk are."""
+    return Path(config.dir) if config.dir else state_dir / "clips"
 
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _write_atomically(path: Path, data: bytes) -> None:
-    temporary = path.with_name(path.name + ".tmp")
+def _read_info(path: Path) -> ClipInfo | None:
+    """Read the JSON of a clip, None if it is gone or not one."""
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+        return ClipInfo.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None

@@ -30,6 +30,8 @@ _PATHS: Final[tuple[Location, ...]] = (
     ("mqtt", "tls", "cert_file"),
     ("mqtt", "tls", "key_file"),
     ("clips", "dir"),
+    ("recordings", "dir"),
+    ("recordings", "labels_file"),
 )
 
 

@@ -156,8 +156,31 @@ class ClipsSection(Section):
     free_floor_mb: float = Field(default=500.0, ge=0, description="Nothing is written when the disk has less free.")
 
 
+class AutoSection(Section):
+    """Moments that the node keeps unasked, as unlabelled candidates for training."""
+
+    enabled: bool = Field(
+        default=False, description="Keep detected and uncertain moments; what was detected needs clips (store: ram)."
+    )
+    uncertain_from: float = Field(default=0.3, gt=0, lt=1, description="Lowest posterior that is uncertain.")
+    pre_roll_s: float = Field(default=4.0, ge=0, le=20)
+    post_roll_s: float = Field(default=4.0, ge=0, le=20)
+    per_day_s: float = Field(default=300.0, gt=0, le=86_400, description="Audio kept a day, all sources together.")
+
+
+class RecordingsSection(Section):
+    """Audio recorded on purpose for training; labelled and not collected, it is never deleted to make room."""
+
+    dir: str = Field(default="", description="Folder; default: recordings/ in the state folder.")
+    labels_file: str = Field(default="", description="The household's labels, YAML; default: the labels of `labels`.")
+    quota_mb: float = Field(default=1000.0, gt=0, description="Bytes of all recordings.")
+    free_floor_mb: float = Field(default=500.0, ge=0, description="Nothing is recorded when the disk has less free.")
+    keep_collected_days: float = Field(default=7.0, ge=0, description="Days after collection until they are deleted.")
+    auto: AutoSection = AutoSection()
+
+
 class HttpSection(Section):
-    """Health and metrics over HTTP."""
+    """Health, metrics and recordings over HTTP."""
 
     enabled: bool = True
     host: str = "127.0.0.1"
@@ -180,6 +203,7 @@ class NodeConfig(Section):
     mqtt: MqttSection = MqttSection()
     home_assistant: HomeAssistantSection = HomeAssistantSection()
     clips: ClipsSection = ClipsSection()
+    recordings: RecordingsSection = RecordingsSection()
     http: HttpSection = HttpSection()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

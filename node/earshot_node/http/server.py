@@ -1,9 +1,8 @@
-"""The node's HTTP server: `/healthz` for anybody, `/metrics` with the token, nothing else."""
+"""The node's HTTP server: `/healthz` for anybody, all else with the token."""
 
 import errno
-import hmac
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from aiohttp import web
@@ -12,9 +11,11 @@ from earshot_node.contract.config import HttpSection
 from earshot_node.errors import OperatorError
 from earshot_node.http.health import HealthReport
 from earshot_node.http.metrics import CONTENT_TYPE, Metrics
+from earshot_node.http.token_gate import TokenGate
 
 _LOG = logging.getLogger(__name__)
-_MAX_BODY_BYTES: Final = 4096  # nothing here takes a body
+_MAX_BODY_BYTES: Final = 4096  # the few bodies are small JSON objects
+_SILENT_CONNECTION_S: Final = 30.0  # no whole request in this time, and the connection is closed
 _SHUTDOWN_S: Final = 1.0
 
 HealthSource = Callable[[], HealthReport]
@@ -24,13 +25,29 @@ class HttpServer:
     """Answers while the loop that started it runs.
 
     Every path but `/healthz` asks for `Authorization: Bearer <token>` first (401), also one that does not exist (404).
+
+    Args:
+        config: address and port.
+        token: '' lets nobody in.
+        health: what `/healthz` says.
+        metrics: what `/metrics` says.
+        routes: further paths.
     """
 
-    def __init__(self, config: HttpSection, token: str, health: HealthSource, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        config: HttpSection,
+        token: str,
+        health: HealthSource,
+        metrics: Metrics,
+        *,
+        routes: Iterable[web.RouteDef] = (),
+    ) -> None:
         self._config = config
-        self._token = token.encode()
+        self._gate = TokenGate(token)
         self._health = health
         self._metrics = metrics
+        self._routes = tuple(routes)
         self._runner: web.AppRunner | None = None
         self.port = 0
 
@@ -40,10 +57,13 @@ class HttpServer:
         Raises:
             OperatorError: the address cannot be used.
         """
-        app = web.Application(middlewares=[self._require_token], client_max_size=_MAX_BODY_BYTES)
+        app = web.Application(middlewares=[self._gate.middleware], client_max_size=_MAX_BODY_BYTES)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/metrics", self._show_metrics)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
+        app.router.add_routes(self._routes)
+        runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=_SHUTDOWN_S, keepalive_timeout=_SILENT_CONNECTION_S
+        )
         await runner.setup()
         host, port = self._config.host, self._config.port
         try:
@@ -56,7 +76,7 @@ class HttpServer:
             ) from error
         self._runner = runner
         self.port = runner.addresses[0][1]
-        _LOG.info("health and metrics on http://%s:%d", host, self.port)
+        _LOG.info("HTTP on http://%s:%d", host, self.port)
 
     async def stop(self) -> None:
         """Close; idempotent."""
@@ -64,22 +84,9 @@ class HttpServer:
         if runner is not None:
             await runner.cleanup()
 
-    @web.middleware
-    async def _require_token(
-        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
-        if request.path != "/healthz" and not self._is_authorized(request):
-            return web.Response(status=401, text="a bearer token is needed\n", headers={"WWW-Authenticate": "Bearer"})
-        return await handler(request)
-
-    def _is_authorized(self, request: web.Request) -> bool:
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        candidate = given.strip().encode("utf-8", "surrogateescape")
-        return scheme.lower() == "bearer" and bool(self._token) and hmac.compare_digest(candidate, self._token)
-
     async def _healthz(self, request: web.Request) -> web.Response:
         report = self._health()
-        body = report.encode(with_problems=self._is_authorized(request))
+        body = report.encode(with_problems=self._gate.is_open_for(request))
         return web.Response(status=report.status_code, body=body, content_type="application/json")
 
     async def _show_metrics(self, _request: web.Request) -> web.Response:

@@ -31,6 +31,15 @@ def load_or_create_token(state_dir: Path, configured: str = "") -> str:
         ) from error
 
 
+def read_token(state_dir: Path, configured: str = "") -> str:
+    """Return the configured token, or the one kept in `state_dir`; '' if there is none.
+
+    Raises:
+        PermissionError: it is another user's.
+    """
+    return configured or _read(state_dir / TOKEN_NAME)
+
+
 def _read(path: Path) -> str:
     try:
         with path.open(encoding="ascii") as file:

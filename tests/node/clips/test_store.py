@@ -82,21 +82,33 @@ def test_what_a_power_cut_left_half_written_goes_at_the_next_start(tmp_path: Pat
     assert names(tmp_path) == []
 
 
-def test_ram_store_keeps_the_last_clips_and_writes_none(tmp_path: Path) -> None:
-    store = RamClips(2, DiskClips(tmp_path, 10, 0))
+def test_ram_store_keeps_the_last_clips_and_finds_them_by_their_event() -> None:
+    store = RamClips(2)
     for number in range(1, 4):
         store.add(clip(number))
-    assert names(tmp_path) == []
-    assert store.save("00000001" * 4) is None
+    assert store.find("00000001" * 4) is None
+    assert store.find("00000003" * 4) == clip(3)
+    assert store.latest_event("mic", "siren") == "00000003" * 4
+    assert store.latest_event("mic", "dog") is None
 
 
-def test_ram_store_writes_a_clip_that_is_saved_by_its_event(tmp_path: Path) -> None:
-    store = RamClips(2, DiskClips(tmp_path, 10, 0))
-    store.add(clip(3))
-    saved = store.save("00000003" * 4)
-    assert saved is not None
-    assert soundfile.info(io.BytesIO(saved.read_bytes())).duration == 1.0
-    assert store.save("00000003" * 4) == saved
+def test_disk_store_finds_a_clip_by_its_event_after_a_restart(tmp_path: Path) -> None:
+    for number in (1, 3, 2):
+        DiskClips(tmp_path, 10, 0).add(clip(number))
+    store = DiskClips(tmp_path, 10, 0)
+    found = store.find("00000002" * 4)
+    assert found is not None
+    assert found.info == clip(2).info
+    assert soundfile.info(io.BytesIO(found.flac)).duration == 1.0
+    assert store.latest_event("mic", "siren") == "00000003" * 4
+    assert store.latest_event("mic", "dog") is None
+
+
+@pytest.mark.parametrize("event_id", ["", "*", "????????", "../../etc/passwd", "[0]000000", "00000009" * 4, "0" * 100])
+def test_no_clip_is_found_by_an_id_that_no_event_has(tmp_path: Path, event_id: str) -> None:
+    store = DiskClips(tmp_path, 10, 0)
+    store.add(clip(1))
+    assert store.find(event_id) is None
 
 
 def test_store_is_what_the_configuration_asks_for(tmp_path: Path) -> None:

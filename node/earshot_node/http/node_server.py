@@ -1,0 +1,60 @@
+"""The node's HTTP server with all its paths; imported beside the loop, because aiohttp takes its time."""
+
+import logging
+from pathlib import Path
+
+from earshot_node.contract.config import HttpSection
+from earshot_node.http.address import forget_address, keep_address
+from earshot_node.http.metrics import Metrics
+from earshot_node.http.recordings_api import RecordingsApi
+from earshot_node.http.server import HealthSource, HttpServer
+from earshot_node.http.takes_api import TakesApi
+from earshot_node.http.token import load_or_create_token
+from earshot_node.recordings.service import RecordingService
+from earshot_node.recordings.transfer_log import TransferLog
+
+_log = logging.getLogger(__name__)
+
+
+class NodeServer:
+    """Health, metrics and recordings of one node.
+
+    Args:
+        config: address, port and token.
+        state_dir: existing folder for token and address.
+        health: what `/healthz` says.
+        metrics: what `/metrics` says.
+        recordings: what is handed out and recorded.
+    """
+
+    def __init__(
+        self,
+        config: HttpSection,
+        state_dir: Path,
+        health: HealthSource,
+        metrics: Metrics,
+        recordings: RecordingService,
+    ) -> None:
+        self._config = config
+        self._state_dir = state_dir
+        token = load_or_create_token(state_dir, config.token.get_secret_value())
+        transfers = TransferLog(recordings.store.folder)
+        routes = [*RecordingsApi(recordings, transfers).routes(), *TakesApi(recordings).routes()]
+        self._server = HttpServer(config, token, health, metrics, routes=routes)
+
+    async def start(self) -> None:
+        """Listen, and write down where.
+
+        Raises:
+            OperatorError: the address cannot be used.
+        """
+        await self._server.start()
+        try:
+            keep_address(self._state_dir, self._config.host, self._server.port)
+        except OSError as error:
+            _log.warning("http: the address cannot be written down, so node-cli record will not find it: %s", error)
+
+    async def stop(self) -> None:
+        """Close; idempotent."""
+        forget_address(self._state_dir)
+        await self._server.stop()

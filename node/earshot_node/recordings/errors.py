@@ -1,0 +1,15 @@
+"""Why something is not recorded or not found."""
+
+from earshot_node.errors import OperatorError, PeerError
+
+
+class NoRoomError(OperatorError):
+    """The recordings' quota or the disk is full of what must not be deleted."""
+
+
+class UnknownRecordingError(PeerError):
+    """There is no such recording, clip or take (any more)."""
+
+
+class ConflictError(PeerError):
+    """The recording is not what the other side believes it to be, or is busy."""
