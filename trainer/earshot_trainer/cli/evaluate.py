@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-PARTS = ()
-"""Keys of `earshot_trainer.evaluate.command.SECTIONS`, here so that help needs no import."""
+PARTS = ("folds", "events", "speed", "equal_alarms")
+"""Keys of `earshot_trainer.evaluate.command.SECTIONS`, and the comparison; here so that help needs no import."""
 
 EXAMPLE = """\b
 Examples:

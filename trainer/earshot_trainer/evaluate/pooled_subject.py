@@ -175,7 +175,8 @@ def _open_member(path: Path) -> Member:
         subject = BundleSubject.of_bundle(load_bundle_unsigned(model), model.name)
     if subject.model_sha256 not in run.graphs:
         raise OperatorError(f"{model} was not made of the run in {folder}; make it with `trainer-cli quantize`")
-    return Member(folder.name, subject, run)
+    name = f"{folder.resolve().name}/{model.name}"
+    return Member(name, replace(subject, title=name), run)
 
 
 def _find_graph(folder: Path, run: RunRecord) -> Path:

@@ -25,20 +25,32 @@ class Material:
             and heard by `subject.for_recordings(pool)`.
         seed: of everything random.
         jobs: processes at once.
+        pool_names: what to call the pools in tables.
     """
 
     recordings: tuple[Recording, ...]
     pools: tuple[tuple[Recording, ...], ...]
     seed: int
     jobs: int
+    pool_names: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, subject: Subject, recordings: Sequence[Recording], seed: int, jobs: int) -> "Material":
         """Group what was read by who may hear it."""
         pools: dict[int, list[Recording]] = {}
+        names: dict[int, str] = {}
         for recording in recordings:
-            pools.setdefault(id(subject.for_recordings([recording])), []).append(recording)
-        return cls(tuple(recordings), tuple(tuple(pool) for pool in pools.values()), seed, jobs)
+            member = subject.for_recordings([recording])
+            pools.setdefault(id(member), []).append(recording)
+            names[id(member)] = member.title
+        by_name = sorted(pools, key=lambda number: names[number])
+        return cls(
+            recordings=tuple(recordings),
+            pools=tuple(tuple(pools[number]) for number in by_name),
+            seed=seed,
+            jobs=jobs,
+            pool_names=tuple(names[number] for number in by_name),
+        )
 
 
 class Findings(Protocol):
