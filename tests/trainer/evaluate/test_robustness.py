@@ -28,9 +28,12 @@ from earshot_trainer.evaluate.conditions.catalogue import all_conditions
 from earshot_trainer.evaluate.conditions.take import LEAD_SAMPLES, TAKE_SAMPLES, Condition
 from earshot_trainer.evaluate.loading import load_subject
 from earshot_trainer.evaluate.robustness import group_intervals, measure_robustness
-from earshot_trainer.evaluate.robustness_table import print_robustness
+from earshot_trainer.evaluate.robustness_section import ROBUSTNESS
+from earshot_trainer.evaluate.robustness_table import show_robustness
 from earshot_trainer.evaluate.robustness_takes import load_take, plan_takes, read_passage
+from earshot_trainer.evaluate.sections import Material
 from earshot_trainer.evaluate.subject import Heard, Subject
+from earshot_trainer.evaluate.tracks import Scored
 
 pytestmark = pytest.mark.torch
 
@@ -173,17 +176,20 @@ def test_sound_and_background_come_from_one_partition(subject: LoudnessSubject, 
 @pytest.mark.parametrize(
     ("kept", "missing"),
     [
-        (("horn", "street"), "recording with siren"),
-        (("wail", "street"), "clip without siren"),
-        (("wail", "horn"), "long recordings without siren"),
+        (("horn", "street"), "no recording with siren"),
+        (("wail", "street"), "no clip without siren"),
+        (("wail", "horn"), "no long recording without siren as background"),
     ],
 )
-def test_partition_that_lacks_something_is_refused(
+def test_partition_that_lacks_something_is_left_out_and_told(
     kept: tuple[str, ...], missing: str, subject: LoudnessSubject, recordings: list[Recording]
 ) -> None:
     chosen = [recording for recording in recordings if recording.name.removesuffix(".flac") in kept]
     with pytest.raises(OperatorError, match=missing):
         measure_robustness(subject, [chosen], conditions=LEVELS[:1])
+    figures = measure_robustness(subject, [chosen, recordings], conditions=LEVELS[:1])
+    assert figures.left_out == [f"2 recordings of one partition: {missing}"]
+    assert figures.protocol["partitions"] == [len(recordings)]
 
 
 def test_recording_that_cannot_be_read_is_left_out_under_every_condition(
@@ -208,15 +214,42 @@ def test_condition_that_cannot_be_measured_is_told_with_its_reason(
     assert [row.name for row in figures.conditions] == ["level -20.0 dBFS"]
     assert figures.not_measured == {"AAC": "ffmpeg is not installed"}
     console = Console(record=True, width=160)
-    print_robustness(console, figures)
+    show_robustness(console, {"a": figures})
     assert "not measured: AAC: ffmpeg is not installed" in console.export_text()
+
+
+def test_two_subjects_stand_side_by_side(subject: LoudnessSubject, recordings: list[Recording]) -> None:
+    strict = subject.with_presets(PRESETS.model_copy(update={"balanced": PRESETS.quiet}), "strict")
+    found = {
+        name: measure_robustness(one, [recordings], conditions=LEVELS)
+        for name, one in (("loose", subject), ("strict", strict))
+    }
+    console = Console(record=True, width=160)
+    show_robustness(console, found)
+    row = next(line for line in console.export_text().splitlines() if "level -20" in line)
+    assert "1.00 / 1.00 / 0.500" in row
+    assert "0.00 / 0.00 / 0.500" in row
+
+
+def test_section_measures_within_the_pools_of_the_material(
+    subject: LoudnessSubject, recordings: list[Recording], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("earshot_trainer.evaluate.robustness.all_conditions", lambda: LEVELS)
+    material = Material.of(subject, recordings, seed=3, jobs=1)
+    counted: list[tuple[int, int]] = []
+    figures = ROBUSTNESS.measure(
+        subject, Scored({"siren": []}, []), material, lambda done, total: counted.append((done, total))
+    )
+    assert figures is not None
+    assert figures.to_dict()["protocol"]["seed"] == 3
+    assert counted[-1] == (6, 6)
+    without = Material.of(subject, [r for r in recordings if not r.is_siren], seed=3, jobs=1)
+    assert ROBUSTNESS.measure(subject, Scored({"siren": []}, []), without, lambda done, total: None) is None
 
 
 def test_two_processes_measure_what_one_does(recordings: list[Recording]) -> None:
     subject = load_subject(None)
-    chosen = [
-        condition for condition in all_conditions() if condition.name in ("plain", "SNR +0 dB", "pass-by 50 km/h")
-    ]
+    chosen = [condition for condition in all_conditions() if condition.name in ("plain", "SNR +0 dB")]
     one = measure_robustness(subject, [recordings], conditions=chosen)
     two = measure_robustness(subject, [recordings], conditions=chosen, jobs=2)
     assert replace(one, wall_s=0.0) == replace(two, wall_s=0.0)

@@ -13,8 +13,13 @@ from earshot_node.errors import OperatorError
 from earshot_trainer.corpus.recordings import Recording, dataset_hash
 from earshot_trainer.evaluate.conditions.catalogue import all_conditions
 from earshot_trainer.evaluate.conditions.take import LEAD_S, REFERENCE_DBFS, SELF_NOISE_DBFS, SOUND_S, Condition
-from earshot_trainer.evaluate.robustness_hearing import HeardTake, Listener, hear_all
-from earshot_trainer.evaluate.robustness_takes import ACTIVE_RANGE_DB, LEAST_BACKGROUND_DBFS, plan_takes
+from earshot_trainer.evaluate.robustness_hearing import HeardTake, hear_all
+from earshot_trainer.evaluate.robustness_takes import (
+    ACTIVE_RANGE_DB,
+    LEAST_BACKGROUND_DBFS,
+    plan_takes,
+    what_is_missing,
+)
 from earshot_trainer.evaluate.subject import Subject
 from earshot_trainer.evaluate.tagging import auc_interval, rank_auc
 
@@ -64,7 +69,7 @@ class RobustnessFigures:
 
     Attributes:
         not_measured: condition -> why.
-        left_out: one line for every recording that gave no take.
+        left_out: one line for every partition that lacks something and every recording that gave no take.
     """
 
     label: str
@@ -96,38 +101,48 @@ def measure_robustness(
     per_group: int = 8,
     jobs: int = 1,
     conditions: Sequence[Condition] | None = None,
-    advance: Callable[[], None] = lambda: None,
+    advance: Callable[[int, int], None] = lambda done, total: None,  # noqa: ARG005
 ) -> RobustnessFigures:
     """Hear takes under every condition.
 
-    Sounds and backgrounds are combined within a partition only. `conditions` defaults to all; the first one is the
-    reference. `advance` is called after every take.
+    Sounds and backgrounds are combined within a partition only; one that lacks something is left out, and told.
+    `conditions` defaults to all; the first one is the reference. `advance(done, total)` counts takes.
 
     Raises:
-        OperatorError: a partition lacks sounds or backgrounds, or nothing is left to hear.
+        OperatorError: no partition has everything, or no take is left to hear.
     """
     begin_s = time.monotonic()
     every = tuple(conditions if conditions is not None else all_conditions())
     possible = tuple(condition for condition in every if not condition.missing)
-    plan = [planned for partition in partitions for planned in plan_takes(partition, label, seed, per_group)]
+    lacking = [what_is_missing(partition, label) for partition in partitions]
+    used = [partition for partition, missing in zip(partitions, lacking, strict=True) if not missing]
+    if not used:
+        reasons = "; ".join(sorted(set(lacking))) or "nothing is selected"
+        raise OperatorError(f"robustness cannot be measured: {reasons}; add --data, --fold or --source")
+    plan = [planned for partition in used for planned in plan_takes(partition, label, seed, per_group)]
     takes = []
-    for heard in hear_all(Listener(subject, label, possible), plan, jobs):
-        advance()
+    for heard in hear_all(subject, label, possible, plan, jobs):
         takes.append(heard)
-    left = [take for take in takes if not take.problem]
-    positives = [take for take in left if take.is_positive]
-    negatives = [take for take in left if not take.is_positive]
+        advance(len(takes), len(plan))
+    positives = [take for take in takes if take.is_positive and not take.problem]
+    negatives = [take for take in takes if not take.is_positive and not take.problem]
+    problems = [take.problem for take in takes if take.problem]
     if not positives or not negatives:
-        raise OperatorError(f"robustness: no take is left to hear, {takes[0].problem}")
+        raise OperatorError(f"robustness cannot be measured: no take is left to hear; {problems[0]}")
+    not_used = [
+        f"{len(partition)} recordings of one partition: {missing}"
+        for partition, missing in zip(partitions, lacking, strict=True)
+        if missing
+    ]
     return RobustnessFigures(
         label=label,
-        protocol=_protocol(subject, seed, per_group, partitions),
+        protocol=_protocol(subject, seed, per_group, used),
         positives=len(positives),
         groups=len({take.group for take in positives}),
         negatives=len(negatives),
         conditions=_figures(possible, positives, negatives),
         not_measured={condition.name: condition.missing for condition in every if condition.missing},
-        left_out=[take.problem for take in takes if take.problem],
+        left_out=not_used + problems,
         wall_s=round(time.monotonic() - begin_s, 1),
     )
 

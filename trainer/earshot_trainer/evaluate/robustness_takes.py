@@ -45,6 +45,18 @@ class PlannedTake:
         return np.random.default_rng([*self.seed, crc32(purpose.encode())])
 
 
+def what_is_missing(partition: Sequence[Recording], label: str) -> str:
+    """Return what a partition lacks for takes with `label`; empty where it has everything."""
+    without = [recording for recording in partition if label not in recording.labels]
+    if len(without) == len(partition):
+        return f"no recording with {label}"
+    if not any(recording.kind == "clip" for recording in without):
+        return f"no clip without {label}"
+    if not any(recording.kind == "long" for recording in without):
+        return f"no long recording without {label} as background"
+    return ""
+
+
 def plan_takes(partition: Sequence[Recording], label: str, seed: int, per_group: int) -> list[PlannedTake]:
     """Choose what is heard: recordings with `label`, at most `per_group` of a group, and as many clips without.
 
@@ -52,19 +64,14 @@ def plan_takes(partition: Sequence[Recording], label: str, seed: int, per_group:
     these used once before one is used again.
 
     Raises:
-        OperatorError: no recording with the label, no clip without, or no long recording without.
+        ValueError: the partition lacks something, see `what_is_missing`.
     """
-    positives = [recording for recording in partition if label in recording.labels]
+    if missing := what_is_missing(partition, label):
+        raise ValueError(missing)
     negatives = [recording for recording in partition if label not in recording.labels]
-    clips = [recording for recording in negatives if recording.kind == "clip"]
+    kept = _at_most([recording for recording in partition if label in recording.labels], per_group, seed)
+    opposed = _spread([recording for recording in negatives if recording.kind == "clip"], len(kept), seed)
     long = [recording for recording in negatives if recording.kind == "long"]
-    for found, what in ((positives, f"recording with {label}"), (clips, f"clip without {label}")):
-        if not found:
-            raise OperatorError(f"robustness needs a {what} among what is combined; add --data, --fold or --source")
-    if not long:
-        raise OperatorError(f"robustness needs long recordings without {label} as backgrounds; add --data or --source")
-    kept = _at_most(positives, per_group, seed)
-    opposed = _spread(clips, len(kept), seed)
     backgrounds = _spread(long, len(kept) + len(opposed), seed)
     return [
         PlannedTake(recording, background, label in recording.labels, (seed, _number(recording)))
