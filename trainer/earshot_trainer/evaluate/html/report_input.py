@@ -1,0 +1,60 @@
+"""What the page is made of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from earshot_node.contract.operating_point import Presets
+from earshot_trainer.evaluate.evaluation import Evaluation
+from earshot_trainer.evaluate.tracks import Scored, Track
+
+MOST_MOMENTS = 8
+"""Worst false alarms, and worst misses, that a page shows of each label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One model's figures with the posteriors behind them.
+
+    Attributes:
+        title: what to call it; unlike the other models'.
+        evaluation: the figures.
+        scored: posteriors of the recordings that they come from.
+        findings: what the other parts of the evaluation found, by the part's key.
+    """
+
+    title: str
+    evaluation: Evaluation
+    scored: Scored
+    findings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def presets(self) -> Presets:
+        """The operating points that decided."""
+        return Presets.model_validate(self.evaluation.subject["presets"])
+
+    def tracks(self, label: str, kind: str) -> list[Track]:
+        """Return the tracks of one label that are `clip` or `long`; empty for a label that it does not know."""
+        return [track for track in self.scored.by_label.get(label, []) if track.recording.kind == kind]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportInput:
+    """Everything that `write_report` shows.
+
+    Attributes:
+        models: the model under measurement, then its rivals on the same recordings; at most four are drawn.
+        command: the command line that measures it all again.
+        document: all figures as JSON types; written beside the page as report.json.
+        most_moments: bounds each list of worst false alarms and misses.
+    """
+
+    models: tuple[Measured, ...]
+    command: str = ""
+    document: Mapping[str, Any] = field(default_factory=dict)
+    most_moments: int = MOST_MOMENTS
+
+    @property
+    def subject(self) -> Measured:
+        """The model under measurement."""
+        return self.models[0]
