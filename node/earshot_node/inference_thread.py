@@ -1,5 +1,6 @@
 """The one thread that runs the model: pulls blocks, pushes them through the pipeline, tells what follows."""
 
+import contextlib
 import logging
 import queue
 import threading
@@ -7,11 +8,14 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Protocol
 
 from earshot_node.audio.block import SAMPLE_RATE_HZ, Block
+from earshot_node.companion_listener import CompanionEvent, CompanionListener, CompanionStep
 from earshot_node.contract.operating_point import OperatingPoint
+from earshot_node.inference.companion import Companion
 from earshot_node.inference.facts import Fact, Frames
 from earshot_node.inference.pipeline import Pipeline
 from earshot_node.listener import Heard, SourceListener
@@ -43,12 +47,16 @@ class Step:
         audio_s: audio that went through the model, all sources together.
         work_s: time that this took.
         hops: decisions made.
+        companion: what the model beside it did; None without one.
+        fallen_back: why the companion has taken over by itself in this step.
     """
 
     heard: tuple[Heard, ...]
     audio_s: float
     work_s: float
     hops: int
+    companion: CompanionStep | None = None
+    fallen_back: Exception | None = None
 
 
 class InferenceThread:
@@ -87,6 +95,8 @@ class InferenceThread:
         self._audio_s = self._work_s = 0.0
         self._hops = 0
         self._told_at = 0.0
+        self._companion_listener = CompanionListener(self._wall)
+        self._companion_events: list[CompanionEvent] = []
 
     def start(self) -> None:
         """Begin."""
@@ -104,6 +114,42 @@ class InferenceThread:
     def end_stream(self, source: str) -> None:
         """End the source's stream and what is open in it, because no more audio comes for now."""
         self._requests.put(lambda: self._end(source))
+
+    def set_companion(self, companion: Companion | None) -> None:
+        """Let another model hear the same from the next step on; None: nobody."""
+
+        def work() -> list[Fact]:
+            self._pipeline.set_companion(companion)
+            self._companion_listener = CompanionListener(self._wall)
+            return []
+
+        self._requests.put(work)
+
+    def swap(self, on_done: Callable[[], None]) -> None:
+        """Let the companion decide from the next step on, and the other beside it; `on_done` is called in the thread.
+
+        Nothing happens, and nothing is called, when the companion has gone by then.
+        """
+
+        def work() -> list[Fact]:
+            if self._pipeline.companion is None or self._pipeline.companion.failure is not None:
+                return []
+            facts = self._pipeline.swap()
+            self._follow()
+            on_done()
+            return facts
+
+        self._requests.put(work)
+
+    def _follow(self) -> None:
+        """The pipeline has another model."""
+        manifest = self._pipeline.manifest
+        for listener in self._listeners.values():
+            listener.use_model(manifest.labels, manifest.version)
+        self._companion_listener = CompanionListener(self._wall)
+
+    def _wall(self, source: str, stream: int, stream_s: float) -> datetime:
+        return self._listeners[source].wall(stream, stream_s)
 
     def _run(self) -> None:
         try:
@@ -130,6 +176,9 @@ class InferenceThread:
         begin_s = time.perf_counter()
         facts = work()
         heard = self._listen(blocks, facts)
+        self._listen_beside()
+        if self._pipeline.fallen_back is not None:
+            self._follow()
         self._ended.update(block.source for block in blocks if block.last)
         heard.extend(self._listeners[source].end_stream() for source in self._ended)
         self._ended.clear()
@@ -137,7 +186,7 @@ class InferenceThread:
         self._work_s += time.perf_counter() - begin_s
         self._audio_s += sum(len(block.samples) for block in blocks) / SAMPLE_RATE_HZ
         self._hops += sum(len(fact.posteriors) for fact in facts if isinstance(fact, Frames))
-        urgent = any(one.events or one.clips for one in heard)
+        urgent = any(one.events or one.clips for one in heard) or self._pipeline.fallen_back is not None
         if urgent or time.monotonic() - self._told_at >= TELL_QUIET_EVERY_S:
             self._tell_gathered()
 
@@ -157,9 +206,26 @@ class InferenceThread:
             for source in {**blocks_by_source, **facts_by_source}
         ]
 
+    def _listen_beside(self) -> None:
+        companion = self._pipeline.companion
+        if companion is not None:
+            with contextlib.suppress(LookupError):  # a stream that has ended meanwhile
+                self._companion_events += self._companion_listener.hear(companion.take_facts())
+
+    def _beside(self) -> CompanionStep | None:
+        companion = self._pipeline.companion
+        if companion is None:
+            return None
+        events, self._companion_events = tuple(self._companion_events), []
+        work_s, companion.work_s = companion.work_s, 0.0
+        version = companion.model.manifest.version
+        return CompanionStep(version, events, companion.heard_s, work_s, companion.failure)
+
     def _tell_gathered(self) -> None:
         self._told_at = time.monotonic()
-        self._tell(Step(tuple(self._gathered), self._audio_s, self._work_s, self._hops))
+        fallen_back, self._pipeline.fallen_back = self._pipeline.fallen_back, None
+        beside = self._beside()
+        self._tell(Step(tuple(self._gathered), self._audio_s, self._work_s, self._hops, beside, fallen_back))
         self._gathered = []
         self._audio_s = self._work_s = 0.0
         self._hops = 0

@@ -82,6 +82,19 @@ class SourceListener:
         self._latest: dict[str, EventMessage] = {}
         self._blocks: list[Block] = []
 
+    def use_model(self, labels: tuple[str, ...], version: str) -> None:
+        """Take the facts of another model from now on; an event that is open keeps the model that raised it."""
+        self._labels = labels
+        self._model_version = version
+
+    def wall(self, stream: int, stream_s: float) -> datetime:
+        """Return the wall time of a position in a stream that is heard now.
+
+        Raises:
+            LookupError: the stream is forgotten, or has no time yet.
+        """
+        return self._wall(stream, stream_s)
+
     def hear(self, blocks: Iterable[Block], facts: Iterable[Fact]) -> Heard:
         """Take a step's blocks of this source, and the facts of this source that followed from them."""
         blocks = self._blocks = list(blocks)

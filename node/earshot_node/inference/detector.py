@@ -13,14 +13,14 @@ are cut into calls does not change the output.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from earshot_node.contract.operating_point import OperatingPoint
-from earshot_node.inference.facts import SoundEvent
+from earshot_node.inference.facts import Offset, Onset, SoundEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +103,17 @@ class Detector:
         labels: the model's labels, in the order of the posteriors' columns.
         points: operating point by label.
         hop_s: seconds between frames.
+        first_frame: number of the frame that comes first.
     """
 
-    def __init__(self, labels: Sequence[str], points: Mapping[str, OperatingPoint], hop_s: float) -> None:
+    def __init__(
+        self, labels: Sequence[str], points: Mapping[str, OperatingPoint], hop_s: float, *, first_frame: int = 0
+    ) -> None:
         self._columns = {label: column for column, label in enumerate(labels)}
         self._hop_s = hop_s
-        self._detectors = {label: LabelDetector(label, point, hop_s) for label, point in points.items()}
+        self._detectors = {
+            label: LabelDetector(label, point, hop_s, first_frame=first_frame) for label, point in points.items()
+        }
         for label in points:
             if label not in self._columns:
                 raise KeyError(label)
@@ -130,14 +135,37 @@ class Detector:
         """Change a label's operating point from frame number `frame` on, or remove it (None), which ends its event."""
         current = self._detectors.get(label)
         if point is None:
-            decision = current.flush() if current is not None else None
-            self._detectors.pop(label, None)
-            return [decision] if decision is not None else []
+            return self._drop(label) if current is not None else []
         if current is not None:
             current.set_point(point)
         else:
             self._detectors[label] = LabelDetector(label, point, self._hop_s, first_frame=frame)
         return []
+
+    def follow(self, labels: Sequence[str], points: Mapping[str, OperatingPoint], frame: int) -> list[Decision]:
+        """Take another model's posteriors from frame number `frame` on.
+
+        What is open stays open and a cooldown goes on: to the household it is one event, whichever model hears it. An
+        event of a label without a point in `points` ends.
+        """
+        self._columns = {label: column for column, label in enumerate(labels)}
+        decisions = [decision for label in self._detectors.keys() - points for decision in self._drop(label)]
+        for label, point in points.items():
+            self.set_point(label, point, frame)
+        return decisions
+
+    def _drop(self, label: str) -> list[Decision]:
+        decision = self._detectors.pop(label).flush()
+        return [decision] if decision is not None else []
+
+
+def fact_of(source: str, stream: int, origin_s: float, decision: Decision) -> Onset | Offset:
+    """Place a decision in the time of the stream that began at `origin_s`."""
+    event = decision.event
+    offset_s = None if event.offset_s is None else origin_s + event.offset_s
+    event = replace(event, onset_s=origin_s + event.onset_s, offset_s=offset_s)
+    kind = Onset if decision.phase == "onset" else Offset
+    return kind(source, stream, event, origin_s + decision.decided_s)
 
 
 def _frames_up(seconds: float, hop_s: float) -> int:

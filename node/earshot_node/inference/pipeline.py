@@ -7,17 +7,22 @@ A stream number that changes, or a sample position that does not follow on, mean
 and detector start anew.
 """
 
+import copy
+import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 
 import numpy as np
 
 from earshot_node.audio.block import SAMPLE_RATE_HZ, Block, Samples
 from earshot_node.audio.level import level_dbfs
+from earshot_node.contract.manifest import BundleManifest
 from earshot_node.contract.operating_point import OperatingPoint
-from earshot_node.inference.detector import Decision, Detector
-from earshot_node.inference.facts import Fact, Frames, Offset, Onset, StreamReset
-from earshot_node.inference.model import ModelState, StreamingModel
+from earshot_node.inference.companion import Companion, Row, Side, checked
+from earshot_node.inference.detector import Decision, Detector, fact_of
+from earshot_node.inference.facts import Fact, Frames, StreamReset
+from earshot_node.inference.model import ModelOutput, ModelState, StreamingModel
+
+_log = logging.getLogger(__name__)
 
 MAX_HOPS_PER_CALL = 250
 Points = Mapping[str, OperatingPoint]
@@ -56,14 +61,11 @@ class _Stream:
 
     def facts(self, decisions: Iterable[Decision]) -> list[Fact]:
         """Place the detector's decisions in the stream's time."""
-        return [self._fact(decision) for decision in decisions]
+        return [fact_of(self.source, self.number, self.origin_s, decision) for decision in decisions]
 
-    def _fact(self, decision: Decision) -> Fact:
-        event = decision.event
-        offset_s = None if event.offset_s is None else self.origin_s + event.offset_s
-        event = replace(event, onset_s=self.origin_s + event.onset_s, offset_s=offset_s)
-        kind = Onset if decision.phase == "onset" else Offset
-        return kind(self.source, self.number, event, self.origin_s + decision.decided_s)
+    def row(self) -> Row:
+        """Where the stream is."""
+        return Row(self.source, self.number, self.origin_s, self.frame)
 
 
 class Pipeline:
@@ -80,6 +82,56 @@ class Pipeline:
         self._hop_samples = model.manifest.hop_samples
         self._points = points
         self._streams: dict[str, _Stream] = {}
+        self._companion: Companion | None = None
+        self.fallen_back: Exception | None = None
+        """Why the companion has taken over by itself."""
+
+    @property
+    def manifest(self) -> BundleManifest:
+        """Of the model that decides."""
+        return self._model.manifest
+
+    @property
+    def companion(self) -> Companion | None:
+        """The model that hears the same."""
+        return self._companion
+
+    def set_companion(self, companion: Companion | None) -> None:
+        """Let a model hear the same from the next hop on, with a state that knows nothing yet; None: nobody.
+
+        Raises:
+            ValueError: it does not decide every as many samples.
+        """
+        if companion is not None:
+            if companion.model.manifest.hop_samples != self._hop_samples:
+                raise ValueError("a companion must have the pipeline's hop")
+            for stream in self._streams.values():
+                companion.begin(stream.row(), whole=stream.frame == 0)
+        self._companion = companion
+
+    def swap(self) -> list[Fact]:
+        """Let the companion decide from the next hop on, and the model that did so far go on beside it.
+
+        No hop is left out or judged twice. Detectors stay, with the new model's operating points: an event that is open
+        goes on under its id as long as the new model hears it, and a cooldown goes on.
+
+        Raises:
+            ValueError: there is no companion.
+        """
+        new = self._companion
+        if new is None:
+            raise ValueError("there is no companion")
+        former = Companion(self._model, self._points, stands_by=not new.stands_by)
+        facts: list[Fact] = []
+        for source, stream in self._streams.items():
+            side = new.side(source)
+            state, detector = stream.state, copy.deepcopy(stream.detector)
+            former.put(source, Side(stream.number, stream.origin_s, state, detector, stream.frame, whole=True))
+            stream.state = side.state
+            points = new.points(source)
+            facts += stream.facts(stream.detector.follow(new.model.manifest.labels, points, stream.frame))
+        self._model, self._points, self._companion = new.model, new.points, former
+        return facts
 
     def push(self, blocks: Iterable[Block]) -> list[Fact]:
         """Take blocks of any length, any number and any mix of sources; return the facts they establish, in order."""
@@ -99,6 +151,8 @@ class Pipeline:
     def flush(self, source: str) -> list[Fact]:
         """End the source's stream and what is open in it; samples that do not fill a hop are dropped."""
         stream = self._streams.pop(source, None)
+        if self._companion is not None:
+            self._companion.end(source)
         return stream.facts(stream.detector.flush()) if stream is not None else []
 
     def set_point(self, source: str, label: str, point: OperatingPoint | None) -> list[Fact]:
@@ -106,13 +160,18 @@ class Pipeline:
         stream = self._streams.get(source)
         if stream is None:
             return []
+        if self._companion is not None:
+            self._companion.set_point(source, label, stream.frame)
         return stream.facts(stream.detector.set_point(label, point, stream.frame))
 
     def _begin(self, block: Block) -> list[Fact]:
         facts = [*self._advance(), *self.flush(block.source)]
         manifest = self._model.manifest
         detector = Detector(manifest.labels, self._points(block.source), manifest.hop_s)
-        self._streams[block.source] = _Stream(block, detector, self._model.initial_state())
+        stream = _Stream(block, detector, self._model.initial_state())
+        self._streams[block.source] = stream
+        if self._companion is not None:
+            self._companion.begin(stream.row(), whole=True)
         return [*facts, StreamReset(block.source, block.stream)]
 
     def _advance(self) -> list[Fact]:
@@ -121,7 +180,9 @@ class Pipeline:
             hops = min(MAX_HOPS_PER_CALL, *(stream.ready_hops(self._hop_samples) for stream in ready))
             rows = [stream.take(hops * self._hop_samples) for stream in ready]
             samples = rows[0][None] if len(rows) == 1 else np.stack(rows)
-            output = self._model.run(samples, [stream.state for stream in ready])
+            at = [stream.row() for stream in ready]
+            output, fallen = self._run(ready, samples)
+            facts += fallen
             for row, stream in enumerate(ready):
                 posteriors = output.posteriors[row]
                 begin_s = stream.origin_s + stream.frame * self._model.manifest.hop_s
@@ -130,4 +191,19 @@ class Pipeline:
                 level = level_dbfs(samples[row])
                 facts.append(Frames(stream.source, stream.number, begin_s, posteriors, output.log_mel[row], level))
                 facts.extend(stream.facts(stream.detector.push(posteriors)))
+            if self._companion is not None:
+                self._companion.advance(at, samples)
         return facts
+
+    def _run(self, ready: list[_Stream], samples: Samples) -> tuple[ModelOutput, list[Fact]]:
+        """Run the model; when it fails and another one stands by with the same audio heard, that one, from now on."""
+        try:
+            return checked(self._model.run(samples, [stream.state for stream in ready])), []
+        except Exception as error:
+            if self._companion is None or not self._companion.stands_by or self._companion.failure is not None:
+                raise
+            _log.error("model %s failed, the former one goes on: %s", self._model.manifest.version, error)
+            self.fallen_back = error
+            facts = self.swap()
+            self._companion = None
+            return self._model.run(samples, [stream.state for stream in ready]), facts

@@ -1,0 +1,70 @@
+"""From a companion's facts to events with wall times, for comparison; nobody is told of them as an alarm."""
+
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from earshot_node.inference.facts import Fact, Offset, Onset
+
+Wall = Callable[[str, int, float], datetime]
+"""Turns source, stream and stream time into wall time; LookupError when the stream is forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompanionEvent:
+    """An event that a companion heard; told at its onset and, with the same id, at its offset."""
+
+    id: str
+    source: str
+    label: str
+    onset: datetime
+    offset: datetime | None
+    peak: float
+
+
+@dataclass(frozen=True, slots=True)
+class CompanionStep:
+    """What a companion did since the last step.
+
+    Attributes:
+        version: its model's.
+        events: onsets and offsets in order.
+        heard_s: see `Companion.heard_s`.
+        work_s: what it took.
+        failure: why it does not run any more.
+    """
+
+    version: str
+    events: tuple[CompanionEvent, ...]
+    heard_s: float
+    work_s: float
+    failure: Exception | None
+
+
+class CompanionListener:
+    """Gives a companion's events their id and wall time."""
+
+    def __init__(self, wall: Wall) -> None:
+        self._wall = wall
+        self._open: dict[tuple[str, str], CompanionEvent] = {}
+
+    def hear(self, facts: Iterable[Fact]) -> tuple[CompanionEvent, ...]:
+        """Take a step's facts; an offset whose onset was another model's is nobody's."""
+        events = []
+        for fact in facts:
+            key = (fact.source, fact.event.label) if isinstance(fact, Onset | Offset) else None
+            if isinstance(fact, Onset) and key is not None:
+                self._open[key] = CompanionEvent(
+                    id=uuid.uuid4().hex,
+                    source=fact.source,
+                    label=fact.event.label,
+                    onset=self._wall(fact.source, fact.stream, fact.event.onset_s),
+                    offset=None,
+                    peak=fact.event.peak,
+                )
+                events.append(self._open[key])
+            elif isinstance(fact, Offset) and key in self._open and fact.event.offset_s is not None:
+                end = self._wall(fact.source, fact.stream, fact.event.offset_s)
+                events.append(replace(self._open.pop(key), offset=end, peak=fact.event.peak))
+        return tuple(events)
