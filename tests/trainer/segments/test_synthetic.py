@@ -44,3 +44,11 @@ def test_another_seed_is_another_pool(tmp_path: Path) -> None:
 
 def test_empty_pool_loads(tmp_path: Path) -> None:
     assert synthetic.load_pool(SyntheticRecipe(sirens=0, traps=0), 1, tmp_path) == []
+
+
+def test_music_is_a_trap_of_the_same_length() -> None:
+    pool = synthetic.render_pool(SyntheticRecipe(sirens=1, traps=0, music=2, length_s=1.0), seed=1)
+    assert [sound.is_siren for sound in pool] == [True, False, False]
+    assert all(sound.kind.startswith("music, ") for sound in pool[1:])
+    assert {len(sound.samples) for sound in pool} == {16_000}
+    assert not np.array_equal(pool[1].samples, pool[2].samples)

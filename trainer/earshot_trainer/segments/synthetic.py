@@ -12,6 +12,7 @@ import numpy.typing as npt
 import earshot_node.synth
 from earshot_node.synth.acoustics import random_street
 from earshot_node.synth.filters import Samples, peak_normalise
+from earshot_node.synth.music import random_music
 from earshot_node.synth.sirens import SirenKind, SirenParameters, random_siren, synthesize, synthesize_crew
 from earshot_node.synth.traps import random_trap
 from earshot_trainer.network.architecture import SAMPLE_RATE_HZ
@@ -49,7 +50,7 @@ def load_pool(recipe: SyntheticRecipe, seed: int, folder: Path) -> list[Syntheti
 
 
 def render_pool(recipe: SyntheticRecipe, seed: int) -> list[SyntheticSound]:
-    """The recipe's number of sirens, then of traps; the same seed gives the same samples."""
+    """The recipe's number of sirens, of traps and of music; the same seed gives the same samples."""
     sounds = []
     for index in range(recipe.sirens):
         samples, kind = _siren(recipe, np.random.default_rng([seed, 1, index]))
@@ -57,6 +58,9 @@ def render_pool(recipe: SyntheticRecipe, seed: int) -> list[SyntheticSound]:
     for index in range(recipe.traps):
         samples, name = random_trap(np.random.default_rng([seed, 4, index]), recipe.length_s)
         sounds.append(SyntheticSound(_to_int16(samples), name, is_siren=False))
+    for index in range(recipe.music):
+        samples, style = random_music(np.random.default_rng([seed, 6, index]), recipe.length_s)
+        sounds.append(SyntheticSound(_to_int16(samples), f"music, {style}", is_siren=False))
     return sounds
 
 

@@ -102,6 +102,7 @@ class SyntheticRecipe(Section):
     """The pool of synthesized sirens and traps, rendered once from the seed.
 
     Attributes:
+        music: pieces of random music, which count as traps.
         kind_shares: share of each kind of siren; empty takes the synthesizer's own.
         steady_share: of civil defence sirens, those that hold one pitch.
         chorus_share: sirens that are two or three at once: several vehicles, or a town's sirens.
@@ -110,6 +111,7 @@ class SyntheticRecipe(Section):
 
     sirens: int = Field(400, ge=0)
     traps: int = Field(200, ge=0)
+    music: int = Field(0, ge=0)
     length_s: float = Field(6.0, gt=0)
     kind_shares: dict[SirenKind, Annotated[float, Field(ge=0)]] = {}
     steady_share: Share = 0.4
