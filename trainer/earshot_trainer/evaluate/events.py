@@ -32,6 +32,8 @@ DEFINITIONS = {
     "extra": "detections that overlap no event, per hour of soundscapes; exact Poisson 95 % interval",
     "event_based": f"onset as the detector reports it (backdated) within {COLLAR_S:g} s; offset within {COLLAR_S:g} s "
     f"or {100 * LENGTH_SHARE:g} % of the event's length; largest one-to-one matching",
+    "psds": "from the posteriors over all thresholds, not from the presets (sed_scores_eval); one label, so no cross "
+    "triggers; PSDS2 with DTC 0.5 for 0.1, at which being always on would score 1",
     "segment_based": f"segments of {SEGMENT_S:g} s, active where any part of an event lies",
 }
 
