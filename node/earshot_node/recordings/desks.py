@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from earshot_node.recordings.keyboard import Keyboard
 
 _BAR: Final = 30
+_REDRAW_S: Final = 0.1
 _CLEAR: Final = "\r\x1b[K"
 _KEYS: Final[dict[str, Verdict]] = {"k": "keep", "r": "redo", "q": "quit", "d": "drop"}
 _GAP_KEYS: Final[dict[str, Verdict]] = {"r": "redo", "q": "keep_and_quit"}
@@ -49,6 +50,8 @@ class TerminalDesk:
         screen: where to draw.
     """
 
+    pauses = True
+
     def __init__(
         self, keyboard: "Keyboard", tally: Tally, count: int, gap_s: float, screen: TextIO = sys.stderr
     ) -> None:
@@ -75,8 +78,7 @@ class TerminalDesk:
         if not found:
             if self._gap_s <= 0:
                 return "keep"
-            self._draw(f"{heard}    kept unless [r] redo; [q] ends after this one")
-            return _GAP_KEYS.get(self._keyboard.key(self._gap_s), "keep")
+            return self._let_gap_pass(number, heard)
         for warning in found:
             self._line(click.style(f"{self._place(number)} warning: {WARNING_TEXTS[warning]}", fg="yellow"))
         self._draw(f"{heard}  [k] keep  [r] redo  [d] drop  [q] quit")
@@ -93,6 +95,17 @@ class TerminalDesk:
         self._draw(f"{self._place(number)} [r] try again  [q] quit")
         self._keyboard.forget()
         return self._until("rq")
+
+    def _let_gap_pass(self, number: int, heard: str) -> Verdict:
+        left_s = self._gap_s
+        following = f"{self._place(number + 1)} begins in" if number < self._count else "ends in"
+        while left_s > 0:
+            self._draw(f"{heard}  kept; {following} {left_s:.1f} s  [r] redo  [q] end")
+            verdict = _GAP_KEYS.get(self._keyboard.key(min(_REDRAW_S, left_s)))
+            if verdict is not None:
+                return verdict
+            left_s -= _REDRAW_S
+        return "keep"
 
     def _until(self, keys: str) -> Verdict:
         while True:
@@ -120,6 +133,8 @@ class PlainDesk:
         count: takes of the session.
         as_json: print each recording's JSON on standard output.
     """
+
+    pauses = False
 
     def __init__(self, tally: Tally, count: int, *, as_json: bool) -> None:
         self._tally = tally

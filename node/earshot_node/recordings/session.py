@@ -16,7 +16,13 @@ _KEEPING = ("keep", "keep_and_quit")
 
 
 class Desk(Protocol):
-    """Shows a session to a person, or to nobody, and asks what to do."""
+    """Shows a session to a person, or to nobody, and asks what to do.
+
+    Attributes:
+        pauses: `ask` lets the gap pass after a take without warnings, so that it can be taken back.
+    """
+
+    pauses: bool
 
     def show(self, number: int, progress: Progress) -> None:
         """A take goes on."""
@@ -66,6 +72,7 @@ class Session:
     plan: Plan
     labelling: Callable[[], Labelling]
     recorded: list[RecordingInfo] = field(default_factory=list)
+    _suspicious: bool = False
 
     def run(self) -> list[RecordingInfo]:
         """Record until all takes are kept, dropped or the person ends it; return what was kept."""
@@ -74,9 +81,14 @@ class Session:
             verdict = self._one(number, countdown_s)
             if verdict in ("quit", "keep_and_quit"):
                 break
-            countdown_s = COUNTDOWN_S if verdict == "redo" else self.plan.gap_s
+            countdown_s = self._pause_s(verdict)
             number += verdict != "redo"
         return self.recorded
+
+    def _pause_s(self, verdict: Verdict) -> float:
+        if verdict == "redo" or (self._suspicious and self.desk.pauses):
+            return COUNTDOWN_S
+        return 0.0 if self.desk.pauses else self.plan.gap_s
 
     def _one(self, number: int, countdown_s: float) -> Verdict:
         try:
@@ -85,7 +97,9 @@ class Session:
             return self.desk.trouble(number, str(error))
         verdict: Verdict | None = None
         try:
-            verdict = self.desk.ask(number, made.info, warnings(made.info, background=self.plan.background))
+            found = warnings(made.info, background=self.plan.background)
+            self._suspicious = bool(found)
+            verdict = self.desk.ask(number, made.info, found)
             if verdict in _KEEPING:
                 info = self.studio.keep(made.take_id, self.labelling())
                 self.recorded.append(info)
