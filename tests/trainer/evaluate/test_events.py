@@ -33,6 +33,9 @@ pytestmark = pytest.mark.torch
 HOP_S = 0.04
 RATE_HZ = 16_000
 POINT = OperatingPoint(enter=0.5, leave=0.3, min_length_s=0.2, bridging_s=0.2, cooldown_s=1.0)
+RULES = SoundscapeRules(
+    length_s=(11.0, 15.0), lead_s=2.0, tail_s=2.0, event_s=(3.0, 5.0), events_per_group=2, long_events=True
+)
 STEP = OperatingPoint(enter=0.5, leave=0.5, min_length_s=0, bridging_s=0, cooldown_s=0)
 
 
@@ -265,8 +268,7 @@ def test_recall_interval_is_over_groups() -> None:
 @pytest.fixture(scope="module")
 def figures(tmp_path_factory: pytest.TempPathFactory) -> EventFigures:
     recordings = load_manifest(write_corpus(tmp_path_factory.mktemp("corpus")))
-    rules = SoundscapeRules(length_s=(11.0, 15.0), lead_s=2.0, tail_s=2.0, event_s=(3.0, 5.0), events_per_group=2)
-    found = measure_events(load_subject(None), {"all": recordings}, 1, rules=rules)
+    found = measure_events(load_subject(None), {"all": recordings}, 1, rules=RULES)
     assert found is not None
     return found
 
@@ -281,8 +283,7 @@ def test_bundle_hears_synthesized_sirens_in_noise(figures: EventFigures) -> None
 
 def test_two_processes_hear_what_one_does(tmp_path: Path, figures: EventFigures) -> None:
     recordings = load_manifest(write_corpus(tmp_path))
-    rules = SoundscapeRules(length_s=(11.0, 15.0), lead_s=2.0, tail_s=2.0, event_s=(3.0, 5.0), events_per_group=2)
-    again = measure_events(load_subject(None), {"all": recordings}, 1, rules=rules, jobs=2)
+    again = measure_events(load_subject(None), {"all": recordings}, 1, rules=RULES, jobs=2)
     assert again is not None
     assert again.to_dict() == figures.to_dict()
 

@@ -23,7 +23,7 @@ from earshot_trainer.evaluate.soundscapes import plan_soundscapes
 pytestmark = pytest.mark.torch
 
 RATE_HZ = 16_000
-RULES = SoundscapeRules(events_per_group=4, level_dbfs=(-40.0, -30.0))
+RULES = SoundscapeRules(events_per_group=4, level_dbfs=(-40.0, -30.0), long_events=True)
 
 
 def make_recording(
@@ -182,6 +182,12 @@ def test_recording_noted_as_very_faint_is_left_out(recordings: list[Recording]) 
     found = plan_soundscapes({"all": faint}, 1, RULES)
     assert {event.group for plan in found.plans for event in plan.events} == {"b", "c"}
     assert found.left_out == {f"a-{i}": "very faint siren" for i in range(12)}
+
+
+def test_long_recording_with_a_weak_label_gives_no_event_unless_asked_for(recordings: list[Recording]) -> None:
+    found = plan_soundscapes({"all": recordings}, 1)
+    assert {event.group for plan in found.plans for event in plan.events} == {"a", "b"}
+    assert found.left_out == {"c": "long, so its label is weak: onsets in it are not known"}
 
 
 def test_clips_follow_each_other_as_recorded(recordings: list[Recording]) -> None:

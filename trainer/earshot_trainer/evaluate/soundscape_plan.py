@@ -36,6 +36,8 @@ class SoundscapeRules:
         fade_s: at onset and offset.
         active_range_db, bridged_s, least_piece_s: an event's recording is cut to the parts within this range of its
             loudest; a quieter gap up to `bridged_s` stays in, a part shorter than `least_piece_s` is not used.
+        long_events: take events from long recordings of the label as well. Their label is weak: something else may
+            sound in them, too, and then the planned onset is none.
     """
 
     snr_db: tuple[float, ...] = CHOSEN_SNR_DB
@@ -46,12 +48,13 @@ class SoundscapeRules:
     gap_s: float = 8.0
     tail_s: float = 3.0
     two_events_share: float = 0.5
-    events_per_group: int = 6
+    events_per_group: int = 8
     crossfade_s: float = 0.05
     fade_s: float = 0.01
     active_range_db: float = 18.0
     bridged_s: float = 0.5
     least_piece_s: float = 1.0
+    long_events: bool = False
 
     def __post_init__(self) -> None:
         if self.lead_s + self.event_s[1] + self.tail_s > self.length_s[0]:

@@ -28,9 +28,9 @@ def plan_soundscapes(
 ) -> Soundscapes:
     """Plan soundscapes of each partition's own recordings; a partition without events or long negatives gives none.
 
-    Events come from all recordings of `label`, but for those whose note says that they are very faint: what is loud in
-    them is something else. Backgrounds are long recordings without it, each used equally often. A partition's plans
-    depend on its name, its recordings and the seed alone.
+    Events come from all clips of `label` but for those whose note says that they are very faint: what is loud in them
+    is something else. Backgrounds are long recordings without it, each used equally often. A partition's plans depend
+    on its name, its recordings and the seed alone.
 
     Raises:
         AudioFileError: a recording cannot be read.
@@ -55,6 +55,9 @@ def _pieces_of_groups(
     for recording in order_as_recorded(r for r in recordings if label in r.labels):
         if TOO_FAINT_NOTE in recording.note:
             left_out[recording.name] = recording.note
+            continue
+        if recording.kind == "long" and not rules.long_events:
+            left_out[recording.name] = "long, so its label is weak: onsets in it are not known"
             continue
         pieces = find_pieces(recording, rules.active_range_db, rules.bridged_s, rules.least_piece_s)
         if not pieces:
