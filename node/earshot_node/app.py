@@ -25,20 +25,25 @@ from earshot_node.clips.clip import encode_clip
 from earshot_node.clips.store import open_clip_store
 from earshot_node.configuration.file import check_labels, state_folder
 from earshot_node.contract.config import NodeConfig
+from earshot_node.contract.manifest import BundleManifest
 from earshot_node.contract.messages import EventMessage, ModelInfo, NodeInfo, SourceInfo
-from earshot_node.contract.operating_point import OperatingPoint
+from earshot_node.contract.recordings import BACKGROUND
+from earshot_node.deployment.models import Booted, Models, OperatingPoints, boot_models
 from earshot_node.errors import OperatorError
 from earshot_node.health import DEAF_STATES, INFERENCE_STALLED_AFTER_S
 from earshot_node.http.health import HealthReport
 from earshot_node.http.metrics import Metrics
-from earshot_node.inference.bundle import Bundle, load_bundle, load_bundled
+from earshot_node.inference.bundle import Bundle
 from earshot_node.inference.model import StreamingModel
 from earshot_node.inference.pipeline import Pipeline
 from earshot_node.inference_thread import InferenceThread, Step
 from earshot_node.listener import CutClip, SourceListener
 from earshot_node.mqtt.publisher import Publisher
-from earshot_node.mqtt.settings import LabelSettings, SettingChange
+from earshot_node.mqtt.settings import SettingChange
 from earshot_node.mqtt.store import StateStore
+from earshot_node.mqtt.vital_task import only_log, start_task
+from earshot_node.recordings.feedback import Feedback
+from earshot_node.recordings.labels import configured_labels
 from earshot_node.recordings.service import RecordingService
 from earshot_node.recordings.tap import StreamTap, TappedBlocks
 from earshot_node.reporting import Reporter
@@ -61,30 +66,20 @@ def run_node(config: NodeConfig) -> int:
     Raises:
         EarshotError: it cannot start; one line says why.
     """
-    bundle = open_bundle(config)
-    check_labels(config, bundle.manifest.labels)
     state_dir = state_folder(config)
     state_dir.mkdir(parents=True, exist_ok=True)
-    return asyncio.run(_serve(config, bundle, state_dir))
+    with contextlib.closing(StateStore(state_dir / "node.sqlite")) as store:  # refuses a second node on this folder
+        models = boot_models(config, state_dir)
+        if models.boot.slots.active is None:
+            check_labels(config, models.manifest.labels)
+        return asyncio.run(_serve(config, models, store, state_dir))
 
 
-def open_bundle(config: NodeConfig) -> Bundle:
-    """Return the model that the configuration asks for.
-
-    Raises:
-        BundleError: it cannot be trusted or used.
-    """
-    if not config.model.bundle:
-        return load_bundled()
-    return load_bundle(Path(config.model.bundle), trusted_keys=config.model.trusted_keys)
-
-
-async def _serve(config: NodeConfig, bundle: Bundle, state_dir: Path) -> int:
-    with contextlib.closing(StateStore(state_dir / "node.sqlite")) as store:
-        node = Node(config, bundle, store, state_dir)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, node.stop)
-        await node.run()
+async def _serve(config: NodeConfig, models: Booted, store: StateStore, state_dir: Path) -> int:
+    node = Node(config, models, store, state_dir)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, node.stop)
+    await node.run()
     return 0
 
 
@@ -93,34 +88,45 @@ class Node:
 
     Args:
         config: checked configuration.
-        bundle: the model, verified.
+        models: with which models it starts.
         store: events that wait, settings, counters.
         state_dir: existing folder for clips and token.
     """
 
-    def __init__(self, config: NodeConfig, bundle: Bundle, store: StateStore, state_dir: Path) -> None:
+    def __init__(self, config: NodeConfig, models: Booted, store: StateStore, state_dir: Path) -> None:
+        manifest = models.manifest
         self._config = config
-        self._manifest = bundle.manifest
         self._store = store
         self._loop = asyncio.get_running_loop()
         self._notifier = Notifier.from_environment(os.environ)
-        self._metrics = Metrics(__version__, bundle.manifest.version)
-        self._publisher = Publisher(
-            config, _describe(config, bundle), store, self._apply_setting, on_failure=self._fail
-        )
-        self._intake = Intake(config.sources, self._in_loop(self._source_changed))
-        self._tap = StreamTap()
-        self._inference = self._build_inference(bundle)
-        self._reporter = Reporter(
-            config, bundle.manifest.version, self._publisher, self._metrics, self._statuses(), self._kept_counters()
-        )
+        self._metrics = Metrics(__version__, manifest.version)
         self._clips = open_clip_store(config.clips, state_dir)
+        self._tap = StreamTap()
+        self._intake = Intake(config.sources, self._in_loop(self._source_changed))
         self._recordings = RecordingService(config, state_dir, self._clips, self._tap, status=self._intake.status)
+        self._feedback = Feedback(self._recordings, self._clips)
+        self._publisher = Publisher(
+            config,
+            _describe(config, manifest),
+            store,
+            self._apply_setting,
+            commands={"record": self._feedback.sample},
+            on_feedback=self._feedback.judge,
+            on_failure=self._fail,
+        )
+        self._recordings.on_report = self._publisher.publish_recordings
+        self._points = OperatingPoints(config, self._publisher.settings)
+        self._inference = self._build_inference(models.boot.bundle)
+        self._models = Models(models, self._inference, self._points, self._use_model)
+        self._reporter = Reporter(
+            config, manifest.version, self._publisher, self._metrics, self._statuses(), self._kept_counters()
+        )
         self._clip_writer = ThreadPoolExecutor(1, thread_name_prefix="clips")
         self._state_dir = state_dir
         self._telling: set[asyncio.Task[None]] = set()
         self._stopped = asyncio.Event()
         self._failure: Exception | None = None
+        self._crashed = False
         self._has_decided = False
         self._alive_at_s = self._ticked_at_s = time.monotonic()
 
@@ -137,11 +143,12 @@ class Node:
         self._intake.start()
         self._inference.start()
         await self._publisher.start()
+        await self._models.start()
         self._notifier.ready(f"listening to {len(self._config.sources)} sources")
         ticking = asyncio.create_task(self._tick_every_second(), name="ticks")
         ticking.add_done_callback(lambda _: self.stop())
         http = await self._start_http()
-        keeping = asyncio.create_task(self._recordings.run(), name="recordings")
+        keeping = start_task(self._recordings.run(), "recordings", only_log)
         await self._stopped.wait()
         self._notifier.stopping()
         ticking.cancel()
@@ -151,6 +158,7 @@ class Node:
             await asyncio.wait(self._telling, timeout=COMMIT_WAIT_S)
         await asyncio.to_thread(self._clip_writer.shutdown)
         self._keep_counters()
+        await self._models.close(crashed=self._crashed)
         await self._publisher.stop()
         if http is not None:
             await http.stop()
@@ -168,11 +176,11 @@ class Node:
         }
         return InferenceThread(
             TappedBlocks(self._intake, self._tap),
-            Pipeline(StreamingModel(manifest, bundle.model), self._points),
+            Pipeline(StreamingModel(manifest, bundle.model), self._points.of(manifest)),
             listeners,
             self._in_loop(self._take_step),
             on_alive=self._feed_watchdog,
-            on_failure=self._in_loop(self._fail),
+            on_failure=self._in_loop(self._crash),
         )
 
     async def _start_http(self) -> "NodeServer | None":
@@ -181,7 +189,7 @@ class Node:
         # Imported when the node already listens, beside the loop: aiohttp is a third of all that a start has to read.
         module = await asyncio.to_thread(import_module, "earshot_node.http.node_server")
         server: NodeServer = module.NodeServer(
-            self._config.http, self._state_dir, self._health_report, self._metrics, self._recordings
+            self._config.http, self._state_dir, self._health_report, self._metrics, self._recordings, self._models
         )
         try:
             await server.start()
@@ -210,22 +218,25 @@ class Node:
         self._intake.stop()
         self._inference.stop()
 
+    def _crash(self, error: Exception) -> None:
+        """Inference has failed, maybe because of its model."""
+        self._crashed = True
+        self._fail(error)
+
     def _fail(self, error: Exception) -> None:
         self._failure = error
         self.stop()
 
-    def _point(self, label: str, settings: LabelSettings) -> OperatingPoint | None:
-        if not settings.enabled:
-            return None
-        override = self._config.detection.operating_points.get(label)
-        return override if override is not None else self._manifest.presets.at(label, settings.sensitivity)
-
-    def _points(self, source: str) -> dict[str, OperatingPoint]:
-        points = {label: self._point(label, self._publisher.settings(source, label)) for label in self._config.labels}
-        return {label: point for label, point in points.items() if point is not None}
-
     def _apply_setting(self, source: str, label: str, change: SettingChange) -> None:
-        self._inference.set_point(source, label, self._point(label, change.settings))
+        point = self._points.point(self._models.manifest, label, change.settings)
+        self._inference.set_point(source, label, point)
+
+    def _use_model(self, manifest: BundleManifest) -> None:
+        """Another model decides from now on."""
+        _log.info("%s %s decides from now on", manifest.name, manifest.version)
+        self._reporter.use_model(manifest.version)
+        self._metrics.use_model(manifest.version)
+        self._publisher.publish_info(_describe(self._config, manifest))
 
     def _source_changed(self, source: str, status: SourceStatus) -> None:
         if status.state in DEAF_STATES:
@@ -238,8 +249,10 @@ class Node:
             self._has_decided = True
             _log.info("first decision; %s is listening", self._config.node.id)
         self._reporter.hear(step)
+        self._models.hear(step)
         for heard in step.heard:
             for event in heard.events:
+                self._feedback.heard(event)
                 # A task each: a disk that hangs on one event must not hold back the next one's alarm.
                 task = asyncio.create_task(self._tell_event(event), name=f"event {event.id}")
                 self._telling.add(task)
@@ -275,6 +288,7 @@ class Node:
             return
         try:
             self._clips.add(encode_clip(clip.cut.pcm, clip.begin, clip.event))
+            self._in_loop(self._feedback.clip_kept)(clip.event.id)
         except Exception as error:  # noqa: BLE001 - the top of the thread's work
             _log.warning("clips: the clip of event %s is lost: %s: %s", clip.event.id, type(error).__name__, error)
 
@@ -300,7 +314,7 @@ class Node:
     def _health_report(self) -> HealthReport:
         verdict = self._reporter.verdict
         return HealthReport(
-            verdict.state, verdict.problems, __version__, self._manifest.version, self._publisher.connected
+            verdict.state, verdict.problems, __version__, self._models.manifest.version, self._publisher.connected
         )
 
     def _kept_counters(self) -> dict[str, float]:
@@ -312,14 +326,14 @@ class Node:
             self._store.count(name, listened_s - self._store.counter(name))
 
 
-def _describe(config: NodeConfig, bundle: Bundle) -> NodeInfo:
-    manifest = bundle.manifest
+def _describe(config: NodeConfig, manifest: BundleManifest) -> NodeInfo:
     return NodeInfo(
         node=config.node.id,
         name=config.node.name or config.node.id,
         version=__version__,
         model=ModelInfo(name=manifest.name, version=manifest.version, labels=manifest.labels),
         labels=config.labels,
+        recording_labels=(*configured_labels(config), BACKGROUND),
         sources=tuple(SourceInfo(id=one.id, name=one.name or one.id, type=one.type) for one in config.sources),
         started=datetime.now(UTC),
     )

@@ -33,6 +33,8 @@ PLATFORM_KEYS = {
     },
     "event": {"state_topic", "event_types"},
     "switch": {"state_topic", "command_topic"},
+    "button": {"command_topic", "payload_press"},
+    "select": {"state_topic", "command_topic", "options"},
     "number": {"state_topic", "command_topic", "min", "max", "step", "mode"},
 }
 
@@ -50,7 +52,7 @@ def payloads(config: NodeConfig) -> dict[str, Any]:
 
 def components() -> list[dict[str, Any]]:
     every = [part for payload in payloads(two_label_config()).values() for part in payload["components"].values()]
-    assert len(every) == 5 + 2 * (6 + 5 + 4)
+    assert len(every) == 5 + 4 + 2 * (6 + 7 + 6)
     return every
 
 
@@ -104,7 +106,7 @@ def test_sensor_rules_of_home_assistant_hold() -> None:
             if part.get("device_class") == "enum":
                 assert "unit_of_measurement" not in part
                 assert "state_class" not in part
-        if part["platform"] in {"switch", "number"}:
+        if part["platform"] in {"switch", "number", "select"}:
             assert part["entity_category"] == "config"
 
 

@@ -13,8 +13,10 @@ from earshot_node.contract.messages import (
     MAX_PAYLOAD_BYTES,
     Command,
     EventMessage,
+    FeedbackMessage,
     Message,
     NodeHealth,
+    RecordCommand,
     Reply,
     SourceHealth,
 )
@@ -48,6 +50,8 @@ MESSAGES: dict[str, Message] = {
         id="a1", command="source/street/siren/sensitivity", ok=False, reason="expected a number from 0 to 100"
     ),
     "command": Command(id="a1"),
+    "command_record": RecordCommand(id="a1", label="siren", source="street", seconds=3),
+    "feedback": FeedbackMessage(id="a1", event="0123456789abcdef0123456789abcdef"),
 }
 
 
@@ -64,7 +68,8 @@ def test_golden_payload_decodes_to_the_same_message(name: str) -> None:
 
 def test_every_message_type_has_a_golden_file() -> None:
     covered = {type(message) for message in MESSAGES.values()}
-    kinds = {kind for kind in Message.__subclasses__() if kind.__module__ == Message.__module__}
+    direct = Message.__subclasses__()
+    kinds = {one for kind in direct for one in (kind, *kind.__subclasses__()) if one.__module__ == Message.__module__}
     assert kinds == covered
 
 

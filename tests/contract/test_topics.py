@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.golden import assert_golden
 
-from earshot_node.contract.topics import DiscoveryTopics, NodeCommand, NodeTopics, SettingCommand, Topic
+from earshot_node.contract.topics import (
+    DiscoveryTopics,
+    FeedbackCommand,
+    NodeCommand,
+    NodeTopics,
+    RecorderCommand,
+    SettingCommand,
+    Topic,
+)
 
 TOPICS = NodeTopics("earshot", "hall")
 DISCOVERY = DiscoveryTopics("homeassistant", "hall")
@@ -32,6 +40,13 @@ def every_topic() -> dict[str, Topic]:
         "setting_sensitivity": TOPICS.setting("street", "siren", "sensitivity"),
         "set_setting_enabled": TOPICS.set_setting("street", "siren", "enabled"),
         "set_setting_sensitivity": TOPICS.set_setting("street", "siren", "sensitivity"),
+        "recordings": TOPICS.recordings(),
+        "recorder_setting_label": TOPICS.recorder_setting("label"),
+        "recorder_setting_source": TOPICS.recorder_setting("source"),
+        "set_recorder_setting_label": TOPICS.set_recorder_setting("label"),
+        "set_recorder_setting_source": TOPICS.set_recorder_setting("source"),
+        "feedback_confirm": TOPICS.feedback("street", "siren", "confirm"),
+        "feedback_reject": TOPICS.feedback("street", "siren", "reject"),
         "discovery_node": DISCOVERY.node_device(),
         "discovery_source": DISCOVERY.source_device("street"),
     }
@@ -51,7 +66,7 @@ def test_golden_file_holds_every_method_that_builds_a_topic() -> None:
     parameters = {"command", "onset", "parse", "command_filters", "base", "filter", "birth", "prefix", "node"}
     public = {name for kind in (NodeTopics, DiscoveryTopics) for name in vars(kind) if not name.startswith("_")}
     known = {name.removesuffix("_enabled").removesuffix("_sensitivity") for name in every_topic()}
-    known |= {"node_device", "source_device"}
+    known |= {"node_device", "source_device", "recorder_setting", "set_recorder_setting", "feedback"}
     assert public - known - parameters == set()
 
 
@@ -63,6 +78,7 @@ def test_every_entity_has_a_topic_of_its_own() -> None:
 def test_events_and_commands_are_never_retained() -> None:
     retained = {name for name, topic in every_topic().items() if topic.retain}
     assert retained.isdisjoint({"onset", "offset", "late", "reply", "command", "level", "confidence"})
+    assert retained.isdisjoint({"feedback_confirm", "feedback_reject"})
     assert not {name for name in retained if name.startswith("set_")}
 
 
@@ -70,6 +86,18 @@ def test_events_and_commands_are_never_retained() -> None:
 def test_setting_command_topic_parses_back(setting: str) -> None:
     topic = TOPICS.set_setting("street", "siren", setting)  # type: ignore[arg-type]
     assert TOPICS.parse(topic.name) == SettingCommand("street", "siren", setting)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("verdict", ["confirm", "reject"])
+def test_feedback_topic_parses_back(verdict: str) -> None:
+    topic = TOPICS.feedback("street", "siren", verdict)  # type: ignore[arg-type]
+    assert TOPICS.parse(topic.name) == FeedbackCommand("street", "siren", verdict)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("setting", ["label", "source"])
+def test_recorder_topic_parses_back(setting: str) -> None:
+    topic = TOPICS.set_recorder_setting(setting)  # type: ignore[arg-type]
+    assert TOPICS.parse(topic.name) == RecorderCommand(setting)  # type: ignore[arg-type]
 
 
 def test_node_command_topic_parses_back() -> None:
@@ -86,6 +114,10 @@ def test_node_command_topic_parses_back() -> None:
         "earshot/hall/source/street/Siren!/enabled/set",
         "earshot/hall/source/street/siren/volume/set",
         "earshot/hall",
+        "earshot/hall/source/street/siren/feedback/maybe",
+        "earshot/hall/source/STREET/siren/feedback/confirm",
+        "earshot/hall/recorder/volume/set",
+        "earshot/hall/recorder/label",
     ],
 )
 def test_other_topics_are_no_commands(name: str) -> None:

@@ -114,13 +114,19 @@ class SourceInfo(BaseModel):
 
 
 class NodeInfo(Message):
-    """Who a node is; retained."""
+    """Who a node is; retained.
+
+    Attributes:
+        labels: what it listens for.
+        recording_labels: what samples may be recorded as, `background` among them.
+    """
 
     node: Slug
     name: str
     version: str
     model: ModelInfo
     labels: tuple[Label, ...]
+    recording_labels: tuple[Label, ...] = ()
     sources: tuple[SourceInfo, ...]
     started: Time
 
@@ -181,3 +187,31 @@ class Command(Message):
     """A command to a node; the topic names it."""
 
     id: str = Field(default="", max_length=64)
+
+
+class RecordCommand(Command):
+    """The command `record`: a sample from now on.
+
+    Attributes:
+        label: what sounds, or `background`; None: as the recorder is set.
+        source: which source; None: as the recorder is set.
+        seconds: how long.
+    """
+
+    label: Label | None = None
+    source: Slug | None = None
+    seconds: float = Field(default=3.0, ge=0.5, le=60)
+
+
+class FeedbackMessage(Command):
+    """What a person says about an event; the topic holds source, label and verdict.
+
+    Attributes:
+        event: the event's id; '' for the last one of this source and label.
+    """
+
+    event: str = Field(default="", max_length=64)
+
+
+COMMAND_TYPES: Final[dict[str, type[Command]]] = {"record": RecordCommand}
+"""Commands that take more than an id."""

@@ -6,6 +6,10 @@ from typing import Literal
 from earshot_node.contract.names import validate_label, validate_slug
 
 SettingName = Literal["enabled", "sensitivity"]
+Verdict = Literal["confirm", "reject"]
+"""What a person says about an event: it was what it was taken for, or it was not."""
+RecorderSetting = Literal["label", "source"]
+"""What the next sample will be labelled with, and where it is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +31,29 @@ class SettingCommand:
 
 
 @dataclass(frozen=True, slots=True)
+class FeedbackCommand:
+    """Something was said about an event of one source and label."""
+
+    source: str
+    label: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderCommand:
+    """A setting of the recorder was addressed."""
+
+    setting: RecorderSetting
+
+
+@dataclass(frozen=True, slots=True)
 class NodeCommand:
     """A command of the node was addressed."""
 
     command: str
+
+
+Addressed = SettingCommand | FeedbackCommand | RecorderCommand | NodeCommand
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +91,18 @@ class NodeTopics:
     def command(self, command: str) -> Topic:
         """`Command` to the node."""
         return Topic(f"{self.base}/command/{command}", 1, retain=False)
+
+    def recordings(self) -> Topic:
+        """`RecordingsReport`, at every change."""
+        return Topic(f"{self.base}/recordings", 1, retain=True)
+
+    def recorder_setting(self, setting: RecorderSetting) -> Topic:
+        """Echo of a setting of the recorder: a label or `background`, or a source's id."""
+        return Topic(f"{self.base}/recorder/{setting}", 1, retain=True)
+
+    def set_recorder_setting(self, setting: RecorderSetting) -> Topic:
+        """Command that changes a setting of the recorder; a retained one is refused."""
+        return Topic(f"{self.base}/recorder/{setting}/set", 1, retain=False)
 
     def level(self, source: str) -> Topic:
         """Sound level in dBFS as a number, every 5 s."""
@@ -109,15 +144,21 @@ class NodeTopics:
         """Command that changes a setting; a retained one is refused."""
         return Topic(f"{self._label(source, label)}/{setting}/set", 1, retain=False)
 
+    def feedback(self, source: str, label: str, verdict: Verdict) -> Topic:
+        """`FeedbackMessage` about an event, or an empty payload for the last one; its clip becomes a recording."""
+        return Topic(f"{self._label(source, label)}/feedback/{verdict}", 1, retain=False)
+
     def command_filters(self) -> tuple[str, ...]:
         """Subscriptions that cover every command of this node."""
         return (
             f"{self.base}/command/+",
             f"{self.base}/source/+/+/enabled/set",
             f"{self.base}/source/+/+/sensitivity/set",
+            f"{self.base}/source/+/+/feedback/+",
+            f"{self.base}/recorder/+/set",
         )
 
-    def parse(self, name: str) -> SettingCommand | NodeCommand | None:
+    def parse(self, name: str) -> "Addressed | None":
         """Return what a received topic addresses, None if it is no command topic of this node."""
         if not name.startswith(f"{self.base}/"):
             return None
@@ -129,6 +170,13 @@ class NodeTopics:
                     return SettingCommand(validate_slug(source), validate_label(label), setting)
                 except ValueError:
                     return None
+            case ["source", source, label, "feedback", ("confirm" | "reject") as verdict]:
+                try:
+                    return FeedbackCommand(validate_slug(source), validate_label(label), verdict)
+                except ValueError:
+                    return None
+            case ["recorder", ("label" | "source") as wanted, "set"]:
+                return RecorderCommand(wanted)
             case _:
                 return None
 

@@ -5,7 +5,9 @@ from typing import Final
 
 from earshot_node.contract.config import NodeConfig
 from earshot_node.contract.messages import EventMessage, NodeHealth, NodeInfo, SourceHealth
-from earshot_node.contract.topics import NodeTopics, Topic
+from earshot_node.contract.recordings import RecordingsReport
+from earshot_node.contract.topics import NodeTopics, RecorderSetting, Topic
+from earshot_node.mqtt.recorder import recorder_options
 from earshot_node.mqtt.settings import Key, LabelSettings, encode_setting
 
 Message = tuple[Topic, bytes]
@@ -22,8 +24,12 @@ class Board:
     def __init__(self, config: NodeConfig, info: NodeInfo, settings: dict[Key, LabelSettings]) -> None:
         self.topics = NodeTopics(config.mqtt.prefix, config.node.id)
         self.settings = settings
+        self.recorder_options = recorder_options(config, info)
+        self.recorder: dict[RecorderSetting, str] = {name: one[0] for name, one in self.recorder_options.items()}
         self._info = info
+        self._recordings: RecordingsReport | None = None
         self._sources = [source.id for source in config.sources]
+        self._retained: dict[Topic, bytes] = {}
         self._health: NodeHealth | None = None
         self._source_health: dict[str, SourceHealth] = {}
         self._open: dict[Key, str] = {}
@@ -92,6 +98,16 @@ class Board:
         self._confidence_sent[source, label] = (now_s, percent)
         return [(self.topics.confidence(source, label), str(percent).encode())]
 
+    def info(self, info: NodeInfo) -> list[Message]:
+        """Who the node is has changed."""
+        self._info = info
+        return [(self.topics.info(), info.encode())]
+
+    def retain(self, topic: Topic, payload: bytes) -> list[Message]:
+        """Anything else that is to be told again."""
+        self._retained[topic] = payload
+        return [(topic, payload)]
+
     def health(self, health: NodeHealth) -> list[Message]:
         """How the node is."""
         self._health = health
@@ -101,6 +117,15 @@ class Board:
         """How a source is."""
         self._source_health[health.source] = health
         return [(self.topics.source_health(health.source), health.encode())]
+
+    def recordings(self, report: RecordingsReport) -> list[Message]:
+        """How it stands with the recordings."""
+        self._recordings = report
+        return [(self.topics.recordings(), report.encode())]
+
+    def recorder_echo(self) -> list[Message]:
+        """The echo of the recorder's settings."""
+        return [(self.topics.recorder_setting(name), value.encode()) for name, value in self.recorder.items()]
 
     def setting(self, key: Key) -> list[Message]:
         """The echo of both settings of a label."""
@@ -114,6 +139,10 @@ class Board:
         yield self.topics.info(), self._info.encode()
         if self._health is not None:
             yield self.topics.health(), self._health.encode()
+        if self._recordings is not None:
+            yield self.topics.recordings(), self._recordings.encode()
+        yield from self.recorder_echo()
+        yield from self._retained.items()
         for source, health in self._source_health.items():
             yield self.topics.source_health(source), health.encode()
         for key in self.settings:
@@ -124,7 +153,8 @@ class Board:
 
     def retained_topics(self) -> set[str]:
         """Every topic below the node where a retained message of this configuration may lie."""
-        topics = [self.topics.status(), self.topics.info(), self.topics.health()]
+        topics = [self.topics.status(), self.topics.info(), self.topics.health(), self.topics.recordings()]
+        topics += [topic for topic, _ in self.recorder_echo()]
         topics += [self.topics.source_health(source) for source in self._sources]
         for key in self.settings:
             topics += [self.topics.state(*key), self.topics.last_event(*key)]

@@ -11,12 +11,16 @@ from typing import Any, Final, get_args
 from earshot_node.contract.config import NodeConfig, Source
 from earshot_node.contract.messages import HealthState, NodeInfo, SourceState
 from earshot_node.contract.topics import DiscoveryTopics, NodeTopics, Topic
+from earshot_node.mqtt.recorder import recorder_options
 
 Payload = dict[str, Any]
 
 OFF_DELAY_S: Final = 30
 EXPIRE_AFTER_S: Final = 60
 _MODELS: Final = {"microphone": "Microphone", "file": "Audio file", "url": "Network stream", "stdin": "Standard input"}
+_RECORDINGS_ATTRIBUTES: Final = (
+    "{{ {'labels': value_json.labels, 'candidates': value_json.candidates, 'problem': value_json.problem} | tojson }}"
+)
 _FINE_STATES: Final = ("starting", "healthy", "ended")
 
 
@@ -108,7 +112,44 @@ def node_device(config: NodeConfig, info: NodeInfo) -> Payload:
         "model": "Node",
         **_area(config.node.area),
     }
+    parts |= _recorder_parts(config, info, topics)
     return _payload(config, info, device, _named(parts, config.node.id))
+
+
+def _recorder_parts(config: NodeConfig, info: NodeInfo, topics: NodeTopics) -> dict[str, Payload]:
+    """Return what records samples for training, and tells how many wait."""
+    parts: dict[str, Payload] = {
+        "record_sample": {
+            "platform": "button",
+            "name": "Record sample",
+            "icon": "mdi:record-rec",
+            "command_topic": topics.command("record").name,
+            "payload_press": "{}",
+        },
+        "recordings": {
+            "platform": "sensor",
+            "name": "Recordings waiting",
+            "unit_of_measurement": "recordings",
+            "icon": "mdi:waveform",
+            **_measured("waiting", precision=0),
+            "entity_category": "diagnostic",
+            "state_topic": topics.recordings().name,
+            "json_attributes_topic": topics.recordings().name,
+            "json_attributes_template": _RECORDINGS_ATTRIBUTES,
+        },
+    }
+    for setting, options in recorder_options(config, info).items():
+        if setting == "label" or len(options) > 1:
+            parts[f"record_{setting}"] = {
+                "platform": "select",
+                "name": f"Sample {setting}",
+                "icon": "mdi:tag-outline" if setting == "label" else "mdi:microphone",
+                "entity_category": "config",
+                "options": list(options),
+                "state_topic": topics.recorder_setting(setting).name,
+                "command_topic": topics.set_recorder_setting(setting).name,
+            }
+    return parts
 
 
 def source_device(config: NodeConfig, info: NodeInfo, source: Source) -> Payload:
@@ -225,6 +266,7 @@ def _label_parts(config: NodeConfig, topics: NodeTopics, source: str, label: str
             "command_topic": topics.set_setting(source, label, "enabled").name,
         },
     }
+    parts |= _feedback_parts(topics, source, label)
     if label not in config.detection.operating_points:
         parts[f"{label}-sensitivity"] = {
             "platform": "number",
@@ -239,6 +281,28 @@ def _label_parts(config: NodeConfig, topics: NodeTopics, source: str, label: str
             "command_topic": topics.set_setting(source, label, "sensitivity").name,
         }
     return parts
+
+
+def _feedback_parts(topics: NodeTopics, source: str, label: str) -> dict[str, Payload]:
+    """Return the buttons that say what the last event was."""
+    article = "an" if label[0] in "aeiou" else "a"
+    words = label.replace("_", " ")
+    return {
+        f"{label}-confirm": {
+            "platform": "button",
+            "name": f"That was {article} {words}",
+            "icon": "mdi:check-circle-outline",
+            "command_topic": topics.feedback(source, label, "confirm").name,
+            "payload_press": "{}",
+        },
+        f"{label}-reject": {
+            "platform": "button",
+            "name": f"Not {article} {words}",
+            "icon": "mdi:close-circle-outline",
+            "command_topic": topics.feedback(source, label, "reject").name,
+            "payload_press": "{}",
+        },
+    }
 
 
 def _measured(field: str, precision: int) -> Payload:

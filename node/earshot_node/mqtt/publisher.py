@@ -10,12 +10,13 @@ from typing import Any, Final
 
 from earshot_node.contract.config import NodeConfig
 from earshot_node.contract.messages import Command, EventMessage, NodeHealth, NodeInfo, SourceHealth
+from earshot_node.contract.recordings import RecordingsReport
 from earshot_node.contract.topics import DiscoveryTopics, NodeTopics, Topic
 from earshot_node.mqtt import discovery
 from earshot_node.mqtt.announcer import Announcer
 from earshot_node.mqtt.board import Board, Message
 from earshot_node.mqtt.client import BackOff, BrokerClient
-from earshot_node.mqtt.command_desk import CommandAction, CommandDesk
+from earshot_node.mqtt.command_desk import CommandAction, CommandDesk, FeedbackAction
 from earshot_node.mqtt.connection import Delivery, Identity, Outcome, Received, Subscription
 from earshot_node.mqtt.database import StoreError
 from earshot_node.mqtt.disk_thread import DiskThread
@@ -45,7 +46,8 @@ class Publisher:
         info: who it is; published retained.
         store: queue, settings and ledger; stays the caller's to close.
         on_setting: called in the loop after a setting was changed; a disk that refuses it is tried again later.
-        commands: further commands of the node by name, called in the loop; an `EarshotError` is answered with its text.
+        commands: further commands of the node by name, see `CommandDesk`.
+        on_feedback: what is done about feedback to events; None refuses it.
         back_off: delays between attempts to connect.
         repeat_s: how often ON is repeated.
         birth_delay_s: range of the random wait after Home Assistant started.
@@ -61,6 +63,7 @@ class Publisher:
         on_setting: Callable[[str, str, SettingChange], None],
         *,
         commands: Mapping[str, CommandAction] | None = None,
+        on_feedback: FeedbackAction | None = None,
         back_off: BackOff | None = None,
         repeat_s: float = REPEAT_S,
         birth_delay_s: tuple[float, float] = BIRTH_DELAY_S,
@@ -103,6 +106,7 @@ class Publisher:
             send=self._send,
             on_setting=on_setting,
             actions={"announce": self._announce_all, **(commands or {})},
+            on_feedback=on_feedback,
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._session: set[asyncio.Task[None]] = set()
@@ -188,9 +192,21 @@ class Publisher:
         self.settings(source, label)
         self._send(self._board.confidence(source, label, round(percent), self._loop.time()))
 
+    def publish_info(self, info: NodeInfo) -> None:
+        """Tell who the node is, when that has changed."""
+        self._send(self._board.info(info))
+
+    def publish_retained(self, topic: Topic, payload: bytes) -> None:
+        """Tell something that readers who come later want to know, now and whenever the broker is reached again."""
+        self._send(self._board.retain(topic, payload))
+
     def publish_source_health(self, health: SourceHealth) -> None:
         """Tell how a source is, at every change and every 30 s."""
         self._send(self._board.source_health(health))
+
+    def publish_recordings(self, report: RecordingsReport) -> None:
+        """Tell how it stands with the recordings, at every change."""
+        self._send(self._board.recordings(report))
 
     def publish_health(self, health: NodeHealth) -> None:
         """Tell how the node is, at every change and every 30 s."""

@@ -47,6 +47,8 @@ class RecordingService:
         clips: audio around events, None if there is none.
         tap: hears all sources.
         status: tells how a source is.
+
+    Attributes:
         on_report: called in the loop when the recordings have changed.
     """
 
@@ -58,7 +60,6 @@ class RecordingService:
         tap: StreamTap,
         *,
         status: Callable[[str], SourceStatus],
-        on_report: Callable[[RecordingsReport], None] = lambda _: None,
     ) -> None:
         self.config = config
         self.sources: dict[str, Source] = {source.id: source for source in config.sources}
@@ -67,7 +68,7 @@ class RecordingService:
         self._clips = clips
         self._tap = tap
         self.status = status
-        self._on_report = on_report
+        self.on_report: Callable[[RecordingsReport], None] = lambda _: None
         self._pending = PendingTakes()
         self._recording: set[str] = set()
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="recordings")
@@ -199,7 +200,7 @@ class RecordingService:
         report = make_report(await self.entries(), self._problem or await self.on_disk(self.store.refusal))
         if self._told is None or report.model_copy(update={"time": self._told.time}) != self._told:
             self._told = report
-            self._on_report(report)
+            self.on_report(report)
 
     async def on_disk(self, action: Callable[[], T]) -> T:
         """Run `action` in the thread that waits for the disk."""
