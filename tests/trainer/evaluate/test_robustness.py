@@ -261,5 +261,10 @@ def test_interval_over_groups_narrows_with_their_number_and_holds_the_mean() -> 
     few, many = (np.tile([[0.0, 0.5, 1.0], [1.0, 0.5, 1.0]], (count, 1)) for count in (3, 60))
     wide, narrow = group_intervals(few), group_intervals(many)
     assert wide["quiet"][0] < narrow["quiet"][0] < 0.5 < narrow["quiet"][1] < wide["quiet"][1]
-    assert narrow["balanced"] == (0.5, 0.5)
-    assert group_intervals(np.ones((1, 3)))["quiet"] == (0.0, 1.0)
+
+
+def test_groups_that_all_agree_have_the_interval_of_wilson() -> None:
+    found = group_intervals(np.tile([[1.0, 0.0, 0.5]], (28, 1)))
+    assert found["quiet"] == pytest.approx((28 / (28 + 1.96**2), 1.0), abs=1e-4)
+    assert found["balanced"] == pytest.approx((0.0, 1 - 28 / (28 + 1.96**2)), abs=1e-4)
+    assert group_intervals(np.zeros((1, 3)), least=-1.0)["quiet"] == pytest.approx((-0.79, 0.79), abs=0.01)

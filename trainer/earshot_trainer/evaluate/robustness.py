@@ -25,6 +25,7 @@ from earshot_trainer.evaluate.tagging import auc_interval, rank_auc
 
 BOOTSTRAP_ROUNDS = 1000
 BOOTSTRAP_SEED = 1
+WILSON_Z = 1.96
 Interval = tuple[float, float]
 FloatArray = NDArray[np.float64]
 
@@ -37,7 +38,7 @@ class ConditionFigures:
         family, name, value, unit: see `Condition`; `value` is the place on the family's curve.
         recall: by preset; an event of the node's detector reaches into the sound. The mean over groups of the share of
             their takes, so that no recording dominates.
-        recall_interval: 95 %, bootstrap over groups.
+        recall_interval: 95 %, bootstrap over groups, see `group_intervals`.
         found: takes with such an event, by preset.
         change: recall less that of the plain takes, by preset, with the paired 95 % interval over groups.
         false_alarms: share of the negative takes with an event under the same condition, by preset.
@@ -162,7 +163,7 @@ def _protocol(subject: Subject, seed: int, per_group: int, partitions: Sequence[
         "backgrounds": f"a passage of {LEAST_BACKGROUND_DBFS:g} dBFS or more of a long recording without the label, "
         "the same under every condition; SNR: RMS where the sound sounds over the background's RMS under it",
         "found": "an event of the node's detector reaches into the sound",
-        "recall": "mean over groups of the share of their takes; 95 % by bootstrap over groups",
+        "recall": "mean over groups of the share of their takes; 95 %: bootstrap over groups, Wilson where all agree",
         "codecs": "the corpus is itself Opus at 24 kbit/s: another generation is measured",
     }
 
@@ -207,7 +208,7 @@ def _condition_figures(
         recall_interval=group_intervals(shares),
         found={preset: int(count) for preset, count in _by_preset(found.sum(axis=0)).items()},
         change=_by_preset((shares - plain).mean(axis=0)),
-        change_interval=group_intervals(shares - plain),
+        change_interval=group_intervals(shares - plain, least=-1.0),
         false_alarms=_by_preset(alarmed.mean(axis=0)),
         mean_peak=round(float(peak_by_group[:, row].mean()), 4),
         auc=round(rank_auc(truth, scores), 4),
@@ -216,16 +217,18 @@ def _condition_figures(
     )
 
 
-def group_intervals(shares: FloatArray) -> dict[str, Interval]:
+def group_intervals(shares: FloatArray, least: float = 0.0) -> dict[str, Interval]:
     """Return the 95 % bootstrap interval of the mean over groups of float[groups, presets], by preset.
 
-    One group says nothing about others: its interval is as wide as the figures can be.
+    Groups that all agree leave a bootstrap nothing to draw: they get Wilson's width for none of so many, z2 / (n + z2).
+    Values lie between `least` and 1.
     """
     count = len(shares)
-    if count < 2:
-        return dict.fromkeys(PRESET_SENSITIVITY, (-1.0 if shares.min() < 0 else 0.0, 1.0))
     drawn = np.random.default_rng(BOOTSTRAP_SEED).integers(count, size=(BOOTSTRAP_ROUNDS, count))
     low, high = np.quantile(shares[drawn].mean(axis=1), [0.025, 0.975], axis=0)
+    agreed = np.ptp(shares, axis=0) == 0.0
+    width = np.where(agreed, WILSON_Z**2 / (count + WILSON_Z**2), 0.0)
+    low, high = np.maximum(low - width, least), np.minimum(high + width, 1.0)
     return {
         preset: _rounded((float(low[column]), float(high[column]))) for column, preset in enumerate(PRESET_SENSITIVITY)
     }
