@@ -16,14 +16,16 @@ from earshot_node.analysis import analyze_files
 from earshot_node.contract.operating_point import Presets
 from earshot_node.errors import OperatorError
 from earshot_node.inference.bundle import load_bundled
-from earshot_trainer.cli.evaluate import command
+from earshot_trainer.cli.evaluate import PARTS, command
 from earshot_trainer.corpus.recordings import Recording, dataset_hash, load_manifest
+from earshot_trainer.evaluate.command import EQUAL_ALARMS, SECTIONS
 from earshot_trainer.evaluate.evaluation import Selection, compare, evaluate
 from earshot_trainer.evaluate.loading import load_subject
 from earshot_trainer.evaluate.presets import load_presets, load_presets_file
 from earshot_trainer.evaluate.tracks import detect
 
 pytestmark = pytest.mark.torch
+QUICK = [word for part in ("events", "robustness", "speed") for word in ("--skip", part)]
 
 
 @pytest.fixture(scope="module")
@@ -141,21 +143,43 @@ def test_file_that_is_no_graph_is_refused_in_one_line(tmp_path: Path) -> None:
 
 def test_command_prints_protocol_and_writes_json(manifest: Path, tmp_path: Path) -> None:
     report = tmp_path / "out" / "report.json"
-    result = CliRunner().invoke(command, ["--data", str(manifest), "--fold", "a", "--jobs", "1", "--json", str(report)])
+    result = CliRunner().invoke(
+        command, ["--data", str(manifest), "--fold", "a", "--jobs", "1", *QUICK, "--json", str(report)]
+    )
     assert result.exit_code == 0, result.output
     assert "selected  fold a" in result.output
     assert "AUC" in result.output
     values = json.loads(report.read_text())
     assert values["protocol"]["folds"] == ["a"]
-    assert values["command"] == f"trainer-cli evaluate --data {manifest} --fold a"
+    assert values["command"] == f"trainer-cli evaluate --data {manifest} --fold a {' '.join(QUICK)}"
     assert values["speed"]["audio_hours"] == pytest.approx(8 / 3600, abs=1e-3)
+
+
+def test_parts_that_can_be_skipped_are_those_that_are_measured() -> None:
+    assert (*(section.key for section in SECTIONS), EQUAL_ALARMS) == PARTS
+
+
+def test_page_to_listen_to_is_written_with_all_figures(manifest: Path, tmp_path: Path) -> None:
+    report = tmp_path / "page"
+    result = CliRunner().invoke(command, [*QUICK, "--data", str(manifest), "--jobs", "1", "--report", str(report)])
+    assert result.exit_code == 0, result.output
+    assert "page/index.html" in result.output
+    assert "<html" in (report / "index.html").read_text()
+    assert json.loads((report / "report.json").read_text())["protocol"]["recordings"] == 7
+
+
+def test_bundle_and_runs_cannot_be_measured_at_once(manifest: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(command, ["--data", str(manifest), "--onnx", "x.onnx", "--run", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "not two of them" in result.output
 
 
 def test_command_compares_two_models_on_the_same_clips(manifest: Path, tmp_path: Path) -> None:
     bundle = tmp_path / "same.earshot"
     bundle.write_bytes(build_bundle())
     result = CliRunner().invoke(
-        command, ["--data", str(manifest), "--jobs", "1", "--against", str(bundle), "--json", str(tmp_path / "r.json")]
+        command,
+        [*QUICK, "--data", str(manifest), "--jobs", "1", "--against", str(bundle), "--json", str(tmp_path / "r.json")],
     )
     assert result.exit_code == 0, result.output
     assert "difference, points" in result.output
@@ -165,18 +189,20 @@ def test_command_compares_two_models_on_the_same_clips(manifest: Path, tmp_path:
 
 def test_command_chooses_presets_that_it_then_decides_by(manifest: Path, tmp_path: Path) -> None:
     chosen = tmp_path / "presets.json"
-    result = CliRunner().invoke(command, ["--data", str(manifest), "--jobs", "1", "--choose-presets", str(chosen)])
+    result = CliRunner().invoke(
+        command, [*QUICK, "--data", str(manifest), "--jobs", "1", "--choose-presets", str(chosen)]
+    )
     assert result.exit_code == 0, result.output
     presets = load_presets(chosen)
     assert f"enter {presets.quiet['siren'].enter:g}" in result.output
-    again = CliRunner().invoke(command, ["--data", str(manifest), "--jobs", "1", "--presets", str(chosen)])
+    again = CliRunner().invoke(command, [*QUICK, "--data", str(manifest), "--jobs", "1", "--presets", str(chosen)])
     assert again.exit_code == 0, again.output
     assert "points: presets.json" in again.output
 
 
 def test_chosen_presets_carry_what_they_were_chosen_on(manifest: Path, tmp_path: Path) -> None:
     chosen = tmp_path / "presets.json"
-    arguments = ["--data", str(manifest), "--fold", "a", "--source", "street", "--jobs", "1"]
+    arguments = [*QUICK, "--data", str(manifest), "--fold", "a", "--source", "street", "--jobs", "1"]
     result = CliRunner().invoke(command, [*arguments, "--choose-presets", str(chosen)])
     assert result.exit_code == 0, result.output
     evidence = load_presets_file(chosen).chosen_on
@@ -191,7 +217,7 @@ def test_unreadable_file_is_named_and_the_rest_is_measured(tmp_path: Path) -> No
     manifest = write_corpus(tmp_path)
     (tmp_path / "hiss.flac").write_bytes(b"no audio")
     report = tmp_path / "report.json"
-    arguments = ["--data", str(manifest), "--jobs", "1", "--json", str(report)]
+    arguments = [*QUICK, "--data", str(manifest), "--jobs", "1", "--json", str(report)]
     result = CliRunner().invoke(command, arguments, standalone_mode=False)
     assert result.return_value == 3
     protocol = json.loads(report.read_text())["protocol"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-PARTS = ("folds", "events", "speed", "equal_alarms")
+PARTS = ("folds", "events", "robustness", "speed", "equal_alarms")
 """Keys of `earshot_trainer.evaluate.command.SECTIONS`, and the comparison; here so that help needs no import."""
 
 EXAMPLE = """\b
@@ -53,6 +53,11 @@ Examples:
 @click.option("--skip", "skipped", multiple=True, type=click.Choice(PARTS), help="Leave this part out; repeatable.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of everything random.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="Write all figures here.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write a page with plots and sounds into this folder.",
+)
 def command(
     bundle: Path | None,
     onnx: Path | None,
@@ -69,11 +74,13 @@ def command(
     skipped: tuple[str, ...],
     seed: int,
     json_path: Path | None,
+    report: Path | None,
 ) -> int:
     """Measure a model through the node's own pipeline and detector; without BUNDLE, the shipped one.
 
-    Prints clip tagging, which sounds fool it, and false alarms per hour, each with its protocol. Name folds or sources
-    that training never saw; without them everything in the manifests is measured. Exit 3 if a file could not be read.
+    Prints clip tagging, which sounds fool it, false alarms per hour, events in soundscapes, recall under changed
+    conditions and speed, each with its protocol. Name folds or sources that training never saw, or runs; without them
+    everything in the manifests is measured. Exit 3 if a file could not be read.
     """
     if sum((bundle is not None, onnx is not None, bool(runs))) > 1:
         raise click.UsageError("name a BUNDLE, --onnx or --run, not two of them")
@@ -94,5 +101,6 @@ def command(
             skipped=frozenset(skipped),
             seed=seed,
             json_path=json_path,
+            report=report,
         )
     )

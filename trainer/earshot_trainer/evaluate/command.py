@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -9,7 +10,7 @@ from rich.console import Console
 from earshot_node.errors import OperatorError
 from earshot_trainer.corpus.recordings import Recording, expand_path, load_manifests
 from earshot_trainer.evaluate.console import counting_up, say
-from earshot_trainer.evaluate.equal_alarms import print_equal_alarms
+from earshot_trainer.evaluate.equal_alarms import EqualAlarms, print_equal_alarms
 from earshot_trainer.evaluate.evaluation import compare
 from earshot_trainer.evaluate.events_section import EVENTS
 from earshot_trainer.evaluate.folds import FOLDS
@@ -21,6 +22,7 @@ from earshot_trainer.evaluate.presets import load_presets
 from earshot_trainer.evaluate.report import print_comparison, print_evaluation
 from earshot_trainer.evaluate.request import EvaluateRequest
 from earshot_trainer.evaluate.rivalry import Contestant, compare_with_rival
+from earshot_trainer.evaluate.robustness_section import ROBUSTNESS
 from earshot_trainer.evaluate.sections import Findings, Material, Section
 from earshot_trainer.evaluate.speed import SPEED
 from earshot_trainer.evaluate.subject import Subject
@@ -28,7 +30,7 @@ from earshot_trainer.evaluate.tagger_subject import TaggerSubject
 
 EXIT_DONE, EXIT_PARTLY = 0, 3
 
-SECTIONS: tuple[Section, ...] = (FOLDS, EVENTS, SPEED)
+SECTIONS: tuple[Section, ...] = (FOLDS, EVENTS, ROBUSTNESS, SPEED)
 """The parts of the report after tagging and false alarms, in the order of printing."""
 EQUAL_ALARMS = "equal_alarms"
 """The part that compares, measured last; its key in `--skip` and in the JSON of each rival."""
@@ -55,13 +57,15 @@ def run_evaluation(request: EvaluateRequest, console: Console | None = None) -> 
     measured = _measure_parts(measured, request, console)
     equal = [_compare_at_equal_alarms(console, measured, number, request) for number in range(1, len(measured))]
     rivals = [
-        one.to_dict() | {"posterior_gaps": gap, EQUAL_ALARMS: found}
+        one.to_dict() | {"posterior_gaps": gap, EQUAL_ALARMS: [comparison.to_dict() for comparison in found]}
         for one, gap, found in zip(measured[1:], gaps, equal, strict=True)
     ]
     report = measured[0].to_dict() | {"command": request.command_line()}
     report |= {"against": rivals[0], "also_against": rivals[1:]} if rivals else {}
     if request.json_path is not None:
         write_json(request.json_path, report)
+    if request.report is not None:
+        _write_page(request.report, measured, [[], *equal], report)
     _print_written(console, request)
     return EXIT_PARTLY if measured[0].evaluation.problems else EXIT_DONE
 
@@ -116,8 +120,8 @@ def _measure_parts(measured: Sequence[Measured], request: EvaluateRequest, conso
 
 def _compare_at_equal_alarms(
     console: Console, measured: Sequence[Measured], number: int, request: EvaluateRequest
-) -> list[dict[str, Any]]:
-    """Compare the first with another one and print it; returns JSON types, one for each comparison."""
+) -> list[EqualAlarms]:
+    """Compare the first with another one and print it."""
     if EQUAL_ALARMS in request.skipped:
         return []
     first, rival = (
@@ -127,7 +131,7 @@ def _compare_at_equal_alarms(
     found = compare_with_rival(first, rival)
     if found:
         print_equal_alarms(console, found)
-    return [one.to_dict() for one in found]
+    return found
 
 
 def _titles(measured: Sequence[Measured]) -> list[str]:
@@ -136,8 +140,28 @@ def _titles(measured: Sequence[Measured]) -> list[str]:
     return [title if titles.index(title) == i else f"{title} ({i + 1})" for i, title in enumerate(titles)]
 
 
+def _write_page(
+    folder: Path, measured: Sequence[Measured], equal: Sequence[list[EqualAlarms]], report: dict[str, Any]
+) -> None:
+    """Write the page to read and listen to, with all figures beside it.
+
+    Raises:
+        OperatorError: the folder cannot be written.
+    """
+    from earshot_trainer.evaluate.html.pages import write_report
+    from earshot_trainer.evaluate.html.report_input import Measured as Shown
+    from earshot_trainer.evaluate.html.report_input import ReportInput
+
+    models = tuple(
+        Shown(title, one.evaluation, one.scored, {**one.findings, EQUAL_ALARMS: found})
+        for title, one, found in zip(_titles(measured), measured, equal, strict=True)
+    )
+    write_report(folder, ReportInput(models, command=report["command"], document=report))
+
+
 def _print_written(console: Console, request: EvaluateRequest) -> None:
-    written = [str(path) for path in (request.json_path, request.choose_presets) if path is not None]
+    paths = (request.json_path, request.choose_presets, request.report and request.report / "index.html")
+    written = [str(path) for path in paths if path is not None]
     if written:
         say(console, f"wrote {' and '.join(written)}")
     if request.choose_presets is not None:

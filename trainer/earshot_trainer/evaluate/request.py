@@ -28,6 +28,7 @@ class EvaluateRequest:
     choose_presets: Path | None = None
     jobs: int | None = None
     json_path: Path | None = None
+    report: Path | None = None
     skipped: frozenset[str] = field(default_factory=frozenset)
     seed: int = 1
 
