@@ -36,6 +36,7 @@ POINT = OperatingPoint(enter=0.5, leave=0.3, min_length_s=0.2, bridging_s=0.2, c
 RULES = SoundscapeRules(
     length_s=(11.0, 15.0), lead_s=2.0, tail_s=2.0, event_s=(3.0, 5.0), events_per_group=2, long_events=True
 )
+TOLERANT = OperatingPoint(enter=0.5, leave=0.3, min_length_s=0.2, bridging_s=0.2, cooldown_s=0)
 STEP = OperatingPoint(enter=0.5, leave=0.5, min_length_s=0, bridging_s=0, cooldown_s=0)
 
 
@@ -228,6 +229,21 @@ def test_detection_beside_the_event_is_extra_and_one_within_again_a_repeat() -> 
 def test_event_that_begins_while_a_false_one_lasts_is_not_heard() -> None:
     found = measure_at_point([make_heard([(5.0, 10.0)], make_posteriors(20, [(1.0, 20.0)]))], POINT)
     assert (found.heard, found.already_on, found.recall, found.delay.median_s) == (0, 1, 0.0, None)
+    assert [extra.onset_s for extra in found.extra_detections] == [1.0]
+
+
+def test_detection_right_after_the_event_is_the_events() -> None:
+    found = measure_at_point([make_heard([(5.0, 10.0)], make_posteriors(20, [(6.0, 8.0), (10.6, 11.2)]))], TOLERANT)
+    assert (found.heard, found.repeats, found.extra) == (1, 1, 0)
+    late = outcomes_at([make_heard([(5.0, 10.0)], make_posteriors(20, [(10.8, 11.4)]))], TOLERANT)
+    assert (late.events[0].outcome, late.events[0].delay_s) == ("heard", pytest.approx(6.0))
+    later = measure_at_point([make_heard([(5.0, 10.0)], make_posteriors(20, [(11.2, 12.0)]))], TOLERANT)
+    assert (later.heard, later.extra) == (0, 1)
+
+
+def test_second_event_during_one_detection_is_no_false_one() -> None:
+    found = measure_at_point([make_heard([(5.0, 10.0), (18.0, 24.0)], make_posteriors(30, [(5.0, 24.0)]))], POINT)
+    assert (found.heard, found.already_on, found.extra) == (1, 1, 0)
 
 
 def test_decision_time_of_each_onset_is_kept() -> None:

@@ -9,6 +9,9 @@ from earshot_node.inference.detector import Detector
 from earshot_trainer.evaluate.event_matching import Span
 from earshot_trainer.evaluate.soundscape_scoring import HeardSoundscape, Posteriors
 
+TAIL_S = 1.0
+"""A detection that begins within a second after an event's offset is the event's: a model with a window hears on."""
+
 Outcome = Literal["heard", "already_on", "missed"]
 
 
@@ -28,11 +31,12 @@ class EventOutcome:
 
     Attributes:
         background: name of the recording that it was laid into.
-        outcome: `heard` = a detection overlaps the event and was told after its onset; `already_on` = the overlapping
-            detection had been told before; `missed` = none overlaps.
+        outcome: `heard` = a detection touches the event (begins before its offset and a second, ends after its onset)
+            and was told after its onset; `already_on` = the one that touches it had been told before; `missed` = none
+            touches it.
         delay_s: from the true onset until the detector told; None unless heard.
         peak: highest posterior between onset and offset.
-        repeats: further detections that overlap it.
+        repeats: further detections that touch it.
     """
 
     soundscape: str
@@ -50,7 +54,7 @@ class EventOutcome:
 
 @dataclass(frozen=True, slots=True)
 class ExtraDetection:
-    """A detection that overlaps no event: a false one, and where to listen for it."""
+    """A detection that touches no event, or was told before the event: a false one, and where to listen for it."""
 
     soundscape: str
     background: str
@@ -86,7 +90,7 @@ def outcomes_at(heard: Sequence[HeardSoundscape], point: OperatingPoint) -> Outc
         extra.extend(
             ExtraDetection(one.plan.name, background, round(d.onset_s, 2), round(d.offset_s, 2), round(d.peak, 4))
             for d in detections
-            if not any(_overlap(d, span) for span in one.plan.truth)
+            if not any(_touches(d, span) and d.decided_s > span[0] for span in one.plan.truth)
         )
         spans.append((one.plan.truth, [(d.onset_s, d.offset_s) for d in detections], one.plan.duration_s))
     return Outcomes(events, extra, spans, sum(one.plan.duration_s for one in heard) / 3600)
@@ -107,8 +111,8 @@ def detect_with_decision(posteriors: Posteriors, label: str, point: OperatingPoi
 
 def _outcome(one: HeardSoundscape, number: int, detections: Sequence[Detection]) -> EventOutcome:
     event = one.plan.events[number]
-    overlapping = [d for d in detections if _overlap(d, (event.onset_s, event.offset_s))]
-    first_told_s = overlapping[0].decided_s if overlapping else None
+    touching = [d for d in detections if _touches(d, (event.onset_s, event.offset_s))]
+    first_told_s = touching[0].decided_s if touching else None
     heard = first_told_s is not None and first_told_s > event.onset_s
     frames = slice(int(event.onset_s / one.hop_s), int(event.offset_s / one.hop_s) + 1)
     return EventOutcome(
@@ -119,12 +123,12 @@ def _outcome(one: HeardSoundscape, number: int, detections: Sequence[Detection])
         snr_db=one.plan.snr_db,
         onset_s=round(event.onset_s, 3),
         offset_s=round(event.offset_s, 3),
-        outcome="heard" if heard else "already_on" if overlapping else "missed",
+        outcome="heard" if heard else "already_on" if touching else "missed",
         delay_s=round(first_told_s - event.onset_s, 3) if heard and first_told_s is not None else None,
         peak=round(float(one.posteriors[frames].max(initial=0.0)), 4),
-        repeats=max(0, len(overlapping) - 1),
+        repeats=max(0, len(touching) - 1),
     )
 
 
-def _overlap(detection: Detection, span: Span) -> bool:
-    return detection.onset_s < span[1] and detection.offset_s > span[0]
+def _touches(detection: Detection, span: Span) -> bool:
+    return detection.onset_s < span[1] + TAIL_S and detection.offset_s > span[0]

@@ -10,7 +10,7 @@ import numpy as np
 from earshot_node.contract.operating_point import PRESET_SENSITIVITY, OperatingPoint
 from earshot_trainer.corpus.recordings import Recording, dataset_hash
 from earshot_trainer.evaluate.event_matching import event_based, segment_based
-from earshot_trainer.evaluate.event_outcomes import EventOutcome, ExtraDetection, Outcomes, outcomes_at
+from earshot_trainer.evaluate.event_outcomes import TAIL_S, EventOutcome, ExtraDetection, Outcomes, outcomes_at
 from earshot_trainer.evaluate.false_alarms import poisson_interval
 from earshot_trainer.evaluate.psds import Psds, measure_psds
 from earshot_trainer.evaluate.soundscape_plan import SoundscapeRules, Soundscapes
@@ -26,10 +26,11 @@ BOOTSTRAP_ROUNDS = 1000
 BOOTSTRAP_SEED = 1
 DEFINITIONS = {
     "snr": "RMS of the event as mixed, onset to offset, over RMS of the background in the same span",
-    "recall": "share of events that a detection of the node's detector overlaps which was told after their onset; "
-    "95 % interval by resampling whole recordings",
+    "recall": "share of events that a detection of the node's detector touches (begins before the event's offset and "
+    f"{TAIL_S:g} s, ends after its onset) which was told after the onset; 95 % interval by resampling whole recordings",
     "delay": "from the true onset until the detector tells (minimum length included)",
-    "extra": "detections that overlap no event, per hour of soundscapes; exact Poisson 95 % interval",
+    "extra": "detections that touch no event or were told before it, per hour of soundscapes; exact Poisson 95 % "
+    "interval",
     "event_based": f"onset as the detector reports it (backdated) within {COLLAR_S:g} s; offset within {COLLAR_S:g} s "
     f"or {100 * LENGTH_SHARE:g} % of the event's length; largest one-to-one matching",
     "psds": "from the posteriors over all thresholds, not from the presets (sed_scores_eval); one label, so no cross "
