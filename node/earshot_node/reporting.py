@@ -101,6 +101,10 @@ class Reporter:
         self._ticks = 0
         self.verdict = Verdict("starting", ())
 
+    def use_model(self, version: str) -> None:
+        """Another model decides from now on."""
+        self._model_version = version
+
     @property
     def listened_s(self) -> dict[str, float]:
         """Audio heard by source, all starts together."""

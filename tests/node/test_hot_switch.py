@@ -249,6 +249,18 @@ def test_candidate_that_fails_beside_the_active_model_harms_nobody() -> None:
     np.testing.assert_allclose(track(frames(facts)), alone(old(), street()), atol=2e-4)
 
 
+def test_candidate_whose_operating_points_fail_harms_nobody() -> None:
+    def broken(_source: str) -> dict[str, OperatingPoint]:
+        raise ValueError("no such preset")
+
+    pipeline = Pipeline(old(), lambda _: {"siren": NEVER})
+    pipeline.push(blocks("mic", street()[:6400]))
+    candidate = Companion(new(), broken)
+    pipeline.set_companion(candidate)
+    pipeline.push(blocks("mic", street())[3:])
+    assert str(candidate.failure) == "no such preset"
+
+
 def test_model_without_a_former_one_that_fails_ends_the_pipeline() -> None:
     pipeline = Pipeline(Failing(0), lambda _: {"siren": NEVER})
     with pytest.raises(RuntimeError, match="non-zero status code"):

@@ -1,7 +1,6 @@
 """Which model a node starts with. Whatever lies on the disk, there is one as long as the installation is whole."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -45,20 +44,18 @@ def open_base(config: NodeConfig) -> Bundle:
     return load_bundled()
 
 
-def open_models(config: NodeConfig, store: SlotStore, trusted_keys: Sequence[str], boot: str) -> Boot:
+def open_models(opener: "Opener", store: SlotStore, boot: str) -> Boot:
     """Return the models to start with; one that ended the former process while it was on trial is rolled back.
 
     Args:
-        config: names the model that the node came with.
+        opener: opens them.
         store: the slots.
-        trusted_keys: whose signatures count.
         boot: id of the machine's boot.
 
     Raises:
         BundleError: no model at all can be used.
     """
     slots = _begin_trial(store, boot)
-    opener = _Opener(config, store, tuple(trusted_keys))
     try:
         bundle = opener.open(slots.active)
     except BundleError as error:
@@ -113,18 +110,32 @@ def _change(store: SlotStore, after: Slots) -> Slots:
         return after
 
 
-class _Opener:
+class Opener:
+    """Opens the bundles of a node.
+
+    Args:
+        config: names the model that the node came with.
+        store: the slots.
+        trusted_keys: whose signatures count.
+    """
+
     def __init__(self, config: NodeConfig, store: SlotStore, trusted_keys: tuple[str, ...]) -> None:
         self._config = config
         self._store = store
-        self._trusted_keys = trusted_keys
+        self.trusted_keys = trusted_keys
 
     def open(self, slot: Slot | None) -> Bundle:
+        """Open a slot's bundle; None is the model that the node came with.
+
+        Raises:
+            BundleError: it cannot be trusted or used.
+        """
         if slot is None or not slot.file:
             return open_base(self._config)
-        return load_bundle(self._store.path_of(slot), trusted_keys=self._trusted_keys)
+        return load_bundle(self._store.path_of(slot), trusted_keys=self.trusted_keys)
 
     def open_or_none(self, slot: Slot | None) -> Bundle | None:
+        """Open a slot's bundle; None and a line in the log when it cannot be."""
         try:
             return self.open(slot)
         except BundleError as error:

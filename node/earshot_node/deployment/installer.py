@@ -19,7 +19,6 @@ from earshot_node.inference.self_test import SelfTest
 
 WATCH_S: Final = 1800.0
 INSTALL_LOCK: Final = ".install.lock"
-_STAGING: Final = "staging"
 
 Stage = Literal["copying", "downloading", "verifying", "testing", "warming", "switching"]
 Progress = Callable[[Stage, float], None]
@@ -77,14 +76,14 @@ class Installer:
                 f"{folder}: permission denied; run this as the service's user, such as sudo -u earshot"
             ) from error
 
-    def stage(self, path: Path) -> Path:
-        """Copy a local file to where an installation begins; return the copy.
+    def stage(self, path: Path, name: str = "local.earshot") -> Path:
+        """Copy a local file to where an installation begins, under another name; return the copy.
 
         Raises:
             BundleError: it cannot be read, or is too large.
             RetryError: it cannot be written.
         """
-        staged = self.staging / "local.earshot"
+        staged = self.staging / name
         try:
             with path.open("rb"):
                 pass
@@ -102,7 +101,7 @@ class Installer:
     @property
     def staging(self) -> Path:
         """Folder of what is not verified yet."""
-        return self._store.folder / _STAGING
+        return self._store.staging
 
     def prepare(self, staged: Path, *, allow_downgrade: bool = False) -> Candidate:
         """Verify a staged file, run its self-test, and put it beside the slots' bundles.
@@ -142,9 +141,11 @@ class Installer:
         self._on_progress("switching", 0.0)
 
         def change(slots: Slots) -> Slots:
-            former = slots.active or Slot(name=self._base.name, version=self._base.version)
+            active = slots.active or Slot(name=self._base.name, version=self._base.version)
+            # What has not proven itself is nothing to go back to.
+            former = slots.previous if slots.watch is not None and slots.previous is not None else active
             watch = Watch(begun=datetime.now(UTC), span_s=watch_s, running=running, boot=boot) if watch_s else None
-            versions = [candidate.slot.version, former.version, slots.newest or former.version]
+            versions = [candidate.slot.version, active.version, slots.newest or active.version]
             return slots.model_copy(
                 update={
                     "active": candidate.slot,
@@ -154,6 +155,19 @@ class Installer:
                     "shadow": None if slots.shadow == candidate.slot else slots.shadow,
                 }
             ).with_entry(entry("installed", candidate.slot, former))
+
+        return self._store.change(change)
+
+    def shadow(self, candidate: Candidate) -> Slots:
+        """Let a candidate run beside the active model from now on and after every start.
+
+        Raises:
+            RetryError: the disk does not take it; nothing has changed.
+        """
+
+        def change(slots: Slots) -> Slots:
+            after = slots.model_copy(update={"shadow": candidate.slot})
+            return after.with_entry(entry("shadowed", candidate.slot, slots.active))
 
         return self._store.change(change)
 

@@ -14,6 +14,7 @@ from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from earshot_node.contract.deployment import Outcome
 from earshot_node.contract.manifest import BundleManifest, Sha256, Version
 from earshot_node.contract.messages import Time
 from earshot_node.contract.names import Label
@@ -28,7 +29,7 @@ FOLDER_NAME: Final = "models"
 HISTORY_KEPT: Final = 100
 _MAX_DOCUMENT_BYTES: Final = 1_000_000
 
-Action = Literal["installed", "refused", "rolled_back", "kept", "shadowed", "fell_back"]
+Action = Outcome | Literal["fell_back"]
 
 
 class _Part(BaseModel):
@@ -55,7 +56,7 @@ class Watch(_Part):
     Attributes:
         begun: when it was installed.
         span_s: how much it has to hear before it is kept.
-        heard_s: how much it has heard, all sources together divided by their number.
+        heard_s: how much it has heard; sources that hear at the same time count once.
         alarms: onsets of the new model so far.
         former_alarms: onsets of the former model on the same audio.
         running: a process runs it now, or ended without saying so.
@@ -138,6 +139,7 @@ class SlotStore:
 
     def __init__(self, state_dir: Path) -> None:
         self.folder = state_dir / FOLDER_NAME
+        self.staging = self.folder / "staging"
         self._path = self.folder / SLOTS_NAME
 
     def path_of(self, slot: Slot) -> Path:

@@ -1,11 +1,14 @@
 """May this bundle follow the active model? Everything that can be said without running it."""
 
 from collections.abc import Collection
+from typing import Final
 
 from earshot_node.contract.manifest import BundleManifest
 from earshot_node.deployment.slots import Slots
 from earshot_node.errors import BundleError
 from earshot_node.inference.bundle import Bundle, version_key
+
+_SENSITIVITY_STEP: Final = 10
 
 
 def check_candidate(
@@ -27,6 +30,7 @@ def check_candidate(
     if slots.active is not None and sha256 == slots.active.sha256:
         raise BundleError(f"{bundle.origin}: {candidate.version} is the active model already; nothing to do")
     _check_labels(bundle.origin, candidate.labels, active.labels)
+    _check_presets(bundle.origin, candidate, active)
     if candidate.hop_samples != active.hop_samples:
         raise BundleError(
             f"{bundle.origin}: decides every {candidate.hop_samples} samples, the active model every "
@@ -47,3 +51,13 @@ def _check_labels(origin: str, candidate: Collection[str], active: Collection[st
             f"{origin}: does not hear {', '.join(dropped)}, which the active model does; a model may add labels, "
             "never drop one"
         )
+
+
+def _check_presets(origin: str, candidate: BundleManifest, active: BundleManifest) -> None:
+    """Every label that can be listened for now must have an operating point at any sensitivity."""
+    for label in active.presets.balanced:
+        try:
+            for sensitivity in range(0, 101, _SENSITIVITY_STEP):
+                candidate.presets.at(label, sensitivity)
+        except (ValueError, KeyError) as error:
+            raise BundleError(f"{origin}: has no usable operating points for {label}; package it again") from error

@@ -45,8 +45,9 @@ class Metrics:
     def __init__(self, version: str, model: str) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        info = Info("earshot_node", "Versions of the node.", registry=self.registry)
-        info.info({"version": version, "model": model})
+        self._version = version
+        self._info = Info("earshot_node", "Versions of the node.", registry=self.registry)
+        self.use_model(model)
         by_source = ("source",)
         self._events = Counter("earshot_events", "Events by their onset.", ("source", "label"), registry=self.registry)
         self._hops = Counter("earshot_hops", "Decisions made.", registry=self.registry)
@@ -67,6 +68,10 @@ class Metrics:
         self._queued = Gauge("earshot_queued_events", "Events waiting for the broker.", registry=self.registry)
         self._totals: dict[tuple[int, str], float] = {}
         self._totals_lock = threading.Lock()
+
+    def use_model(self, model: str) -> None:
+        """This version of the model decides from now on."""
+        self._info.info({"version": self._version, "model": model})
 
     def count_event(self, source: str, label: str) -> None:
         """An event began."""

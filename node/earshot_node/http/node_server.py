@@ -4,8 +4,10 @@ import logging
 from pathlib import Path
 
 from earshot_node.contract.config import HttpSection
+from earshot_node.deployment.models import Models
 from earshot_node.http.address import forget_address, keep_address
 from earshot_node.http.metrics import Metrics
+from earshot_node.http.models_api import ModelsApi
 from earshot_node.http.recordings_api import RecordingsApi
 from earshot_node.http.server import HealthSource, HttpServer
 from earshot_node.http.takes_api import TakesApi
@@ -25,6 +27,7 @@ class NodeServer:
         health: what `/healthz` says.
         metrics: what `/metrics` says.
         recordings: what is handed out and recorded.
+        models: what is installed; None: nothing can be.
     """
 
     def __init__(
@@ -34,12 +37,15 @@ class NodeServer:
         health: HealthSource,
         metrics: Metrics,
         recordings: RecordingService,
+        models: Models | None = None,
     ) -> None:
         self._config = config
         self._state_dir = state_dir
         token = load_or_create_token(state_dir, config.token.get_secret_value())
         transfers = TransferLog(recordings.store.folder)
         routes = [*RecordingsApi(recordings, transfers).routes(), *TakesApi(recordings).routes()]
+        if models is not None:
+            routes += ModelsApi(models).routes()
         self._server = HttpServer(config, token, health, metrics, routes=routes)
 
     async def start(self) -> None:

@@ -66,7 +66,11 @@ class Companion:
     def begin(self, row: Row, *, whole: bool) -> None:
         """Follow a stream from here on; `whole` says that this is its beginning."""
         manifest = self.model.manifest
-        detector = Detector(manifest.labels, self.points(row.source), manifest.hop_s, first_frame=row.frame)
+        try:
+            detector = Detector(manifest.labels, self.points(row.source), manifest.hop_s, first_frame=row.frame)
+        except Exception as error:  # noqa: BLE001 - whatever a candidate brings must not end the node
+            self._fail(error)
+            return
         side = Side(row.number, row.origin_s, self.model.initial_state(), detector, whole=whole)
         self._sides[row.source] = side
 
@@ -96,8 +100,7 @@ class Companion:
         try:
             output = checked(self.model.run(samples, [self._sides[row.source].state for row in rows]))
         except Exception as error:  # noqa: BLE001 - whatever a candidate does must not end the node
-            _log.warning("model %s failed beside the active one: %s", self.model.manifest.version, error)
-            self.failure = error
+            self._fail(error)
             return
         for index, row in enumerate(rows):
             side = self._sides[row.source]
@@ -123,6 +126,10 @@ class Companion:
         """Audio that has formed the youngest state; infinite where every stream was followed from its beginning."""
         hops = (float("inf") if side.whole else side.heard for side in self._sides.values())
         return min(hops, default=float("inf")) * self.model.manifest.hop_s
+
+    def _fail(self, error: Exception) -> None:
+        _log.warning("model %s failed beside the active one: %s", self.model.manifest.version, error)
+        self.failure = error
 
     def _place(self, source: str, side: Side, decisions: Sequence[Decision]) -> None:
         self._facts += [fact_of(source, side.number, side.origin_s, decision) for decision in decisions]

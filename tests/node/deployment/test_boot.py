@@ -6,7 +6,7 @@ import pytest
 from support.deployed import CONFIG, OTHER_KEY, install, public_text, without_proof, write_bundle
 
 from earshot_node.deployment import installer as installer_module
-from earshot_node.deployment.boot import Boot, end_cleanly, open_models
+from earshot_node.deployment.boot import Boot, Opener, end_cleanly, open_models
 from earshot_node.deployment.rollback import swapped
 from earshot_node.deployment.slots import Slots, SlotStore
 from earshot_node.errors import OperatorError
@@ -29,7 +29,7 @@ def state(tmp_path: Path) -> Path:
 
 
 def boot(state: Path, boot_id: str = "a", *keys: str) -> Boot:
-    return open_models(CONFIG, SlotStore(state), keys or (public_text(),), boot_id)
+    return open_models(Opener(CONFIG, SlotStore(state), keys or (public_text(),)), SlotStore(state), boot_id)
 
 
 def actions(slots: Slots) -> list[str]:

@@ -100,6 +100,14 @@ def test_model_that_drops_a_label_is_refused(tmp_path: Path) -> None:
     )
 
 
+def test_operating_points_that_cannot_be_interpolated_are_refused(tmp_path: Path) -> None:
+    def tiny(manifest: dict[str, Any]) -> None:
+        for preset in manifest["presets"].values():
+            preset["siren"] |= {"enter": 1e-9, "leave": 1e-9}
+
+    assert "no usable operating points for siren" in refusal(tmp_path / "state", write_bundle(tmp_path, edit=tiny))
+
+
 @pytest.mark.parametrize(
     ("field", "value", "reason"),
     [

@@ -9,7 +9,7 @@ from support.deployed import CONFIG, install, installer, public_text, without_pr
 from support.power_cuts import Lost, RecordedDisk, killed_at, write_disk
 
 from earshot_node.deployment import installer as installer_module
-from earshot_node.deployment.boot import end_cleanly, open_models
+from earshot_node.deployment.boot import Opener, end_cleanly, open_models
 from earshot_node.deployment.rollback import swapped
 from earshot_node.deployment.slots import SlotStore
 from earshot_node.errors import BundleError
@@ -34,8 +34,9 @@ def template(tmp_path: Path) -> Path:
 
 def boot(state: Path, boot_id: str = "next") -> str:
     """Start and stop a node; return the version of its model."""
-    version = open_models(CONFIG, SlotStore(state), [public_text()], boot_id).bundle.manifest.version
-    end_cleanly(SlotStore(state))
+    store = SlotStore(state)
+    version = open_models(Opener(CONFIG, store, (public_text(),)), store, boot_id).bundle.manifest.version
+    end_cleanly(store)
     return version
 
 

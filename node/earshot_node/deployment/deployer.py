@@ -1,0 +1,294 @@
+"""Installs models into the running node, watches the new one, and goes back by itself. Lives in the event loop.
+
+staged file -> verified, proven (a thread, a child process) -> hears beside the active model until it is warm
+            -> slots on disk -> switch between two hops -> trial -> kept, or back to the former model
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from earshot_node.deployment.boot import Boot, Opener, end_cleanly
+from earshot_node.deployment.installer import WATCH_S, Candidate, Installer, Stage
+from earshot_node.deployment.rollback import rolled_back, swapped
+from earshot_node.deployment.slots import Slot, Slots, SlotStore, entry
+from earshot_node.deployment.switchboard import Switchboard
+from earshot_node.deployment.trial import Trial
+from earshot_node.errors import BundleError, EarshotError, OperatorError, RetryError
+from earshot_node.inference.bundle import Bundle
+from earshot_node.inference_thread import Step
+
+_log = logging.getLogger(__name__)
+
+SAVE_TRIAL_EVERY_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to do with a staged file.
+
+    Attributes:
+        staged: the file; consumed.
+        name: what to call it in messages.
+        offer: id of the offer that it came with, or ''.
+        allow_downgrade: take an older version as well.
+        shadow: only run it beside the active model.
+        watch_s: how long it is on trial.
+    """
+
+    staged: Path
+    name: str
+    offer: str = ""
+    allow_downgrade: bool = False
+    shadow: bool = False
+    watch_s: float = WATCH_S
+
+
+class Deployer:
+    """One per node; made inside its event loop.
+
+    Args:
+        opener: opens bundles.
+        store: the slots.
+        boot: with what the node started.
+        boot_id: of the machine's boot.
+        switchboard: changes models.
+        tell: called in the loop whenever the slots' history has grown or a trial has moved on.
+        on_progress: called in the loop while something is being installed, and with None when that is over.
+    """
+
+    def __init__(
+        self,
+        opener: Opener,
+        store: SlotStore,
+        boot: Boot,
+        boot_id: str,
+        switchboard: Switchboard,
+        *,
+        tell: Callable[[Slots], None],
+        on_progress: Callable[[Stage | None, float], None],
+    ) -> None:
+        self._opener = opener
+        self._store = store
+        self._boot_id = boot_id
+        self._switchboard = switchboard
+        self._tell = tell
+        self._on_progress = on_progress
+        self._loop = asyncio.get_running_loop()
+        self._working = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._saved_s = 0.0
+        self.slots = boot.slots
+        self._trial = self._begin_trial()
+
+    async def start(self, boot: Boot) -> None:
+        """Let the model run that the last process had beside the active one."""
+        if boot.companion is None:
+            return
+        try:
+            await self._switchboard.run_beside(boot.companion, stands_by=self._trial is not None)
+        except BundleError as error:
+            _log.warning("%s", error)
+
+    def hear(self, step: Step) -> None:
+        """Take a step of the inference thread."""
+        self._switchboard.hear(step)
+        trial = self._trial
+        if trial is None:
+            return
+        if step.fallen_back is not None:
+            self._trial = None
+            self._later(self._change(lambda slots: rolled_back(slots, f"it failed: {step.fallen_back}")))
+            return
+        trial.hear(step)
+        if trial.failure:
+            self._trial = None
+            self._later(self._fail(trial.failure))
+        elif trial.passed:
+            self._trial = None
+            self._later(self._keep())
+        elif trial.is_too_much:
+            _log.warning("two models at once are too much here; %s stops", trial.former)
+            self._switchboard.drop()
+        elif trial.watch.heard_s - self._saved_s >= SAVE_TRIAL_EVERY_S:
+            self._saved_s = trial.watch.heard_s
+            self._later(self._change(lambda slots: _with_watch(slots, trial)))
+
+    async def install(self, request: Request) -> Slots:
+        """Install a staged file, or let it run in the shadow; return when it decides.
+
+        Raises:
+            BundleError: refused; the history says so.
+            EarshotError: it could not be done now.
+        """
+        if self._working.locked():
+            raise RetryError("another model is being installed; try again in a minute")
+        async with self._working:
+            installer = self._installer()
+            try:
+                return await self._install(installer, request)
+            except EarshotError as error:
+                _log.warning("model %s is not installed: %s", request.name, error)
+                await asyncio.to_thread(installer.refuse, request.name, error)
+                self._note(self._store.load())
+                raise
+            finally:
+                self._on_progress(None, 0.0)
+
+    async def roll_back(self) -> Slots:
+        """Go back to the previous model because somebody wants to.
+
+        Raises:
+            OperatorError: there is none.
+            EarshotError: it could not be done now.
+        """
+        if self._working.locked():
+            raise RetryError("a model is being installed; try again in a minute")
+        async with self._working:
+            slots = self._store.load()
+            after = swapped(slots, "on request")
+            if after.active is None:
+                raise OperatorError("there is no previous model")
+            bundle = await asyncio.to_thread(self._opener.open, after.active)
+            self._trial = None
+            slots = await self._change(lambda now: swapped(now, "on request"))
+            await self._switchboard.go_back(bundle)
+            await self._beside_again(slots)
+            return slots
+
+    async def close(self, *, crashed: bool) -> None:
+        """The node stops; on purpose, unless its inference has failed."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        trial = self._trial
+        if trial is not None:
+            await self._change(lambda slots: _with_watch(slots, trial))
+        if not crashed:
+            await asyncio.to_thread(end_cleanly, self._store)
+
+    async def _install(self, installer: Installer, request: Request) -> Slots:
+        candidate = await asyncio.to_thread(self._prepare, installer, request)
+        if request.shadow:
+            await self._switchboard.run_beside(candidate.bundle)
+            slots = await asyncio.to_thread(installer.shadow, candidate)
+            self._note(slots)
+            return slots
+        try:
+            await self._switchboard.run_beside(candidate.bundle)
+            await self._switchboard.warm(partial(self._on_progress, "warming"))
+            return await self._switch(installer, candidate, request)
+        except EarshotError:
+            await self._beside_again()
+            raise
+
+    def _prepare(self, installer: Installer, request: Request) -> Candidate:
+        with installer.alone():
+            return installer.prepare(request.staged, allow_downgrade=request.allow_downgrade)
+
+    async def _switch(self, installer: Installer, candidate: Candidate, request: Request) -> Slots:
+        """The disk first: a node that dies in between starts with the new model and takes it for crashed."""
+        switch = partial(installer.switch, watch_s=request.watch_s, running=True, boot=self._boot_id)
+        slots = await asyncio.to_thread(switch, candidate)
+        try:
+            await self._switchboard.switch()
+        except RetryError as error:
+            reason = str(error)
+            await self._change(lambda now: rolled_back(now, reason))
+            raise
+        self._trial = None
+        self._note(slots)
+        self._trial = self._begin_trial()
+        if self._trial is None:
+            self._switchboard.drop()
+        await asyncio.to_thread(self._store.clean)
+        return slots
+
+    def _begin_trial(self) -> Trial | None:
+        slots = self.slots
+        if slots.watch is None or slots.active is None or slots.previous is None:
+            return None
+        self._saved_s = slots.watch.heard_s
+        return Trial(slots.watch, slots.active.version, slots.previous.version)
+
+    async def _fail(self, reason: str) -> None:
+        _log.warning("%s; going back", reason)
+        previous = self.slots.previous
+        slots = await self._change(lambda now: rolled_back(now, reason))
+        try:
+            await self._switchboard.go_back(await asyncio.to_thread(self._open_first, previous))
+        except EarshotError as error:
+            _log.error("going back has to wait for the next start: %s", error)
+        await self._beside_again(slots)
+
+    async def _keep(self) -> None:
+        _log.info("the model has proven itself and is kept")
+        self._switchboard.drop()
+
+        def kept(slots: Slots) -> Slots:
+            if slots.active is None:
+                return slots
+            after = slots.model_copy(update={"watch": None})
+            return after.with_entry(entry("kept", slots.active, slots.previous))
+
+        await self._beside_again(await self._change(kept))
+
+    async def _beside_again(self, slots: Slots | None = None) -> None:
+        """Let the candidate in the shadow run again, or the former model of a trial, after an installation."""
+        slots = slots if slots is not None else self.slots
+        slot = slots.previous if self._trial is not None else slots.shadow
+        if slot is None:
+            self._switchboard.drop()
+            return
+        try:
+            bundle = await asyncio.to_thread(self._opener.open, slot)
+            await self._switchboard.run_beside(bundle, stands_by=self._trial is not None)
+        except BundleError as error:
+            _log.warning("%s", error)
+            self._switchboard.drop()
+
+    async def _change(self, change: Callable[[Slots], Slots]) -> Slots:
+        """Change the slots on disk; when it refuses, what was meant holds until the next start."""
+        try:
+            slots = await asyncio.to_thread(self._store.change, change)
+        except RetryError as error:
+            _log.error("%s", error)
+            slots = change(self.slots)
+        self._note(slots)
+        return slots
+
+    def _note(self, slots: Slots) -> None:
+        self.slots = slots
+        self._tell(slots)
+
+    def _open_first(self, slot: Slot | None) -> Bundle:
+        return self._opener.open_first(slot, None)
+
+    def _installer(self) -> Installer:
+        def progress(stage: Stage, done: float) -> None:
+            self._loop.call_soon_threadsafe(self._on_progress, stage, done)
+
+        return Installer(self._store, self._opener.trusted_keys, self._opener.open(None).manifest, progress)
+
+    def _later(self, work: Coroutine[Any, Any, object]) -> None:
+        async def run() -> None:
+            try:
+                await work
+            except Exception:  # noqa: BLE001 - the top of a task
+                _log.exception("a model's trial could not be ended")
+
+        task = asyncio.create_task(run(), name="deployment")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _with_watch(slots: Slots, trial: Trial) -> Slots:
+    """Keep how far the trial is, unless the slots' trial is over."""
+    if slots.watch is None:
+        return slots
+    running = {"running": slots.watch.running, "boot": slots.watch.boot, "power_cuts": slots.watch.power_cuts}
+    return slots.model_copy(update={"watch": trial.watch.model_copy(update=running)})

@@ -1,0 +1,160 @@
+"""The models of a running node, wired: slots, installation, trial, and what is told about them."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from earshot_node.contract.config import NodeConfig
+from earshot_node.contract.manifest import BundleManifest
+from earshot_node.contract.operating_point import OperatingPoint
+from earshot_node.deployment.boot import Boot, Opener, open_models
+from earshot_node.deployment.deployer import Deployer, Request
+from earshot_node.deployment.installer import Stage
+from earshot_node.deployment.keys import trusted_keys
+from earshot_node.deployment.slots import Slots, SlotStore
+from earshot_node.deployment.switchboard import Inference, Switchboard
+from earshot_node.inference_thread import Step
+from earshot_node.mqtt.boot_clock import BootClock
+from earshot_node.mqtt.settings import LabelSettings
+
+_log = logging.getLogger(__name__)
+
+SettingsOf = Callable[[str, str], LabelSettings]
+
+
+@dataclass(frozen=True, slots=True)
+class Booted:
+    """A node's models as it starts.
+
+    Attributes:
+        boot: what to run.
+        opener: opens bundles.
+        store: the slots.
+        boot_id: of the machine's boot.
+    """
+
+    boot: Boot
+    opener: Opener
+    store: SlotStore
+    boot_id: str
+
+    @property
+    def manifest(self) -> BundleManifest:
+        """Of the model that decides."""
+        return self.boot.bundle.manifest
+
+
+def boot_models(config: NodeConfig, state_dir: Path) -> Booted:
+    """Choose the models to start with; see `open_models`.
+
+    Raises:
+        BundleError: there is none that can be used.
+    """
+    store = SlotStore(state_dir)
+    opener = Opener(config, store, trusted_keys(config, state_dir))
+    boot_id = BootClock().now().boot
+    boot = open_models(opener, store, boot_id)
+    store.clean()
+    return Booted(boot, opener, store, boot_id)
+
+
+class OperatingPoints:
+    """By what a model decides, from configuration, its presets and what was commanded.
+
+    Args:
+        config: which labels are listened for, and fixed operating points.
+        settings: of a source's label; may be called from any thread.
+    """
+
+    def __init__(self, config: NodeConfig, settings: SettingsOf) -> None:
+        self._config = config
+        self._settings = settings
+
+    def of(self, manifest: BundleManifest) -> Callable[[str], Mapping[str, OperatingPoint]]:
+        """Return what gives a source's operating points for the labels that this model hears."""
+
+        def points(source: str) -> Mapping[str, OperatingPoint]:
+            found = {label: self.point(manifest, label, self._settings(source, label)) for label in self._config.labels}
+            return {label: point for label, point in found.items() if point is not None}
+
+        return points
+
+    def point(self, manifest: BundleManifest, label: str, settings: LabelSettings) -> OperatingPoint | None:
+        """Return a label's operating point, None if it is switched off or this model does not hear it."""
+        if not settings.enabled or label not in manifest.labels:
+            return None
+        override = self._config.detection.operating_points.get(label)
+        return override if override is not None else manifest.presets.at(label, settings.sensitivity)
+
+
+class Models:
+    """What the node's wiring has to do with its models; lives in the event loop.
+
+    Args:
+        booted: with what the node started.
+        inference: runs the models.
+        points: by what they decide.
+        on_model: called in the loop when another model decides.
+    """
+
+    def __init__(
+        self,
+        booted: Booted,
+        inference: Inference,
+        points: OperatingPoints,
+        on_model: Callable[[BundleManifest], None],
+    ) -> None:
+        self._booted = booted
+        self._switchboard = Switchboard(inference, booted.manifest, points.of, on_model)
+        self._progress: set[Callable[[Stage | None, float], None]] = set()
+        self._deployer = Deployer(
+            booted.opener,
+            booted.store,
+            booted.boot,
+            booted.boot_id,
+            self._switchboard,
+            tell=self._tell,
+            on_progress=self._on_progress,
+        )
+
+    @property
+    def manifest(self) -> BundleManifest:
+        """Of the model that decides."""
+        return self._switchboard.manifest
+
+    async def start(self) -> None:
+        """Go on with what the last process was about."""
+        await self._deployer.start(self._booted.boot)
+
+    def hear(self, step: Step) -> None:
+        """Take a step of the inference thread."""
+        self._deployer.hear(step)
+
+    async def install(self, request: Request, on_progress: Callable[[Stage | None, float], None]) -> Slots:
+        """See `Deployer.install`; `on_progress` is called in the loop."""
+        self._progress.add(on_progress)
+        try:
+            return await self._deployer.install(request)
+        finally:
+            self._progress.discard(on_progress)
+
+    async def roll_back(self) -> Slots:
+        """See `Deployer.roll_back`."""
+        return await self._deployer.roll_back()
+
+    async def close(self, *, crashed: bool) -> None:
+        """The node stops; a model on trial that made inference fail is not let off."""
+        await asyncio.shield(self._deployer.close(crashed=crashed))
+
+    def staged(self, name: str) -> Path:
+        """Where a command has put a file to install."""
+        return self._booted.store.staging / name
+
+    def _tell(self, slots: Slots) -> None:
+        """Somebody may want to know."""
+
+    def _on_progress(self, stage: Stage | None, done: float) -> None:
+        for listener in tuple(self._progress):
+            listener(stage, done)

@@ -1,0 +1,173 @@
+"""`node-cli model` with a running node: the model changes in it, no audio is lost, and a bad one is taken back."""
+
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.deployed import KEY, public_text, slots_on_disk, write_bundle
+from support.node_process import NodeProcess
+from support.waiting import wait_until
+
+NOISE = (300 * np.random.default_rng(3).standard_normal(16000)).astype("<i2").tobytes()
+NEVER = {"siren": {"enter": 1.0, "leave": 1.0, "min_length_s": 5.0, "bridging_s": 0.0, "cooldown_s": 0.0}}
+
+
+def node_with_stdin(folder: Path, **sections: Any) -> NodeProcess:
+    config = {
+        "sources": [{"id": "street", "type": "stdin"}],
+        "mqtt": {"enabled": False},
+        "http": {"enabled": True, "port": 0},
+        "model": {"trusted_keys": [public_text()]},
+        "detection": {"operating_points": NEVER},
+        **sections,
+    }
+    return NodeProcess(folder, config)
+
+
+def cli(node: NodeProcess, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "earshot_node", "model", *arguments, "--config", str(node.folder / "node.yaml")]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@contextmanager
+def answered(node: NodeProcess, *arguments: str) -> Iterator[tuple[int, str, str]]:
+    """Run a command while audio keeps coming."""
+    process = cli(node, *arguments)
+    with contextlib.suppress(BrokenPipeError):
+        while process.poll() is None:
+            node.feed(NOISE)
+    out, error = process.communicate()
+    yield process.returncode, out, error
+
+
+def history(node: NodeProcess) -> list[str]:
+    return [entry["action"] for entry in slots_on_disk(node.state_dir)["history"]]
+
+
+def test_model_is_installed_into_the_running_node_and_taken_back(tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path)
+    with node_with_stdin(tmp_path / "node") as node:
+        node.wait_for_log("HTTP on", 90)
+        node.feed(NOISE)
+        with answered(node, "install", str(bundle)) as (code, out, error):
+            assert code == 0, error
+            assert out.strip() == ("2099.1.0 is active, on trial for 30 min of listening; it was 2026.11.0")
+            assert error.split("\n")[-2] == "switching ..."
+        node.wait_for_log("siren 2099.1.0 decides from now on")
+        assert slots_on_disk(node.state_dir)["watch"]["running"]
+        with answered(node, "rollback") as (code, out, error):
+            assert (code, out.strip()) == (0, "siren 2026.11.0 is active"), error
+        node.wait_for_log("siren 2026.11.0 decides from now on")
+        with answered(node, "install", str(bundle)) as (code, _, error):
+            assert code == 1
+            assert "2099.1.0 is not newer than 2099.1.0, which this node has had" in error
+            assert error.count("error:") == 1
+    assert history(node) == ["installed", "rolled_back", "refused"]
+    assert "Traceback" not in node.log
+    assert "lost" not in node.log
+
+
+def test_node_that_is_killed_on_trial_starts_with_the_former_model(tmp_path: Path) -> None:
+    node = node_with_stdin(tmp_path / "node")
+    with node:
+        node.wait_for_log("HTTP on", 90)
+        with answered(node, "install", str(write_bundle(tmp_path))) as (code, _, error):
+            assert code == 0, error
+        node.kill()
+    with node:
+        node.wait_for_log("HTTP on", 90)
+        assert slots_on_disk(node.state_dir)["active"]["version"] == "2026.11.0"
+    assert history(node) == ["installed", "rolled_back"]
+
+
+def test_stop_on_trial_goes_on_with_it(tmp_path: Path) -> None:
+    node = node_with_stdin(tmp_path / "node")
+    with node:
+        node.wait_for_log("HTTP on", 90)
+        with answered(node, "install", str(write_bundle(tmp_path))) as (code, _, error):
+            assert code == 0, error
+        assert node.terminate() == 0
+    watch = slots_on_disk(node.state_dir)["watch"]
+    assert not watch["running"]
+    assert watch["heard_s"] > 0
+    with node:
+        wait_until(lambda: slots_on_disk(node.state_dir)["watch"]["running"], 90)
+    assert slots_on_disk(node.state_dir)["active"]["version"] == "2099.1.0"
+
+
+def test_model_that_alarms_far_more_often_is_taken_back(tmp_path: Path) -> None:
+    """Its operating points let every noise pass for a siren, again and again."""
+
+    def eager(manifest: dict[str, Any]) -> None:
+        point = {"enter": 0.0118, "leave": 0.0118, "min_length_s": 0.04, "bridging_s": 0.0, "cooldown_s": 0.0}
+        for preset in manifest["presets"].values():
+            preset["siren"] = point
+
+    node = node_with_stdin(tmp_path / "node", detection={})
+    with node:
+        node.wait_for_log("HTTP on", 90)
+        with answered(node, "install", str(write_bundle(tmp_path, edit=eager))) as (code, _, error):
+            assert code == 0, error
+        with contextlib.suppress(BrokenPipeError):
+            while "going back" not in node.log and len(node.log) < 100_000:
+                node.feed(NOISE)
+        node.wait_for_log("siren 2026.11.0 decides from now on", 90)
+    assert history(node) == ["installed", "rolled_back"]
+    reason = slots_on_disk(node.state_dir)["history"][-1]["reason"]
+    assert reason.startswith("2099.1.0 has alarmed 5 times")
+
+
+def test_without_a_running_node_the_next_start_uses_the_model(tmp_path: Path) -> None:
+    node = node_with_stdin(tmp_path / "node")
+    with answered_alone(node, "install", str(write_bundle(tmp_path))) as (code, out, error):
+        assert code == 0, error
+        assert "2099.1.0 will be active at the node's next start" in out
+    with answered_alone(node, "list") as (code, out, _):
+        assert code == 0
+        assert [line.split()[0] for line in out.splitlines()] == ["active", "previous", "on"]
+    with answered_alone(node, "list", "--json") as (code, out, _):
+        assert json.loads(out)["active"]["version"] == "2099.1.0"
+    with node:
+        wait_until(lambda: slots_on_disk(node.state_dir)["watch"]["running"], 90)
+    with answered_alone(node, "history") as (code, out, _):
+        assert "installed" in out
+        assert "2099.1.0 after 2026.11.0" in out
+
+
+@contextmanager
+def answered_alone(node: NodeProcess, *arguments: str) -> Iterator[tuple[int, str, str]]:
+    process = cli(node, *arguments)
+    out, error = process.communicate(timeout=60)
+    yield process.returncode, out, error
+
+
+def test_unsigned_bundle_is_refused_in_one_line_and_told_in_the_history(tmp_path: Path) -> None:
+    node = node_with_stdin(tmp_path / "node")
+    with answered_alone(node, "install", str(write_bundle(tmp_path, key=None))) as (code, out, error):
+        assert (code, out) == (1, "")
+        assert error.splitlines()[-1].startswith("error: ")
+        assert "not signed" in error
+    with answered_alone(node, "history") as (_, out, _):
+        assert "refused     2099.1.0.earshot: " in out
+        assert "not signed" in out
+
+
+@pytest.mark.parametrize("command", ["rollback", "list", "history"])
+def test_node_that_never_installed_anything_says_so(tmp_path: Path, command: str) -> None:
+    node = node_with_stdin(tmp_path / "node")
+    with answered_alone(node, command) as (code, out, error):
+        expected = {
+            "rollback": (1, "error: there is no previous model to go back to"),
+            "list": (0, "active    siren 2026.11.0  (came with the node)"),
+            "history": (0, "nothing was ever installed"),
+        }[command]
+        assert code == expected[0]
+        assert (out + error).startswith(expected[1])
+    assert KEY
