@@ -42,6 +42,7 @@ from earshot_node.mqtt.publisher import Publisher
 from earshot_node.mqtt.settings import SettingChange
 from earshot_node.mqtt.store import StateStore
 from earshot_node.mqtt.vital_task import only_log, start_task
+from earshot_node.recordings.candidates import Candidates
 from earshot_node.recordings.feedback import Feedback
 from earshot_node.recordings.labels import configured_labels
 from earshot_node.recordings.service import RecordingService
@@ -105,6 +106,7 @@ class Node:
         self._intake = Intake(config.sources, self._in_loop(self._source_changed))
         self._recordings = RecordingService(config, state_dir, self._clips, self._tap, status=self._intake.status)
         self._feedback = Feedback(self._recordings, self._clips)
+        self._candidates = Candidates(self._recordings, self._tap, manifest.version, has_clips=self._clips is not None)
         self._publisher = Publisher(
             config,
             _describe(config, manifest),
@@ -162,6 +164,7 @@ class Node:
         await self._publisher.stop()
         if http is not None:
             await http.stop()
+        self._candidates.close()
         await asyncio.to_thread(self._recordings.close)
         if self._failure is not None:
             raise self._failure
@@ -236,6 +239,7 @@ class Node:
         _log.info("%s %s decides from now on", manifest.name, manifest.version)
         self._reporter.use_model(manifest.version)
         self._metrics.use_model(manifest.version)
+        self._candidates.use_model(manifest.version)
         self._publisher.publish_info(_describe(self._config, manifest))
 
     def _source_changed(self, source: str, status: SourceStatus) -> None:
@@ -251,6 +255,7 @@ class Node:
         self._reporter.hear(step)
         self._models.hear(step)
         for heard in step.heard:
+            self._candidates.hear(heard)
             for event in heard.events:
                 self._feedback.heard(event)
                 # A task each: a disk that hangs on one event must not hold back the next one's alarm.
@@ -288,9 +293,13 @@ class Node:
             return
         try:
             self._clips.add(encode_clip(clip.cut.pcm, clip.begin, clip.event))
-            self._in_loop(self._feedback.clip_kept)(clip.event.id)
+            self._in_loop(self._clip_kept)(clip.event)
         except Exception as error:  # noqa: BLE001 - the top of the thread's work
             _log.warning("clips: the clip of event %s is lost: %s: %s", clip.event.id, type(error).__name__, error)
+
+    def _clip_kept(self, event: EventMessage) -> None:
+        if not self._feedback.clip_kept(event.id):
+            self._candidates.clip_kept(event)
 
     async def _tick_every_second(self) -> None:
         ticks = 0

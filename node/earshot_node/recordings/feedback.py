@@ -47,13 +47,14 @@ class Feedback:
             while len(self._without_clip) > _REMEMBERED:
                 self._without_clip.popitem(last=False)
 
-    def clip_kept(self, event_id: str) -> None:
-        """The clip of an event is there now; what was said before is done now."""
+    def clip_kept(self, event_id: str) -> bool:
+        """The clip of an event is there now; return whether something was said about it before, which is done now."""
         labelling = self._without_clip.pop(event_id, None)
         if labelling is not None:
             task = asyncio.create_task(self._label_late(event_id, labelling), name=f"label {event_id}")
             self._labelling.add(task)
             task.add_done_callback(self._labelling.discard)
+        return labelling is not None
 
     async def judge(self, request: FeedbackRequest) -> None:
         """Make a labelled recording of an event's clip; while the event lasts, as soon as its clip is complete.

@@ -193,7 +193,7 @@ async def test_buttons_and_select_work_over_a_broker(broker: Mosquitto, tmp_path
     async with running_node(parts.service.config, tmp_path / "node.sqlite", **options) as node:
         parts.service.on_report = node.publisher.publish_recordings
         with Subscriber(broker.port, f"{topics.base}/#") as home:
-            await until(lambda: node.publisher.connected)
+            await until(node.store.announcements)  # commands are subscribed to before
             await parts.service.report()
 
             async def told(name: str, check: Callable[[Any], bool]) -> Any:
