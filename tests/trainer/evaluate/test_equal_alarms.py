@@ -13,10 +13,11 @@ from earshot_trainer.evaluate.equal_alarms import (
     Contender,
     clip_recall,
     compare_at_equal_alarms,
+    measure_at,
     sweep,
 )
 from earshot_trainer.evaluate.rivalry import Contestant, compare_with_rival
-from earshot_trainer.evaluate.tracks import Scored, Track
+from earshot_trainer.evaluate.tracks import Scored, Track, detect
 
 pytestmark = pytest.mark.torch
 POINT = OperatingPoint(enter=0.5, leave=0.3, min_length_s=0.2, bridging_s=0.4, cooldown_s=1.0)
@@ -95,3 +96,14 @@ def test_subjects_are_compared_where_both_have_something_to_show() -> None:
     without = Contestant("clips only", presets, Scored({"siren": tracks[:1]}, []), None)
     assert compare_with_rival(without, without) == []
     assert np.isclose(found[0].hours, 9070 * 0.04 / 3600, atol=1e-3)
+
+
+def test_stretches_that_are_left_out_change_no_count() -> None:
+    rng = np.random.default_rng(5)
+    level = np.repeat(rng.choice([0.0, 0.2, 0.35, 0.7, 0.95], 300), rng.integers(1, 60, 300))
+    track = make_track("music", level.tolist(), kind="long")
+    for enter in (0.3, 0.5, 0.9):
+        point = POINT.model_copy(update={"enter": enter})
+        counted = measure_at(Contender("mine", point, [track], lambda _: 0.0), point, "siren")
+        assert counted.false_alarms == len(detect(track.posteriors, "siren", point, track.hop_s))
+    assert counted.false_alarms > 5

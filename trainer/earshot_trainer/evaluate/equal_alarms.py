@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -17,8 +19,10 @@ from earshot_node.contract.operating_point import OperatingPoint
 from earshot_trainer.evaluate.console import say
 from earshot_trainer.evaluate.tracks import Track, detect
 
-LEVELS = tuple(round(1 / (1 + math.exp(-0.1 * step)), 6) for step in range(100, -61, -1))
-"""`enter` of a sweep, from the strictest: even steps of log-odds, 0.99995 to 0.0025."""
+LOG_ODDS = tuple(0.2 * step for step in range(50, -31, -1))
+"""Of `enter` in a sweep, from the strictest: 0.99995 to 0.0025."""
+FINER = 10
+"""Steps between two levels, where the rival's number of alarms is looked for."""
 MOST_PER_HOUR = 20.0
 """A sweep ends where no one would listen any more."""
 
@@ -80,7 +84,6 @@ def compare_at_equal_alarms(mine: Contender, rival: Contender, *, label: str, wh
     """Find the first's threshold at the rival's number of false alarms."""
     reference = measure_at(rival, rival.point, label)
     curve = sweep(mine, label)
-    fitting = [point for point in curve if point.false_alarms <= reference.false_alarms]
     return EqualAlarms(
         label=label,
         what=what,
@@ -88,7 +91,7 @@ def compare_at_equal_alarms(mine: Contender, rival: Contender, *, label: str, wh
         mine_title=mine.title,
         rival_title=rival.title,
         hours=round(_hours(rival.long_negatives), 4),
-        mine=max(fitting, key=lambda point: (point.recall, point.enter), default=None),
+        mine=_boldest(mine, label, curve, reference.false_alarms),
         rival=reference,
         mine_curve=curve,
         rival_curve=sweep(rival, label),
@@ -98,9 +101,8 @@ def compare_at_equal_alarms(mine: Contender, rival: Contender, *, label: str, wh
 def sweep(contender: Contender, label: str) -> list[SweepPoint]:
     """Measure at every level of `enter`, from the strictest until too many false alarms."""
     curve: list[SweepPoint] = []
-    for enter in LEVELS:
-        point = contender.point.model_copy(update={"enter": enter, "leave": min(contender.point.leave, enter)})
-        curve.append(measure_at(contender, point, label))
+    for log_odds in LOG_ODDS:
+        curve.append(measure_at(contender, _moved(contender.point, log_odds), label))
         if curve[-1].per_hour > MOST_PER_HOUR:
             break
     return curve
@@ -109,12 +111,39 @@ def sweep(contender: Contender, label: str) -> list[SweepPoint]:
 def measure_at(contender: Contender, point: OperatingPoint, label: str) -> SweepPoint:
     """Run the node's detector at one operating point."""
     alarms = sum(
-        len(detect(track.posteriors, label, point, track.hop_s))
+        len(detect(_without_idle(track, point), label, point, track.hop_s))
         for track in contender.long_negatives
         if track.score >= point.enter
     )
     per_hour = alarms / _hours(contender.long_negatives)
     return SweepPoint(point.enter, alarms, round(per_hour, 4), round(contender.recall_at(point), 4))
+
+
+def _boldest(contender: Contender, label: str, curve: Sequence[SweepPoint], allowed: int) -> SweepPoint | None:
+    """Return the point with the highest recall and at most `allowed` false alarms, looked for between levels too."""
+    fitting = [number for number, point in enumerate(curve) if point.false_alarms <= allowed]
+    if not fitting:
+        return None
+    candidates = [curve[number] for number in fitting]
+    if fitting[-1] + 1 < len(curve):
+        begin, end = LOG_ODDS[fitting[-1]], LOG_ODDS[fitting[-1] + 1]
+        between = [begin + (end - begin) * step / FINER for step in range(1, FINER)]
+        finer = [measure_at(contender, _moved(contender.point, log_odds), label) for log_odds in between]
+        candidates += [point for point in finer if point.false_alarms <= allowed]
+    return max(candidates, key=lambda point: (point.recall, point.enter))
+
+
+def _moved(point: OperatingPoint, log_odds: float) -> OperatingPoint:
+    enter = round(1 / (1 + math.exp(-log_odds)), 6)
+    return point.model_copy(update={"enter": enter, "leave": min(point.leave, enter)})
+
+
+def _without_idle(track: Track, point: OperatingPoint) -> NDArray[np.float32]:
+    """Cut stretches below `leave` to bridging and cooldown together: the detector cannot tell."""
+    keep_frames = int((point.bridging_s + point.cooldown_s) / track.hop_s) + 2
+    is_idle = track.posteriors < point.leave
+    last_active = np.maximum.accumulate(np.where(is_idle, -1, np.arange(len(is_idle))))
+    return track.posteriors[~is_idle | (np.arange(len(is_idle)) - last_active <= keep_frames)]
 
 
 def clip_recall(tracks: Sequence[Track], label: str) -> Callable[[OperatingPoint], float]:
