@@ -1,0 +1,150 @@
+"""What a node keeps unasked: the right moments, within the day's budget, and nothing unless it is turned on."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.async_waiting import until
+from support.mqtt_node import LONG_AGO, event
+from support.recording_parts import HEALTHY, blocks_of, recording_config
+
+from earshot_node.audio.flac import decode_flac
+from earshot_node.clips.clip import encode_clip
+from earshot_node.clips.store import RamClips
+from earshot_node.listener import Heard
+from earshot_node.recordings.candidates import UNCERTAIN_EVERY_S, Candidates
+from earshot_node.recordings.entry import Entry
+from earshot_node.recordings.service import RecordingService
+from earshot_node.recordings.tap import StreamTap
+
+RAMP = (np.arange(16 * 16000) % 30000 / 32768).astype(np.float32)
+
+
+class Parts:
+    """Candidates of one source that hears a ramp."""
+
+    def __init__(self, folder: Path, *, clips: bool = True, **auto: Any) -> None:
+        auto = {"enabled": True, "pre_roll_s": 2, "post_roll_s": 1, **auto}
+        config = recording_config(folder, recordings={"auto": auto})
+        self.clips = RamClips(5)
+        self.tap = StreamTap()
+        kept = self.clips if clips else None
+        self.service = RecordingService(config, folder, kept, self.tap, status=lambda _: HEALTHY)
+        self.now_s = 1000.0
+        self.candidates = Candidates(self.service, self.tap, "2026.11.0", has_clips=clips, clock=lambda: self.now_s)
+        self._blocks = blocks_of(RAMP)
+
+    def play(self, seconds: float) -> None:
+        for _ in range(round(seconds * 25)):
+            self.tap.push(next(self._blocks))
+
+    def hear(self, peak: float, *events: Any) -> None:
+        self.candidates.hear(Heard("street", events=events, peaks={"siren": peak}))
+
+    async def kept(self, count: int) -> list[Entry]:
+        await until(lambda: len(self.service.store.entries()) >= count, what=f"{count} candidates")
+        return self.service.store.entries()
+
+
+@pytest.fixture
+async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
+    made = Parts(tmp_path)
+    yield made
+    made.candidates.close()
+    made.service.close()
+
+
+async def nothing_more(parts: Parts, count: int = 0) -> None:
+    """Whatever was begun is over, and nothing came of it."""
+    await until(lambda: not parts.candidates._tasks)
+    assert len(parts.service.store.entries()) == count
+
+
+async def test_uncertain_moment_is_kept_with_the_audio_around_it(parts: Parts) -> None:
+    parts.play(5)
+    parts.hear(0.41)
+    parts.play(2)
+    (entry,) = await parts.kept(1)
+    info = entry.info
+    assert (info.origin, info.labelling, info.duration_s) == ("candidate", None, 3.0)
+    assert info.candidate is not None
+    assert (info.candidate.reason, info.candidate.posterior, info.candidate.model) == ("uncertain", 0.41, "2026.11.0")
+    samples, _ = decode_flac(parts.service.store.audio_path(info.id).read_bytes())
+    assert np.allclose(samples, RAMP[3 * 16000 : 6 * 16000], atol=1e-4)
+
+
+async def test_neither_a_sure_no_nor_another_label_is_a_candidate(parts: Parts) -> None:
+    parts.play(3)
+    parts.hear(0.29)
+    parts.candidates.hear(Heard("street", peaks={"dog": 0.9}))
+    parts.play(3)
+    await nothing_more(parts)
+
+
+async def test_uncertain_moments_of_a_source_are_far_apart(parts: Parts) -> None:
+    parts.play(3)
+    for _ in range(3):
+        parts.hear(0.4)
+        parts.play(2)
+    await parts.kept(1)
+    await nothing_more(parts, 1)
+    parts.now_s += UNCERTAIN_EVERY_S
+    parts.hear(0.4)
+    parts.play(2)
+    await parts.kept(2)
+
+
+async def test_uncertain_moment_that_becomes_an_event_is_kept_once_as_the_event(parts: Parts) -> None:
+    parts.play(3)
+    parts.hear(0.5)
+    parts.hear(0.9, event(1))
+    parts.play(3)
+    parts.hear(0.4, event(1, "offset"))
+    await nothing_more(parts)
+    parts.clips.add(encode_clip(np.ones(32000, np.int16), LONG_AGO, event(1, "offset")))
+    parts.candidates.clip_kept(event(1, "offset"))
+    (entry,) = await parts.kept(1)
+    assert entry.info.candidate is not None
+    assert (entry.info.origin, entry.info.candidate.reason, entry.info.candidate.posterior) == (
+        "event",
+        "detected",
+        0.93,
+    )
+
+
+async def test_without_clips_what_was_detected_is_cut_from_the_stream(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, clips=False)
+    parts.play(4)
+    parts.hear(0.9, event(1))
+    parts.play(2)
+    (entry,) = await parts.kept(1)
+    assert entry.info.candidate is not None
+    assert entry.info.candidate.reason == "detected"
+    parts.candidates.close()
+    parts.service.close()
+
+
+async def test_budget_of_the_day_is_not_exceeded(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, per_day_s=4)
+    for number in (1, 2):
+        parts.clips.add(encode_clip(np.ones(48000, np.int16), datetime.now(UTC), event(number, "offset")))
+        parts.candidates.clip_kept(event(number, "offset"))
+    await parts.kept(1)
+    await nothing_more(parts, 1)
+    parts.candidates.close()
+    parts.service.close()
+
+
+async def test_nothing_is_kept_unless_it_is_turned_on(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, enabled=False)
+    parts.play(3)
+    parts.hear(0.5)
+    parts.hear(0.9, event(1))
+    parts.candidates.clip_kept(event(1, "offset"))
+    parts.play(3)
+    await nothing_more(parts)
+    assert not (tmp_path / "recordings").exists()
+    parts.service.close()
