@@ -157,11 +157,12 @@ def test_command_measures_out_of_fold_and_says_which_runs_judged_what(
     result = CliRunner().invoke(command, [*arguments, "--choose-presets", str(chosen), "--json", str(report)])
     assert result.exit_code == 0, result.output
     assert "left out: 1 recordings that every run was trained on" in result.output
-    assert "siren: fold by fold, out of fold, 2 runs" in result.output
+    assert "siren: fold by fold, out of fold, 2 runs (model.int8.onnx)" in result.output
     values = json.loads(report.read_text())
     assert values["protocol"]["heard_by_no_run"] == 1
     assert values["protocol"]["recordings"] == 6
     assert [run["recordings"] for run in values["subject"]["runs"]] == [3, 3]
+    assert {group for run in values["subject"]["runs"] for group in run["groups"]} == set(values["protocol"]["groups"])
     assert [fold["positives"] for fold in values["folds"]["by_label"]["siren"]] == [1, 1]
     evidence = load_presets_file(chosen).chosen_on
     assert evidence is not None
@@ -174,3 +175,22 @@ def test_command_measures_out_of_fold_and_says_which_runs_judged_what(
     assert set(evidence.figures["siren"]) == {"quiet", "balanced", "sensitive"}
     assert evidence.figures["siren"]["balanced"]["per_hour"] >= 0
     assert " ".join(f"--run {run}" for run in runs) in values["command"]
+
+
+def test_other_graphs_of_the_same_runs_are_compared_out_of_fold(corpus: Path, runs: list[Path], tmp_path: Path) -> None:
+    words = []
+    for number, run in enumerate(runs):
+        words += ["--run", str(run), "--against-run", str(run / "model.float.onnx")]
+        model = graph(number + 10)
+        (run / "model.float.onnx").write_bytes(model)
+        values = json.loads((run / "run.json").read_text())
+        values["graphs"][hashlib.sha256(model).hexdigest()] = "model.float.onnx"
+        (run / "run.json").write_text(json.dumps(values))
+    report = tmp_path / "report.json"
+    arguments = [*words, "--data", str(corpus), "--jobs", "1", *QUICK, "--skip", "equal_alarms"]
+    result = CliRunner().invoke(command, [*arguments, "--json", str(report)])
+    assert result.exit_code == 0, result.output
+    values = json.loads(report.read_text())
+    assert values["against"]["subject"]["title"] == "out of fold, 2 runs (model.float.onnx)"
+    assert values["against"]["posterior_gaps"]["siren"]["largest"] == 0.0
+    assert values["against"]["subject"]["presets_origin"] == "those of out of fold, 2 runs (model.int8.onnx)"

@@ -17,6 +17,9 @@ Examples:
   trainer-cli evaluate --onnx int8.onnx --against float.onnx --against yamnet.tflite --data FILE
   # out of fold: each recording is heard by the run that was not trained on it
   trainer-cli evaluate --run runs/fold1 --run runs/fold2 --run runs/fold3 --data FILE
+  # INT8 against float out of fold
+  trainer-cli evaluate --run runs/fold1 --run runs/fold2 --data FILE \\
+      --against-run runs/fold1/model.float.onnx --against-run runs/fold2/model.float.onnx
   # choose operating points from held-out recordings
   trainer-cli evaluate --onnx int8.onnx --fold us8k-fold2 --source blanket --data FILE --choose-presets presets.json
 """
@@ -45,6 +48,13 @@ Examples:
     help="Another bundle, graph or TFLite tagger on the same audio; repeatable.",
 )
 @click.option(
+    "--against-run",
+    "against_runs",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Other runs or graphs of the same folds, pooled like --run; repeatable.",
+)
+@click.option(
     "--choose-presets",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Choose operating points, write them here.",
@@ -69,6 +79,7 @@ def command(
     sources: tuple[str, ...],
     groups: tuple[str, ...],
     against: tuple[Path, ...],
+    against_runs: tuple[Path, ...],
     choose_presets: Path | None,
     jobs: int | None,
     skipped: tuple[str, ...],
@@ -96,6 +107,7 @@ def command(
             presets=presets,
             selection=Selection(manifests, folds, sources, groups),
             against=against,
+            against_runs=against_runs,
             choose_presets=choose_presets,
             jobs=jobs,
             skipped=frozenset(skipped),

@@ -37,7 +37,7 @@ def write_presets(path: Path, presets: Presets, choices: Choices, subject: Subje
     groups = frozenset(recording.group for recording in scored.recordings)
     graphs = {subject.model_sha256: groups}
     if isinstance(subject, PooledSubject):
-        graphs = subject.groups_by_graph(scored.recordings)
+        graphs = subject.groups_by_graph()
     chosen_on = ChosenOn(
         model_sha256=subject.model_sha256,
         data_sha256=dataset_hash(scored.recordings),
@@ -57,6 +57,7 @@ def choices_to_dict(choices: Choices, *, with_points: bool = True) -> dict[str, 
 
 
 def _choice_to_dict(choice: Choice, *, with_points: bool) -> dict[str, Any]:
-    values = asdict(choice) | {"per_hour": round(choice.false_alarms / choice.hours, 4)}
+    interval = [round(bound, 4) for bound in choice.per_hour_interval]
+    values = asdict(choice) | {"per_hour": round(choice.per_hour, 4), "per_hour_interval": interval}
     point = values.pop("point")
     return values | ({"point": point.model_dump()} if with_points else {})

@@ -1,5 +1,6 @@
 """One `trainer-cli evaluate`: read, measure, print, write."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,8 @@ from earshot_trainer.evaluate.subject import Subject
 from earshot_trainer.evaluate.tagger_subject import TaggerSubject
 
 EXIT_DONE, EXIT_PARTLY = 0, 3
+WIDTH = 150
+"""Columns of what is printed where there is no terminal."""
 
 SECTIONS: tuple[Section, ...] = (FOLDS, EVENTS, ROBUSTNESS, SPEED)
 """The parts of the report after tagging and false alarms, in the order of printing."""
@@ -43,10 +46,9 @@ def run_evaluation(request: EvaluateRequest, console: Console | None = None) -> 
         OperatorError: something in the request cannot be used.
         BundleError: a bundle is damaged.
     """
-    console = console or Console()
+    console = console or Console(width=None if sys.stdout.isatty() else WIDTH)
     selected = request.selection.apply(load_manifests([expand_path(name) for name in request.selection.manifests]))
-    first, recordings = _open_first(request, selected)
-    others = [load_subject(path, request.labels) for path in request.against]
+    first, others, recordings = _open_subjects(request, selected)
     left_out = len(selected) - len(recordings)
     if left_out:
         say(console, f"left out: {left_out} recordings that every run was trained on")
@@ -70,13 +72,23 @@ def run_evaluation(request: EvaluateRequest, console: Console | None = None) -> 
     return EXIT_PARTLY if measured[0].evaluation.problems else EXIT_DONE
 
 
-def _open_first(request: EvaluateRequest, recordings: list[Recording]) -> tuple[Subject, list[Recording]]:
-    """Return the subject that is asked for, and the recordings that it may hear."""
-    if not request.runs:
-        return _with_presets(load_subject(request.model, request.labels), request), recordings
-    pooled = PooledSubject.open(request.runs, recordings)
-    heard = [recording for recording in recordings if recording.path in pooled.member_of]
-    return _with_presets(pooled, request), heard
+def _open_subjects(
+    request: EvaluateRequest, recordings: list[Recording]
+) -> tuple[Subject, list[Subject], list[Recording]]:
+    """Return the subject that is asked for, the others, and the recordings that all of them may hear."""
+    first = (
+        PooledSubject.open(request.runs, recordings) if request.runs else load_subject(request.model, request.labels)
+    )
+    others: list[Subject] = []
+    if request.against_runs:
+        others.append(PooledSubject.open(request.against_runs, recordings))
+    others += [load_subject(path, request.labels) for path in request.against]
+    for subject in (first, *others):
+        if isinstance(subject, PooledSubject):
+            recordings = [recording for recording in recordings if recording.path in subject.member_of]
+    if not recordings:
+        raise OperatorError("--run and --against-run held out different recordings; name runs of the same folds")
+    return _with_presets(first, request), others, recordings
 
 
 def _with_presets(subject: Subject, request: EvaluateRequest) -> Subject:

@@ -41,11 +41,13 @@ class PooledSubject:
     Attributes:
         members: the runs, in the order in which they are asked.
         member_of: path -> index of the first run that was not trained on the recording; others are left out.
+        groups: for each run, the original recordings that it is asked about.
         presets: the same operating points for all.
     """
 
     members: tuple[Member, ...]
     member_of: Mapping[Path, int]
+    groups: tuple[frozenset[str], ...]
     presets: Presets
     presets_origin: str
 
@@ -63,20 +65,24 @@ class PooledSubject:
         members = tuple(_open_member(path) for path in runs)
         _check_alike(members)
         member_of: dict[Path, int] = {}
+        groups: list[set[str]] = [set() for _ in members]
         for recording in recordings:
             index = next((i for i, member in enumerate(members) if member.may_hear(recording)), None)
             if index is not None:
                 member_of[recording.path] = index
+                groups[index].add(recording.group)
         if not member_of:
             raise OperatorError(
                 f"--run: all {len(recordings)} recordings were trained on by every run; name runs that held some out"
             )
-        return cls(members, member_of, members[0].subject.presets, members[0].subject.presets_origin)
+        first = members[0].subject
+        return cls(members, member_of, tuple(map(frozenset, groups)), first.presets, first.presets_origin)
 
     @property
     def title(self) -> str:
         """What to call it in tables."""
-        return f"out of fold, {len(self.members)} runs"
+        models = sorted({member.name.rpartition("/")[2] for member in self.members})
+        return f"out of fold, {len(self.members)} runs ({', '.join(models)})"
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -97,13 +103,9 @@ class PooledSubject:
         """Return those that every run was trained on."""
         return [recording for recording in recordings if recording.path not in self.member_of]
 
-    def groups_by_graph(self, recordings: Sequence[Recording]) -> dict[str, frozenset[str]]:
-        """Return graph hash -> the original recordings that it was asked about."""
-        groups: dict[str, set[str]] = {}
-        for recording in recordings:
-            member = self.members[self.member_of[recording.path]]
-            groups.setdefault(member.subject.model_sha256, set()).add(recording.group)
-        return {graph: frozenset(names) for graph, names in groups.items()}
+    def groups_by_graph(self) -> dict[str, frozenset[str]]:
+        """Return graph hash -> the original recordings that it is asked about."""
+        return {m.subject.model_sha256: groups for m, groups in zip(self.members, self.groups, strict=True) if groups}
 
     def describe(self) -> dict[str, Any]:
         """Return JSON types for the report."""
@@ -117,6 +119,7 @@ class PooledSubject:
                 "seed": member.run.seed,
                 "excluded": {kind: list(names) for kind, names in member.run.excluded.items()},
                 "recordings": heard.count(index),
+                "groups": sorted(self.groups[index]),
             }
             for index, member in enumerate(self.members)
         ]

@@ -92,16 +92,19 @@ def print_choices(console: Console, choices: dict[str, dict[str, Choice]], title
             "cooldown",
             "recall",
             "clip alarms",
-            "per hour",
+            "false alarms",
+            "per hour (95 %)",
         )
         for column in columns:
             table.add_column(column)
         for name, choice in presets.items():
             point = choice.point
-            rate = f"{choice.false_alarms} in {choice.hours:.2f} h" + ("" if choice.budget_met else ", over budget")
+            alarms = f"{choice.false_alarms} in {choice.hours:.2f} h" + ("" if choice.budget_met else ", over budget")
+            low, high = choice.per_hour_interval
+            rate = f"{choice.per_hour:.2f} ({low:.2f} to {high:.2f})"
             table.add_row(
                 name, f"{point.enter:g}", f"{point.leave:g}", f"{point.min_length_s:g} s", f"{point.bridging_s:g} s",
-                f"{point.cooldown_s:g} s", f"{choice.recall:.3f}", f"{choice.clip_alarms:.3f}", rate,
+                f"{point.cooldown_s:g} s", f"{choice.recall:.3f}", f"{choice.clip_alarms:.3f}", alarms, rate,
             )  # fmt: skip
         console.print(table)
 

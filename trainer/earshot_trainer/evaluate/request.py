@@ -14,7 +14,7 @@ class EvaluateRequest:
     Attributes:
         model: a bundle, graph or tagger; None for the shipped model, or with `runs`.
         runs: runs whose models are measured out of fold, instead of `model`.
-        against: further subjects, measured on the same audio in the same run.
+        against: further subjects, measured on the same audio in the same run; `against_runs` are one, out of fold.
         skipped: keys of the parts that are left out.
         seed: of everything random.
     """
@@ -25,6 +25,7 @@ class EvaluateRequest:
     labels: tuple[str, ...] = ("siren",)
     presets: Path | None = None
     against: tuple[Path, ...] = ()
+    against_runs: tuple[Path, ...] = ()
     choose_presets: Path | None = None
     jobs: int | None = None
     json_path: Path | None = None
