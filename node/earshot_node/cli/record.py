@@ -125,7 +125,8 @@ def _check_labels(labels: tuple[str, ...], about: "StudioInfo", *, asks: bool, n
     if not problem or new_label:
         return
     if asks:
-        click.confirm(f"{problem}. Begin it as a new label?", abort=True, err=True)
+        click.echo(problem, err=True)
+        click.confirm("Begin it as a new label?", abort=True, err=True)
     else:
         raise OperatorError(f"{problem}; --new-label begins a new one")
 
