@@ -24,7 +24,7 @@ from earshot_node.errors import MessageError
 
 MESSAGES: dict[str, Message] = {
     "event_onset": event(1),
-    "event_offset": event(1, "offset"),
+    "event_offset": event(1, "offset").model_copy(update={"kind": "wail"}),
     "event_late": event(1).model_copy(update={"late": True}),
     "info": node_info(node_config(1883)),
     "health": NodeHealth(

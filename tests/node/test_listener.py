@@ -1,5 +1,7 @@
 """Events get one id, wall time, level and their clip."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -53,6 +55,14 @@ def test_onset_and_offset_share_an_id_and_carry_wall_times() -> None:
     assert ended.offset is not None
     assert ended.offset.timestamp() == pytest.approx(WALL_S + 2.4)
     assert (ended.duration_s, ended.peak, ended.level_dbfs) == (1.2, 0.95, -10.0)
+
+
+def test_siren_s_kind_at_the_offset_replaces_what_was_known_at_the_onset() -> None:
+    ear = listener()
+    begun = replace(onset(1.2, 1.6), event=SoundEvent("siren", 1.2, None, 0.9, "unknown"))
+    ended = replace(offset(1.2, 2.4, 2.6), event=SoundEvent("siren", 1.2, 2.4, 0.9, "yelp"))
+    told = [*ear.hear([second(0), second(1)], [begun]).events, *ear.hear([second(2)], [ended]).events]
+    assert [(one.phase, one.kind) for one in told] == [("onset", "unknown"), ("offset", "yelp")]
 
 
 def test_clip_comes_when_its_post_roll_is_there_with_the_final_message() -> None:

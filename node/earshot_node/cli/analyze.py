@@ -16,6 +16,7 @@ from earshot_node.errors import OperatorError
 if TYPE_CHECKING:
     from earshot_node.analysis import FileAnalysis
     from earshot_node.inference.bundle import Bundle
+    from earshot_node.inference.facts import SoundEvent
 
 EPILOG = """\b
 Examples:
@@ -99,6 +100,10 @@ def _open_bundle(path: Path | None) -> "Bundle":
     return bundle
 
 
+def _spelled(event: "SoundEvent") -> str:
+    return f", {event.kind}" if event.kind not in (None, "unknown") else ""
+
+
 def _print_events(analysis: "FileAnalysis", *, as_json: bool) -> None:
     for event in analysis.events:
         assert event.offset_s is not None
@@ -109,12 +114,13 @@ def _print_events(analysis: "FileAnalysis", *, as_json: bool) -> None:
                 "onset_s": round(event.onset_s, 3),
                 "offset_s": round(event.offset_s, 3),
                 "peak": round(event.peak, 4),
+                "kind": event.kind,
             }
             sys.stdout.write(json.dumps(fact) + "\n")
         else:
             click.echo(
                 f"{analysis.path}: {event.label} {event.onset_s:8.2f} s to {event.offset_s:8.2f} s, "
-                f"confidence {event.peak:.0%}"
+                f"confidence {event.peak:.0%}{_spelled(event)}"
             )
     if not as_json and not analysis.events and not analysis.problem:
         click.echo(f"{analysis.path}: nothing in {analysis.duration_s:.1f} s")

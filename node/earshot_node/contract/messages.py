@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal, Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
 
-from earshot_node.contract.names import Label, Slug
+from earshot_node.contract.names import Label, SirenKind, Slug
 from earshot_node.errors import MessageError
 
 MESSAGE_SCHEMA: Final = 1
@@ -71,6 +71,8 @@ class EventMessage(Message):
             network's.
         offset: wall time of its end; None at phase `onset`.
         duration_s: offset minus onset in audio time; None at phase `onset`.
+        kind: how the siren's pitch moves, as far as it can be told by now; None for other labels. A reader that does
+            not know a value should take it for `unknown`.
         peak: highest posterior so far, 0 to 1.
         level_dbfs: loudest level so far, after the source's gain, which can lift it above 0.
         late: delivered so late that nobody should act on it.
@@ -86,6 +88,7 @@ class EventMessage(Message):
     decided: Time | None = None
     offset: Time | None = None
     duration_s: float | None = Field(default=None, ge=0)
+    kind: SirenKind | None = None
     peak: float = Field(ge=0, le=1)
     confidence: int = Field(ge=0, le=100)
     level_dbfs: float = Field(allow_inf_nan=False)

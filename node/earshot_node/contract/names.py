@@ -1,11 +1,13 @@
 """Names that travel in topics, files and entity ids."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
 SIREN = "siren"
+SirenKind = Literal["wail", "yelp", "hi_lo", "steady", "unknown"]
+"""How a siren's pitch moves: slow sweeps, quick sweeps, two tones in turn, one tone; or nobody can tell."""
 
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,38}[a-z0-9])?")
 _LABEL = re.compile(r"[a-z](?:[a-z0-9_]{0,38}[a-z0-9])?")

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from earshot_node.contract.names import SirenKind
+
 
 @dataclass(frozen=True, slots=True)
 class SoundEvent:
@@ -15,12 +17,14 @@ class SoundEvent:
         onset_s: stream time of its first frame's beginning.
         offset_s: stream time of its last frame's end; None while it lasts.
         peak: highest posterior so far, 0 to 1.
+        kind: of a siren, as far as it can be told by now; None for other labels and where nobody estimates it.
     """
 
     label: str
     onset_s: float
     offset_s: float | None
     peak: float
+    kind: SirenKind | None = None
 
 
 @dataclass(frozen=True, slots=True)

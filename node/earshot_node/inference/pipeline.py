@@ -10,17 +10,20 @@ and detector start anew.
 import copy
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from earshot_node.audio.block import SAMPLE_RATE_HZ, Block, Samples
 from earshot_node.audio.level import level_dbfs
 from earshot_node.contract.manifest import BundleManifest
+from earshot_node.contract.names import SIREN
 from earshot_node.contract.operating_point import OperatingPoint
 from earshot_node.inference.companion import Companion, Row, Side, checked
 from earshot_node.inference.detector import Decision, Detector, fact_of
 from earshot_node.inference.facts import Fact, Frames, StreamReset
 from earshot_node.inference.model import ModelOutput, ModelState, StreamingModel
+from earshot_node.inference.siren_kind import KindCollector
 
 _log = logging.getLogger(__name__)
 
@@ -31,11 +34,12 @@ Points = Mapping[str, OperatingPoint]
 class _Stream:
     """What the pipeline keeps of one stream of one source."""
 
-    def __init__(self, block: Block, detector: Detector, state: ModelState) -> None:
+    def __init__(self, block: Block, detector: Detector, state: ModelState, kinds: KindCollector) -> None:
         self.source = block.source
         self.number = block.stream
         self.detector = detector
         self.state = state
+        self.kinds = kinds
         self.origin_s = block.start_sample / SAMPLE_RATE_HZ
         self.next_sample = block.start_sample
         self.frame = 0
@@ -60,8 +64,16 @@ class _Stream:
         return joined[:samples]
 
     def facts(self, decisions: Iterable[Decision]) -> list[Fact]:
-        """Place the detector's decisions in the stream's time."""
-        return [fact_of(self.source, self.number, self.origin_s, decision) for decision in decisions]
+        """Name the kind of sirens, and place the detector's decisions in the stream's time."""
+        named = (self._name_kind(decision) for decision in decisions)
+        return [fact_of(self.source, self.number, self.origin_s, decision) for decision in named]
+
+    def _name_kind(self, decision: Decision) -> Decision:
+        event = decision.event
+        if event.label != SIREN:
+            return decision
+        until_s = decision.decided_s if event.offset_s is None else event.offset_s
+        return replace(decision, event=replace(event, kind=self.kinds.kind(event.onset_s, until_s, decision.decided_s)))
 
     def row(self) -> Row:
         """Where the stream is."""
@@ -128,6 +140,7 @@ class Pipeline:
             state, detector = stream.state, copy.deepcopy(stream.detector)
             former.put(source, Side(stream.number, stream.origin_s, state, detector, stream.frame, whole=True))
             stream.state = side.state
+            stream.kinds = _kind_collector(new.model.manifest, stream.frame)
             points = new.points(source)
             facts += stream.facts(stream.detector.follow(new.model.manifest.labels, points, stream.frame))
         self._model, self._points, self._companion = new.model, new.points, former
@@ -168,7 +181,7 @@ class Pipeline:
         facts = [*self._advance(), *self.flush(block.source)]
         manifest = self._model.manifest
         detector = Detector(manifest.labels, self._points(block.source), manifest.hop_s)
-        stream = _Stream(block, detector, self._model.initial_state())
+        stream = _Stream(block, detector, self._model.initial_state(), _kind_collector(manifest))
         self._streams[block.source] = stream
         if self._companion is not None:
             self._companion.begin(stream.row(), whole=True)
@@ -190,6 +203,7 @@ class Pipeline:
                 stream.state = output.states[row]
                 level = level_dbfs(samples[row])
                 facts.append(Frames(stream.source, stream.number, begin_s, posteriors, output.log_mel[row], level))
+                stream.kinds.push(output.log_mel[row])
                 facts.extend(stream.facts(stream.detector.push(posteriors)))
             if self._companion is not None:
                 self._companion.advance(at, samples)
@@ -207,3 +221,7 @@ class Pipeline:
             facts = self.swap()
             self._companion = None
             return self._model.run(samples, [stream.state for stream in ready]), facts
+
+
+def _kind_collector(manifest: BundleManifest, frame: int = 0) -> KindCollector:
+    return KindCollector(manifest.mel_hop_samples / SAMPLE_RATE_HZ, frame * manifest.hop_s)

@@ -13,7 +13,7 @@ from earshot_node.audio.intake import Intake, SourceStatus
 from earshot_node.contract.config import Source
 from earshot_node.contract.operating_point import OperatingPoint
 from earshot_node.inference.bundle import Bundle
-from earshot_node.inference.facts import Fact, Offset, Onset
+from earshot_node.inference.facts import Fact, Offset, Onset, SoundEvent
 from earshot_node.inference.model import StreamingModel
 from earshot_node.inference.pipeline import Pipeline
 from earshot_node.monitor.picture import draw
@@ -72,15 +72,19 @@ class Watch:
         self._recent.push(facts)
         for fact in facts:
             if isinstance(fact, Onset):
-                self._line(f"{fact.event.onset_s:8.2f} s  {fact.event.label} begins, posterior {fact.event.peak:.2f}")
+                self._tell(fact.event.onset_s, fact.event, "begins, posterior")
             elif isinstance(fact, Offset):
-                self._line(f"{fact.event.offset_s:8.2f} s  {fact.event.label} ends, peak {fact.event.peak:.2f}")
+                self._tell(fact.event.offset_s or 0.0, fact.event, "ends, peak")
         if self._live is not None:
             rows = draw(self._recent, self._watched.points, self._console.width)
             self._live.update(Group(*(Text(row, no_wrap=True, overflow="crop") for row in rows)))
         elif int(self._recent.heard_s) > self._told_second:
             self._told_second = int(self._recent.heard_s)
             self._line(self._plain_line())
+
+    def _tell(self, time_s: float, event: SoundEvent, what: str) -> None:
+        kind = f", {event.kind}" if event.kind not in (None, "unknown") else ""
+        self._line(f"{time_s:8.2f} s  {event.label} {what} {event.peak:.2f}{kind}")
 
     def _plain_line(self) -> str:
         recent = self._recent

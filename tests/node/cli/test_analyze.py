@@ -35,7 +35,7 @@ def test_json_has_one_event_a_line_with_file_label_times_and_peak(folder: Path) 
     assert len(events) >= 3
     assert {event["file"] for event in events} == {str(folder / "a_scene.wav")}
     for event in events:
-        assert set(event) == {"file", "label", "onset_s", "offset_s", "peak"}
+        assert set(event) == {"file", "label", "onset_s", "offset_s", "peak", "kind"}
         assert event["label"] == "siren"
         assert 0 <= event["onset_s"] < event["offset_s"] <= 60
         assert 0 < event["peak"] <= 1
@@ -49,6 +49,19 @@ def test_every_siren_of_the_scene_is_found_and_nothing_else(folder: Path) -> Non
     for event in events:
         inside = (s for s in sirens if event["onset_s"] < s.present_until_s and event["offset_s"] > s.present_from_s)
         assert any(True for _ in inside), event
+
+
+def test_kinds_of_the_scene_s_sirens_are_right_or_unknown_and_shown(folder: Path) -> None:
+    spelled = {"wail": "wail", "yelp": "yelp", "hilo": "hi_lo"}
+    events = [json.loads(line) for line in analyze(folder / "a_scene.wav", "--json").stdout.splitlines()]
+    named = set()
+    for event in events:
+        siren = next(s for s in street_scene().sirens if s.present_from_s < event["offset_s"] < s.present_until_s + 1)
+        assert event["kind"] in (spelled[siren.kind], "unknown")
+        named.add(event["kind"])
+    assert len(named - {"unknown"}) >= 2
+    shown = analyze(folder / "a_scene.wav").stdout
+    assert all(f", {kind}\n" in shown for kind in named - {"unknown"})
 
 
 def test_several_processes_give_the_same_output_as_one(folder: Path) -> None:
