@@ -13,6 +13,7 @@ COMMANDS = {
     "train": "Train a model from manifests by a recipe.",
     "quantize": "Export a trained model to ONNX and make it INT8.",
     "evaluate": "Measure a bundle or model on manifests.",
+    "explain": "Draw what a model listened to in a recording.",
     "package": "Make a bundle that nodes can run.",
     "key": "Make and show the key that bundles are signed with.",
 }

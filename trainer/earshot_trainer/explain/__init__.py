@@ -1,0 +1,1 @@
+"""What a model listened to: which times and frequencies its posterior rests on."""
