@@ -18,6 +18,7 @@ from earshot_trainer.evaluate.folds import FOLDS
 from earshot_trainer.evaluate.json_file import write_json
 from earshot_trainer.evaluate.loading import load_subject
 from earshot_trainer.evaluate.measured import Measured, decide, jobs_of, measure
+from earshot_trainer.evaluate.nested_choice import NESTED
 from earshot_trainer.evaluate.pooled_subject import PooledSubject
 from earshot_trainer.evaluate.presets import load_presets
 from earshot_trainer.evaluate.report import print_comparison, print_evaluation
@@ -33,7 +34,7 @@ EXIT_DONE, EXIT_PARTLY = 0, 3
 WIDTH = 150
 """Columns of what is printed where there is no terminal."""
 
-SECTIONS: tuple[Section, ...] = (FOLDS, EVENTS, ROBUSTNESS, SPEED)
+SECTIONS: tuple[Section, ...] = (FOLDS, NESTED, EVENTS, ROBUSTNESS, SPEED)
 """The parts of the report after tagging and false alarms, in the order of printing."""
 EQUAL_ALARMS = "equal_alarms"
 """The part that compares, measured last; its key in `--skip` and in the JSON of each rival."""
