@@ -139,7 +139,8 @@ def _plan(
     source = source_id or next(iter(about.sources))
     if source not in about.sources:
         raise click.UsageError(f"--source {source}: the node has {', '.join(about.sources)}")
-    return Plan(source, seconds, count, gap_s, background)
+    countdown_s = 3.0 if sys.stderr.isatty() else 0.0  # nobody gets ready who does not see it
+    return Plan(source, seconds, count, gap_s, background, countdown_s)
 
 
 def _labelling(labels: tuple[str, ...], absent: tuple[str, ...] = ()) -> "Labelling":

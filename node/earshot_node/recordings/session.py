@@ -9,7 +9,6 @@ from earshot_node.errors import SourceError
 from earshot_node.recordings.studio import Studio, TakeMade
 from earshot_node.recordings.take import Progress, Warning_, warnings
 
-COUNTDOWN_S = 3.0
 Verdict = Literal["keep", "keep_and_quit", "redo", "drop", "quit"]
 
 _KEEPING = ("keep", "keep_and_quit")
@@ -47,6 +46,7 @@ class Plan:
         count: how many.
         gap_s: pause between two.
         background: takes may be quiet.
+        countdown_s: before the first take, and whenever a person has to get ready again.
     """
 
     source: str
@@ -54,6 +54,7 @@ class Plan:
     count: int
     gap_s: float
     background: bool
+    countdown_s: float = 3.0
 
 
 @dataclass(slots=True)
@@ -76,7 +77,7 @@ class Session:
 
     def run(self) -> list[RecordingInfo]:
         """Record until all takes are kept, dropped or the person ends it; return what was kept."""
-        number, countdown_s = 1, COUNTDOWN_S
+        number, countdown_s = 1, self.plan.countdown_s
         while number <= self.plan.count:
             verdict = self._one(number, countdown_s)
             if verdict in ("quit", "keep_and_quit"):
@@ -87,7 +88,7 @@ class Session:
 
     def _pause_s(self, verdict: Verdict) -> float:
         if verdict == "redo" or (self._suspicious and self.desk.pauses):
-            return COUNTDOWN_S
+            return self.plan.countdown_s
         return 0.0 if self.desk.pauses else self.plan.gap_s
 
     def _one(self, number: int, countdown_s: float) -> Verdict:
