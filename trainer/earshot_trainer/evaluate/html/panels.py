@@ -1,12 +1,11 @@
-"""What each part of the evaluation shows on the page; a part that was not measured shows nothing."""
+"""The pieces that a page is laid out from."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from markupsafe import Markup
 
-from earshot_trainer.evaluate.html.tables import Row, Table
+from earshot_trainer.evaluate.html.tables import Row, Table, figure_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +14,7 @@ class Panel:
 
     Attributes:
         wide: takes the page's whole width.
-        folded: only its title is seen until a person opens it.
+        folded: only its title is seen until a person opens it; for tables.
     """
 
     title: str
@@ -27,26 +26,33 @@ class Panel:
 
 
 @dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure for the headline table.
+
+    Attributes:
+        note: how it was measured, in a few words.
+        values: by model title; a model without it is left out or None.
+        text: writes a value.
+    """
+
+    name: str
+    note: str
+    values: Mapping[str, float | None]
+    text: Callable[[float], str]
+    higher_is_better: bool = True
+
+    def row(self, titles: Sequence[str]) -> Row | None:
+        """Return it for these models in order; None if none has it."""
+        values = [self.values.get(title) for title in titles]
+        return figure_row(self.name, self.note, values, self.text, higher_is_better=self.higher_is_better)
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
-    """A part's panels under a heading, and its rows for the headline table."""
+    """Panels under a heading, and figures for the headline table; a general part belongs to no label."""
 
     title: str
     note: str
     panels: list[Panel]
-    headline: list[Row] = field(default_factory=list)
-
-
-Findings = Mapping[str, Any]
-PARTS: dict[str, Callable[[Findings, str], Part | None]] = {}
-"""Key of a part in the evaluation -> (findings by model title, label) -> what to show."""
-
-
-def parts_of(titles: Sequence[str], findings: Sequence[Mapping[str, Any]], label: str) -> list[Part]:
-    """Return the parts that were measured, in the order of PARTS."""
-    found = []
-    for key, show in PARTS.items():
-        by_title = {title: values[key] for title, values in zip(titles, findings, strict=True) if values.get(key)}
-        part = show(by_title, label) if by_title else None
-        if part is not None:
-            found.append(part)
-    return found
+    headline: list[Figure] = field(default_factory=list)
+    general: bool = False

@@ -1,10 +1,11 @@
 """What the page is made of."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from earshot_node.contract.operating_point import Presets
+from earshot_trainer.evaluate.equal_alarms import EqualAlarms
 from earshot_trainer.evaluate.evaluation import Evaluation
 from earshot_trainer.evaluate.tracks import Scored, Track
 
@@ -44,15 +45,22 @@ class ReportInput:
 
     Attributes:
         models: the model under measurement, then its rivals on the same recordings; at most four are drawn.
+        comparisons: of the subject with rivals at equal false alarms, by the rival's title.
         command: the command line that measures it all again.
         document: all figures as JSON types; written beside the page as report.json.
         most_moments: bounds each list of worst false alarms and misses.
     """
 
     models: tuple[Measured, ...]
+    comparisons: Mapping[str, Sequence[EqualAlarms]] = field(default_factory=dict)
     command: str = ""
     document: Mapping[str, Any] = field(default_factory=dict)
     most_moments: int = MOST_MOMENTS
+
+    @property
+    def titles(self) -> list[str]:
+        """The models' titles in order."""
+        return [model.title for model in self.models]
 
     @property
     def subject(self) -> Measured:

@@ -182,7 +182,7 @@ def _alarm_row(preset: str, figures: Sequence[LabelFigures | None]) -> Row | Non
     ]
     rates = [None if f is None else f.per_hour for f in found]
     name = f"false alarms per hour, {preset}"
-    return figure_row(name, "; ".join(notes), rates, lambda rate: f"{rate:.2f}", higher_is_better=False)
+    return figure_row(name, "; ".join(dict.fromkeys(notes)), rates, lambda rate: f"{rate:.2f}", higher_is_better=False)
 
 
 def _share(count: int, total: int) -> str:

@@ -1,0 +1,45 @@
+"""Folds and speed on the page."""
+
+from collections.abc import Mapping
+
+from earshot_trainer.evaluate.folds import Fold, FoldFigures
+from earshot_trainer.evaluate.html.panels import Figure, Panel, Part
+from earshot_trainer.evaluate.html.tables import Table
+from earshot_trainer.evaluate.speed import SpeedFigures
+
+
+def show_folds(found: Mapping[str, FoldFigures], label: str) -> Part | None:
+    """Return a table a model of each run's own recordings."""
+    columns = ["recordings of", "clips", "of", "others", "AUC", "AP", "recall", "false alarms"]
+    panels = []
+    for title, figures in found.items():
+        rows = [_fold_row(fold) for fold in figures.by_label.get(label, [])]
+        auc, precision = figures.auc.get(label), figures.average_precision.get(label)
+        if auc is not None and precision is not None:
+            spread = [f"{one.mean:.3f} ± {one.deviation:.3f}" for one in (auc, precision)]
+            rows.append(["mean and deviation", "", "", "", *spread, "", ""])
+        if rows:
+            panels.append(Panel(title, table=Table(columns, rows), wide=True))
+    note = "Each run on the recordings that it was not trained on; what differs is the recipe's spread."
+    return Part("fold by fold", note, panels) if panels else None
+
+
+def show_speed(found: Mapping[str, SpeedFigures]) -> Part:
+    """Return throughput and the time of one live decision."""
+    columns = ["model", "audio s per core s", "one live decision", "median", "p99"]
+    rows = []
+    for title, speed in found.items():
+        times = [f"{speed.live_median_ms:.2f} ms", f"{speed.live_p99_ms:.2f} ms"]
+        rows.append([title, f"{speed.throughput:.0f}", speed.live, *times])
+        rows += [[f"  in calls of {call}", f"{rate:.0f}", "", "", ""] for call, rate in speed.by_call.items()]
+    how = next(iter(found.values())).protocol
+    note = f"One thread, {how['machine']}; {how['audio_s']:g} s of audio, {how['rounds']} rounds; {how['throughput']}."
+    throughput: dict[str, float | None] = {title: speed.throughput for title, speed in found.items()}
+    headline = Figure("audio seconds per core second", "one thread, this machine", throughput, "{:.0f}".format)
+    return Part("speed", note, [Panel("Speed", table=Table(columns, rows), wide=True)], [headline], general=True)
+
+
+def _fold_row(fold: Fold) -> list[str]:
+    ranks = ["-" if value is None else f"{value:.3f}" for value in (fold.auc, fold.average_precision, fold.clip_recall)]
+    counts = [str(fold.positives), str(fold.positive_groups), str(fold.negatives)]
+    return [fold.name, *counts, *ranks, f"{fold.false_alarms} in {fold.hours:.2f} h"]
