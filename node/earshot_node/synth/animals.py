@@ -64,6 +64,32 @@ def bird_chirps(rng: np.random.Generator, samples: int, sample_rate_hz: int) -> 
     return total
 
 
+def howl(rng: np.random.Generator, samples: int, sample_rate_hz: int) -> Samples:
+    """Wolves, howling dogs or a loon: one to three voices that rise, hold a wavering pitch for seconds, and fall."""
+    loon = bool(rng.uniform() < 0.3)
+    total = np.zeros(samples, dtype=np.float32)
+    for _ in range(int(rng.integers(1, 4))):
+        timbre = Timbre(duty=0.3, tilt_db_per_octave=float(rng.uniform(-14.0, -5.0)), harmonics=8)
+        top_hz = float(rng.uniform(700.0, 1300.0) if loon else rng.uniform(350.0, 800.0))
+        at = int(rng.uniform(0.0, 2.0) * sample_rate_hz)
+        while at < samples:
+            length_s = float(rng.uniform(0.8, 2.0) if loon else rng.uniform(1.5, 5.0))
+            length = int(length_s * sample_rate_hz)
+            times = np.array([0.0, 0.12, float(rng.uniform(0.3, 0.6)), 0.85, 1.0])
+            steps = np.array([0.6, 0.97, 1.0, float(rng.uniform(0.85, 1.0)), 0.6])
+            if loon:  # the voice breaks upwards
+                times, steps = np.array([0.0, 0.3, 0.35, 0.8, 1.0]), np.array([0.68, 0.7, 1.0, 1.0, 0.75])
+            pitch_hz = top_hz * np.interp(np.arange(length) / length, times, steps)
+            pitch_hz = pitch_hz * (1.0 + 0.015 * slow_noise(rng, length, sample_rate_hz, 5.0))
+            breath = 0.05 * rng.standard_normal(length)
+            flutter = 1.0 + 0.2 * slow_noise(rng, length, sample_rate_hz, 12.0)
+            voice = oscillate(pitch_hz, sample_rate_hz, timbre) * flutter + breath
+            voice = voice * held_envelope(length, sample_rate_hz, 0.2)
+            place(total, voice.astype(np.float32), at, float(rng.uniform(0.4, 1.0)))
+            at += length + int(rng.uniform(0.3, 3.0) * sample_rate_hz)
+    return total
+
+
 def _formants(samples: Samples, sample_rate_hz: int, peaks: tuple[tuple[float, float], ...]) -> Samples:
     """Boost around each (centre_hz, gain_db)."""
     grid_hz = np.linspace(0.0, sample_rate_hz / 2.0, 1024)

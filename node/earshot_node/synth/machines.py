@@ -28,6 +28,61 @@ def car_horn(rng: np.random.Generator, samples: int, sample_rate_hz: int) -> Sam
     return Horn(low_hz=500.0, high_hz=4500.0, low_order=1, resonances=((2200.0, 6.0),)).radiate(total, sample_rate_hz)
 
 
+HORN_CHORDS_HZ = (
+    (311.1, 370.0, 415.3, 493.9, 622.3),  # Nathan K5LA, North American locomotives: B major sixth
+    (311.1, 370.0, 440.0),  # three-chime locomotive horn, a diminished chord
+    (370.0, 311.1),  # British two-tone locomotive horn, one after the other
+    (250.0, 310.0),  # lorry, two trumpets
+    (130.0, 165.0),  # ferry
+)
+
+
+def horn_chord(rng: np.random.Generator, samples: int, sample_rate_hz: int) -> Samples:
+    """Air horns of lorries, locomotives and ships: trumpets tuned to a chord, blown for 0.5 to 3 s."""
+    pitches_hz = HORN_CHORDS_HZ[int(rng.integers(len(HORN_CHORDS_HZ)))]
+    in_turn = len(pitches_hz) == 2 and pitches_hz[0] > pitches_hz[1]
+    tuning = float(rng.uniform(0.9, 1.12))
+    timbre = Timbre(duty=float(rng.uniform(0.12, 0.3)), tilt_db_per_octave=float(rng.uniform(-3.0, 1.0)), harmonics=24)
+    total = np.zeros(samples, dtype=np.float32)
+    at = int(rng.uniform(0.0, 0.6) * sample_rate_hz)
+    while at < samples:
+        length = int(rng.choice([rng.uniform(0.4, 1.0), rng.uniform(1.0, 3.0)]) * sample_rate_hz)
+        shape = held_envelope(length, sample_rate_hz, 0.06)
+        sag = 1.0 - 0.04 * np.exp(-np.arange(length) / (0.08 * sample_rate_hz))
+        for number, pitch_hz in enumerate(pitches_hz):
+            wobble = 1.0 + 0.002 * slow_noise(rng, length, sample_rate_hz, 10.0)
+            note = oscillate(pitch_hz * tuning * sag * wobble, sample_rate_hz, timbre, float(rng.uniform()))
+            place(total, (note * shape).astype(np.float32), at + number * length if in_turn else at)
+        at += length * (2 if in_turn else 1) + int(rng.uniform(0.2, 2.5) * sample_rate_hz)
+    return Horn(low_hz=250.0, high_hz=5000.0, low_order=1, resonances=((1800.0, 5.0),)).radiate(total, sample_rate_hz)
+
+
+def electric_motor(rng: np.random.Generator, samples: int, sample_rate_hz: int) -> Samples:
+    """A drill, grinder, vacuum cleaner or tram: a whine that spins up within a second or three, holds and runs down."""
+    top_hz, start_up_s = float(rng.uniform(200.0, 900.0)), float(rng.uniform(0.2, 2.0))
+    times_s, speeds, at_s = [0.0], [0.05], float(rng.uniform(0.0, 0.5))
+    while at_s < samples / sample_rate_hz:
+        held_s = float(rng.uniform(0.3, 4.0))
+        for step_s, reached in ((0.0, 0.05), (start_up_s, 1.0), (held_s, 0.97), (2.0 * start_up_s, 0.05)):
+            at_s += step_s
+            times_s.append(at_s)
+            speeds.append(reached)
+        at_s += float(rng.uniform(0.2, 1.5))
+    speed = np.interp(np.arange(samples) / sample_rate_hz, times_s, speeds)
+    speed = speed * (1.0 + 0.01 * slow_noise(rng, samples, sample_rate_hz, 8.0))
+    whine = np.zeros(samples)
+    for ratio, gain in (
+        (0.25, 0.5),
+        (1.0, 1.0),
+        (float(rng.uniform(1.5, 3.5)), 0.7),
+        (float(rng.uniform(4.0, 7.0)), 0.4),
+    ):
+        whine += gain * oscillate(top_hz * ratio * speed, sample_rate_hz, SINE, float(rng.uniform()))
+    roughness = 1.0 + 0.4 * slow_noise(rng, samples, sample_rate_hz, 120.0)
+    brushes = shape_spectrum(rng.standard_normal(samples), sample_rate_hz, lambda hz: low_pass_gain(hz, 4000.0, 1))
+    return peak_normalise(speed**2 * (roughness * whine + float(rng.uniform(1.0, 3.0)) * brushes))
+
+
 def reversing_beeper(rng: np.random.Generator, samples: int, sample_rate_hz: int) -> Samples:
     """A lorry's reversing alarm: about 1 to 1.4 kHz, on and off for half a second each."""
     pitch_hz = float(rng.uniform(950.0, 1450.0))

@@ -10,14 +10,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from earshot_node.synth.animals import baby_cry, bird_chirps, dog_bark
+from earshot_node.synth.alarms import home_alarm
+from earshot_node.synth.animals import baby_cry, bird_chirps, dog_bark, howl
 from earshot_node.synth.arcade import game_effects
 from earshot_node.synth.filters import Samples, fade_edges, peak_normalise
 from earshot_node.synth.machines import (
     car_horn,
     chainsaw,
     doorbell,
+    electric_motor,
     engine,
+    horn_chord,
     reversing_beeper,
     ringtone,
     telephone,
@@ -52,6 +55,10 @@ TRAPS: dict[str, Callable[[np.random.Generator, int, int], Samples]] = {
     "doorbell": doorbell,
     "music": _music,
     "game_effects": game_effects,
+    "home_alarm": home_alarm,
+    "horn_chord": horn_chord,
+    "electric_motor": electric_motor,
+    "howl": howl,
 }
 
 

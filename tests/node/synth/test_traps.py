@@ -31,7 +31,7 @@ def test_random_trap_draws_every_trap():
     rng = np.random.default_rng(2)
     drawn = {random_trap(rng, 0.2)[1] for _ in range(300)}
     assert drawn == set(TRAPS)
-    assert len(drawn) == 17
+    assert len(drawn) == 21
 
 
 def test_reversing_beeper_is_a_pulsed_tone_near_one_kilohertz():
