@@ -28,7 +28,9 @@ from earshot_node.contract.config import NodeConfig
 from earshot_node.contract.manifest import BundleManifest
 from earshot_node.contract.messages import EventMessage, ModelInfo, NodeInfo, SourceInfo
 from earshot_node.contract.recordings import BACKGROUND
+from earshot_node.contract.topics import NodeTopics
 from earshot_node.deployment.models import Booted, Models, OperatingPoints, boot_models
+from earshot_node.deployment.telling import Telling
 from earshot_node.errors import OperatorError
 from earshot_node.health import DEAF_STATES, INFERENCE_STALLED_AFTER_S
 from earshot_node.http.health import HealthReport
@@ -112,14 +114,21 @@ class Node:
             _describe(config, manifest),
             store,
             self._apply_setting,
-            commands={"record": self._feedback.sample},
+            commands={
+                "record": self._feedback.sample,
+                "install_model": lambda command: self._models.install_offered(command),  # noqa: PLW0108 - made later
+                "roll_back_model": lambda command: self._models.roll_back_now(command),  # noqa: PLW0108
+            },
             on_feedback=self._feedback.judge,
+            on_offer=lambda payload: self._models.take_offer(payload),  # noqa: PLW0108
             on_failure=self._fail,
         )
         self._recordings.on_report = self._publisher.publish_recordings
         self._points = OperatingPoints(config, self._publisher.settings)
         self._inference = self._build_inference(models.boot.bundle)
-        self._models = Models(models, self._inference, self._points, self._use_model)
+        topics = NodeTopics(config.mqtt.prefix, config.node.id)
+        telling = Telling(self._publisher.publish_retained, topics, manifest.version)
+        self._models = Models(models, self._inference, self._points, telling, state_dir, self._use_model)
         self._reporter = Reporter(
             config, manifest.version, self._publisher, self._metrics, self._statuses(), self._kept_counters()
         )

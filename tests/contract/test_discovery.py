@@ -35,6 +35,7 @@ PLATFORM_KEYS = {
     "switch": {"state_topic", "command_topic"},
     "button": {"command_topic", "payload_press"},
     "select": {"state_topic", "command_topic", "options"},
+    "update": {"state_topic", "command_topic", "payload_install", "device_class"},
     "number": {"state_topic", "command_topic", "min", "max", "step", "mode"},
 }
 
@@ -52,7 +53,7 @@ def payloads(config: NodeConfig) -> dict[str, Any]:
 
 def components() -> list[dict[str, Any]]:
     every = [part for payload in payloads(two_label_config()).values() for part in payload["components"].values()]
-    assert len(every) == 5 + 4 + 2 * (6 + 7 + 6)
+    assert len(every) == 7 + 4 + 2 * (6 + 7 + 6)
     return every
 
 

@@ -165,7 +165,7 @@ def _install_here(config: "NodeConfig", folder: Path, bundle: Path, wanted: dict
     with installer.alone():
         try:
             staged = installer.stage(bundle, f"local-{uuid.uuid4().hex}.earshot")
-            candidate = installer.prepare(staged, allow_downgrade=wanted["allow_downgrade"])
+            candidate = installer.prepare(staged, bundle.name, allow_downgrade=wanted["allow_downgrade"])
             if wanted["shadow"]:
                 return installer.shadow(candidate)
             return installer.switch(candidate, watch_s=wanted["watch_s"], running=False)

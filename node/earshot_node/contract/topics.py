@@ -104,6 +104,22 @@ class NodeTopics:
         """Command that changes a setting of the recorder; a retained one is refused."""
         return Topic(f"{self.base}/recorder/{setting}/set", 1, retain=False)
 
+    def update(self) -> Topic:
+        """`UpdateState`, for Home Assistant's update entity."""
+        return Topic(f"{self.base}/model/update", 1, retain=True)
+
+    def model_offer(self) -> Topic:
+        """`ModelOffer` by the trainer: what there is for this node, not a command."""
+        return Topic(f"{self.base}/model/offer", 1, retain=True)
+
+    def model_result(self) -> Topic:
+        """`InstallResult`: what became of the latest model."""
+        return Topic(f"{self.base}/model/result", 1, retain=True)
+
+    def model_shadow(self) -> Topic:
+        """`ShadowReport`, while a candidate runs beside the active model."""
+        return Topic(f"{self.base}/model/shadow", 1, retain=True)
+
     def level(self, source: str) -> Topic:
         """Sound level in dBFS as a number, every 5 s."""
         return Topic(f"{self._source(source)}/level", 0, retain=False)

@@ -132,12 +132,16 @@ class Deployer:
             try:
                 return await self._install(installer, request)
             except EarshotError as error:
-                _log.warning("model %s is not installed: %s", request.name, error)
-                await asyncio.to_thread(installer.refuse, request.name, error)
-                self._note(self._store.load())
+                await self.refuse(request.name, error, request.offer)
                 raise
             finally:
                 self._on_progress(None, 0.0)
+
+    async def refuse(self, what: str, error: EarshotError, offer: str = "") -> None:
+        """Tell why a model is not installed; see `Installer.refuse`."""
+        _log.warning("model %s is not installed: %s", what, error)
+        await asyncio.to_thread(self._installer().refuse, what, error, offer)
+        self._note(await asyncio.to_thread(self._store.load))
 
     async def roll_back(self) -> Slots:
         """Go back to the previous model because somebody wants to.
@@ -175,7 +179,7 @@ class Deployer:
         candidate = await asyncio.to_thread(self._prepare, installer, request)
         if request.shadow:
             await self._switchboard.run_beside(candidate.bundle)
-            slots = await asyncio.to_thread(installer.shadow, candidate)
+            slots = await asyncio.to_thread(installer.shadow, candidate, request.offer)
             self._note(slots)
             return slots
         try:
@@ -188,11 +192,13 @@ class Deployer:
 
     def _prepare(self, installer: Installer, request: Request) -> Candidate:
         with installer.alone():
-            return installer.prepare(request.staged, allow_downgrade=request.allow_downgrade)
+            return installer.prepare(request.staged, request.name, allow_downgrade=request.allow_downgrade)
 
     async def _switch(self, installer: Installer, candidate: Candidate, request: Request) -> Slots:
         """The disk first: a node that dies in between starts with the new model and takes it for crashed."""
-        switch = partial(installer.switch, watch_s=request.watch_s, running=True, boot=self._boot_id)
+        switch = partial(
+            installer.switch, watch_s=request.watch_s, running=True, boot=self._boot_id, offer=request.offer
+        )
         slots = await asyncio.to_thread(switch, candidate)
         try:
             await self._switchboard.switch()

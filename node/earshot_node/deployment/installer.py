@@ -11,7 +11,7 @@ from typing import Final, Literal
 from earshot_node.contract.manifest import MAX_BUNDLE_BYTES, BundleManifest
 from earshot_node.deployment.durable import copy_file, locked, make_folder, move_file, remove_file
 from earshot_node.deployment.proving import prove
-from earshot_node.deployment.slots import Slot, Slots, SlotStore, Watch, entry
+from earshot_node.deployment.slots import HistoryEntry, Slot, Slots, SlotStore, Watch, entry
 from earshot_node.deployment.verification import check_candidate
 from earshot_node.errors import BundleError, EarshotError, OperatorError, RetryError
 from earshot_node.inference.bundle import Bundle, load_bundle, version_key
@@ -103,8 +103,8 @@ class Installer:
         """Folder of what is not verified yet."""
         return self._store.staging
 
-    def prepare(self, staged: Path, *, allow_downgrade: bool = False) -> Candidate:
-        """Verify a staged file, run its self-test, and put it beside the slots' bundles.
+    def prepare(self, staged: Path, name: str = "", *, allow_downgrade: bool = False) -> Candidate:
+        """Verify a staged file, run its self-test, and put it beside the slots' bundles; `name` is for messages.
 
         Raises:
             BundleError: refused; the staged file is gone.
@@ -119,14 +119,17 @@ class Installer:
             self._on_progress("testing", 0.0)
             result = prove(staged)
             move_file(staged, self._store.path_of(slot))
-        except BundleError:
+        except BundleError as error:
             remove_file(staged)
-            raise
+            told = str(error).replace(str(staged), name or staged.name).replace(staged.name, name or staged.name)
+            raise BundleError(told) from error
         except OSError as error:
             raise RetryError(f"{staged}: cannot be installed ({error.strerror}); check space and owner") from error
         return Candidate(slot, bundle, result)
 
-    def switch(self, candidate: Candidate, *, watch_s: float = WATCH_S, running: bool, boot: str = "") -> Slots:
+    def switch(
+        self, candidate: Candidate, *, watch_s: float = WATCH_S, running: bool, boot: str = "", offer: str = ""
+    ) -> Slots:
         """Make a candidate the active model, in one step; the one that was is the previous.
 
         Args:
@@ -134,6 +137,7 @@ class Installer:
             watch_s: how long it is on trial; 0 to trust it.
             running: this process runs it from now on; else the next one that starts.
             boot: id of the machine's boot.
+            offer: id of the offer that it came with.
 
         Raises:
             RetryError: the disk does not take it; nothing has changed.
@@ -152,13 +156,14 @@ class Installer:
                     "previous": former,
                     "watch": watch,
                     "newest": max(versions, key=version_key),
+                    "offer": offer or slots.offer,
                     "shadow": None if slots.shadow == candidate.slot else slots.shadow,
                 }
-            ).with_entry(entry("installed", candidate.slot, former))
+            ).with_entry(entry("installed", candidate.slot, active, offer=offer))
 
         return self._store.change(change)
 
-    def shadow(self, candidate: Candidate) -> Slots:
+    def shadow(self, candidate: Candidate, offer: str = "") -> Slots:
         """Let a candidate run beside the active model from now on and after every start.
 
         Raises:
@@ -166,17 +171,30 @@ class Installer:
         """
 
         def change(slots: Slots) -> Slots:
-            after = slots.model_copy(update={"shadow": candidate.slot})
-            return after.with_entry(entry("shadowed", candidate.slot, slots.active))
+            after = slots.model_copy(update={"shadow": candidate.slot, "offer": offer or slots.offer})
+            return after.with_entry(entry("shadowed", candidate.slot, slots.active, offer=offer))
 
         return self._store.change(change)
 
-    def refuse(self, what: str, error: EarshotError) -> None:
-        """Write a refusal into the history; never fails."""
-        slot = Slot(name=self._base.name, version=self._base.version)
-        told = entry("refused", slot, reason=str(error)).model_copy(update={"version": what})
+    def refuse(self, what: str, error: EarshotError, offer: str = "") -> None:
+        """Write a refusal into the history; never fails.
+
+        Args:
+            what: version of the model, or name of its file.
+            error: why.
+            offer: id of the offer that it came with; a refused bundle's is not acted on again, it stays what it is.
+        """
+        told = HistoryEntry(time=datetime.now(UTC), action="refused", version=what, reason=str(error), offer=offer)
+        settled = offer if isinstance(error, BundleError) else ""
+
+        def change(slots: Slots) -> Slots:
+            after = slots.model_copy(update={"offer": settled or slots.offer})
+            last = slots.history[-1] if slots.history else None
+            is_repeated = last is not None and last.model_copy(update={"time": told.time}) == told
+            return after if is_repeated else after.with_entry(told)
+
         with suppress(RetryError):
-            self._store.change(lambda slots: slots.with_entry(told))
+            self._store.change(change)
 
     def _active(self, slots: Slots) -> BundleManifest:
         if slots.active is None or not slots.active.file:

@@ -8,13 +8,19 @@ from pathlib import Path
 
 from earshot_node.contract.config import NodeConfig
 from earshot_node.contract.manifest import BundleManifest
+from earshot_node.contract.messages import Command
 from earshot_node.contract.operating_point import OperatingPoint
 from earshot_node.deployment.boot import Boot, Opener, open_models
 from earshot_node.deployment.deployer import Deployer, Request
 from earshot_node.deployment.installer import Stage
 from earshot_node.deployment.keys import trusted_keys
+from earshot_node.deployment.membership import load_membership
+from earshot_node.deployment.offers import Offers
+from earshot_node.deployment.rollback import swapped
 from earshot_node.deployment.slots import Slots, SlotStore
 from earshot_node.deployment.switchboard import Inference, Switchboard
+from earshot_node.deployment.telling import Telling
+from earshot_node.errors import EarshotError
 from earshot_node.inference_thread import Step
 from earshot_node.mqtt.boot_clock import BootClock
 from earshot_node.mqtt.settings import LabelSettings
@@ -96,6 +102,8 @@ class Models:
         booted: with what the node started.
         inference: runs the models.
         points: by what they decide.
+        telling: tells of them.
+        state_dir: the node's.
         on_model: called in the loop when another model decides.
     """
 
@@ -104,10 +112,14 @@ class Models:
         booted: Booted,
         inference: Inference,
         points: OperatingPoints,
+        telling: Telling,
+        state_dir: Path,
         on_model: Callable[[BundleManifest], None],
     ) -> None:
         self._booted = booted
-        self._switchboard = Switchboard(inference, booted.manifest, points.of, on_model)
+        self._telling = telling
+        self._tell_model = on_model
+        self._switchboard = Switchboard(inference, booted.manifest, points.of, self._on_model)
         self._progress: set[Callable[[Stage | None, float], None]] = set()
         self._deployer = Deployer(
             booted.opener,
@@ -115,9 +127,17 @@ class Models:
             booted.boot,
             booted.boot_id,
             self._switchboard,
-            tell=self._tell,
+            tell=telling.slots,
             on_progress=self._on_progress,
         )
+        self._offers = Offers(
+            self._deployer,
+            lambda: load_membership(state_dir),
+            booted.store.staging,
+            telling.offer,
+            self._on_progress,
+        )
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def manifest(self) -> BundleManifest:
@@ -126,6 +146,7 @@ class Models:
 
     async def start(self) -> None:
         """Go on with what the last process was about."""
+        self._telling.slots(self._deployer.slots)
         await self._deployer.start(self._booted.boot)
 
     def hear(self, step: Step) -> None:
@@ -144,17 +165,46 @@ class Models:
         """See `Deployer.roll_back`."""
         return await self._deployer.roll_back()
 
+    def take_offer(self, payload: bytes) -> None:
+        """See `Offers.take`."""
+        self._offers.take(payload)
+
+    def install_offered(self, _command: Command) -> None:
+        """The command `install_model`; see `Offers.install`."""
+        self._offers.install()
+
+    def roll_back_now(self, _command: Command) -> None:
+        """The command `roll_back_model`: answered at once, its outcome is told as a result.
+
+        Raises:
+            OperatorError: there is no previous model.
+        """
+        swapped(self._deployer.slots, "on request")
+
+        async def work() -> None:
+            try:
+                await self._deployer.roll_back()
+            except EarshotError as error:
+                _log.warning("the model is not taken back: %s", error)
+
+        task = asyncio.create_task(work(), name="rollback")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     async def close(self, *, crashed: bool) -> None:
         """The node stops; a model on trial that made inference fail is not let off."""
-        await asyncio.shield(self._deployer.close(crashed=crashed))
+        await self._offers.close()
+        await self._deployer.close(crashed=crashed)
 
     def staged(self, name: str) -> Path:
         """Where a command has put a file to install."""
         return self._booted.store.staging / name
 
-    def _tell(self, slots: Slots) -> None:
-        """Somebody may want to know."""
+    def _on_model(self, manifest: BundleManifest) -> None:
+        self._telling.model(manifest.version)
+        self._tell_model(manifest)
 
     def _on_progress(self, stage: Stage | None, done: float) -> None:
+        self._telling.progress(stage, done)
         for listener in tuple(self._progress):
             listener(stage, done)

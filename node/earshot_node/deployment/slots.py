@@ -75,7 +75,13 @@ class Watch(_Part):
 
 
 class HistoryEntry(_Part):
-    """Something that happened to a slot: the model it was about and, unless all went well, why."""
+    """Something that happened to a slot: the model it was about and, unless all went well, why.
+
+    Attributes:
+        version: of the model; the name of the file when it could not be told.
+        former: what was active before.
+        offer: id of the trainer's offer that it came from, or ''.
+    """
 
     time: Time
     action: Action
@@ -83,6 +89,7 @@ class HistoryEntry(_Part):
     sha256: str = ""
     former: str = ""
     reason: str = ""
+    offer: str = ""
 
 
 class Slots(_Part):
@@ -94,7 +101,7 @@ class Slots(_Part):
         shadow: a candidate that runs beside the active one and alarms nobody.
         watch: holds while `active` is on trial.
         newest: the newest version that was ever active; what is not newer is a replay.
-        offer: the last offer that was acted on.
+        offer: id of the last offer that was acted on.
         history: the latest entries, oldest first.
     """
 
@@ -118,7 +125,7 @@ class Slots(_Part):
         return {slot.file for slot in held if slot is not None and slot.file}
 
 
-def entry(action: Action, slot: Slot, former: Slot | None = None, reason: str = "") -> HistoryEntry:
+def entry(action: Action, slot: Slot, former: Slot | None = None, reason: str = "", offer: str = "") -> HistoryEntry:
     """Return an entry about `slot`, of now."""
     return HistoryEntry(
         time=datetime.now(UTC),
@@ -127,6 +134,7 @@ def entry(action: Action, slot: Slot, former: Slot | None = None, reason: str = 
         sha256=slot.sha256,
         former=former.version if former is not None else "",
         reason=reason,
+        offer=offer,
     )
 
 

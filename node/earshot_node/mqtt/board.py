@@ -155,6 +155,7 @@ class Board:
         """Every topic below the node where a retained message of this configuration may lie."""
         topics = [self.topics.status(), self.topics.info(), self.topics.health(), self.topics.recordings()]
         topics += [topic for topic, _ in self.recorder_echo()]
+        topics += [self.topics.update(), self.topics.model_result(), self.topics.model_shadow()]
         topics += [self.topics.source_health(source) for source in self._sources]
         for key in self.settings:
             topics += [self.topics.state(*key), self.topics.last_event(*key)]

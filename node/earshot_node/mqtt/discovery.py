@@ -9,6 +9,7 @@ import json
 from typing import Any, Final, get_args
 
 from earshot_node.contract.config import NodeConfig, Source
+from earshot_node.contract.deployment import Outcome
 from earshot_node.contract.messages import HealthState, NodeInfo, SourceState
 from earshot_node.contract.topics import DiscoveryTopics, NodeTopics, Topic
 from earshot_node.mqtt.recorder import recorder_options
@@ -104,6 +105,28 @@ def node_device(config: NodeConfig, info: NodeInfo) -> Payload:
             "payload_on": "online",
             "payload_off": "offline",
             "availability": [],  # tells `offline` instead of becoming unavailable
+        },
+        "model": {
+            "platform": "update",
+            "name": "Model",
+            "device_class": "firmware",
+            "entity_category": "config",
+            "icon": "mdi:brain",
+            "state_topic": topics.update().name,
+            "command_topic": topics.command("install_model").name,
+            "payload_install": "{}",
+        },
+        "model_result": {
+            "platform": "sensor",
+            "name": "Model installation",
+            "device_class": "enum",
+            "options": list(get_args(Outcome)),
+            "icon": "mdi:brain",
+            "entity_category": "diagnostic",
+            "state_topic": topics.model_result().name,
+            "value_template": "{{ value_json.outcome }}",
+            "json_attributes_topic": topics.model_result().name,
+            "json_attributes_template": "{{ {'version': value_json.version, 'reason': value_json.reason} | tojson }}",
         },
     }
     device = {

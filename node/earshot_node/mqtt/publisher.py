@@ -48,6 +48,7 @@ class Publisher:
         on_setting: called in the loop after a setting was changed; a disk that refuses it is tried again later.
         commands: further commands of the node by name, see `CommandDesk`.
         on_feedback: what is done about feedback to events; None refuses it.
+        on_offer: called in the loop with the payload of a model offer, whatever its bytes, retained or not.
         back_off: delays between attempts to connect.
         repeat_s: how often ON is repeated.
         birth_delay_s: range of the random wait after Home Assistant started.
@@ -64,6 +65,7 @@ class Publisher:
         *,
         commands: Mapping[str, CommandAction] | None = None,
         on_feedback: FeedbackAction | None = None,
+        on_offer: Callable[[bytes], None] | None = None,
         back_off: BackOff | None = None,
         repeat_s: float = REPEAT_S,
         birth_delay_s: tuple[float, float] = BIRTH_DELAY_S,
@@ -74,6 +76,7 @@ class Publisher:
         self._repeat_s = repeat_s
         self._birth_delay_s = birth_delay_s
         self._on_failure = on_failure or only_log
+        self._on_offer = on_offer
         self._loop = asyncio.get_running_loop()
         self._topics = NodeTopics(config.mqtt.prefix, config.node.id)
         self._discovery = DiscoveryTopics(config.home_assistant.discovery_prefix, config.node.id)
@@ -236,6 +239,8 @@ class Publisher:
 
     async def _subscribe(self) -> None:
         wanted = [Subscription(name) for name in self._topics.command_filters()]
+        if self._on_offer is not None:
+            wanted.append(Subscription(self._topics.model_offer().name))
         if self._config.home_assistant.enabled:
             wanted += [Subscription(self._discovery.filter(), own=False), Subscription(self._discovery.birth())]
         for refused in await self._client.subscribe(wanted):
@@ -258,6 +263,8 @@ class Publisher:
                 self._answer(self._answer_birth(), "mqtt-birth")
         elif message.topic.startswith(f"{self._discovery.prefix}/device/"):
             self._answer(self._announcer.heard(message.topic, message.payload), "mqtt-heard")
+        elif message.topic == self._topics.model_offer().name and self._on_offer is not None:
+            self._on_offer(message.payload)
         else:
             self._desk.take(message)
 

@@ -1,0 +1,146 @@
+"""Acts on the trainer's offers: fetches the bundle and installs it, at once or when somebody wants it."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from earshot_node.contract.deployment import ModelOffer
+from earshot_node.deployment.deployer import Deployer, Request
+from earshot_node.deployment.download import Wanted, download
+from earshot_node.deployment.durable import remove_file
+from earshot_node.deployment.installer import Stage
+from earshot_node.deployment.membership import Membership
+from earshot_node.errors import BundleError, EarshotError, MessageError, OperatorError, RetryError
+
+_log = logging.getLogger(__name__)
+
+AGAIN_AFTER_S: Final = 30.0
+AGAIN_AT_MOST_S: Final = 3600.0
+
+
+class Offers:
+    """Holds the latest offer; lives in the event loop.
+
+    A bundle that was refused is not fetched again for the same offer; whatever may pass by itself is tried again, less
+    and less often, as long as the offer stands.
+
+    Args:
+        deployer: installs.
+        trainer: gives the trainer that the node has joined, None if it has not.
+        staging: folder for what is fetched.
+        on_offer: told which offer there is.
+        on_progress: see `Progress`; None: it is over.
+        again_after_s: pause before the second attempt.
+    """
+
+    def __init__(
+        self,
+        deployer: Deployer,
+        trainer: Callable[[], Membership | None],
+        staging: Path,
+        on_offer: Callable[[ModelOffer | None], None],
+        on_progress: Callable[[Stage | None, float], None],
+        *,
+        again_after_s: float = AGAIN_AFTER_S,
+    ) -> None:
+        self._deployer = deployer
+        self._trainer = trainer
+        self._staging = staging
+        self._on_offer = on_offer
+        self._on_progress = on_progress
+        self._again_after_s = again_after_s
+        self._offer: ModelOffer | None = None
+        self._work: asyncio.Task[None] | None = None
+        self._malformed = b""
+
+    def take(self, payload: bytes) -> None:
+        """Take an offer, whatever its bytes; an empty one takes the last one back."""
+        if not payload:
+            self._offer = None
+            self._on_offer(None)
+            return
+        try:
+            offer = ModelOffer.decode(payload)
+        except MessageError as error:
+            if payload != self._malformed:
+                _log.warning("a model offer makes no sense: %s", error)
+            self._malformed = payload
+            return
+        known = self._offer is not None and self._offer.id == offer.id
+        self._offer = offer
+        self._on_offer(offer)
+        if offer.mode != "offer" and not known and offer.id != self._deployer.slots.offer:
+            self._begin(offer, shadow=offer.mode == "shadow")
+
+    def install(self) -> None:
+        """Install what is offered, because somebody wants it.
+
+        Raises:
+            OperatorError: nothing is offered, or it is being installed.
+        """
+        offer = self._offer
+        if offer is None:
+            raise OperatorError("no model is offered; the trainer has to deploy one")
+        if self._work is not None and not self._work.done():
+            raise OperatorError("a model is being installed; wait for it")
+        self._begin(offer, shadow=False)
+
+    async def close(self) -> None:
+        """Stop; what was fetched so far stays."""
+        if self._work is not None:
+            self._work.cancel()
+            await asyncio.gather(self._work, return_exceptions=True)
+
+    def _begin(self, offer: ModelOffer, *, shadow: bool) -> None:
+        former = self._work
+
+        async def work() -> None:
+            if former is not None:
+                former.cancel()
+                await asyncio.gather(former, return_exceptions=True)
+            try:
+                await self._until_done(offer, shadow=shadow)
+            except Exception:  # noqa: BLE001 - the top of a task
+                _log.exception("offer %s cannot be acted on", offer.id)
+
+        self._work = asyncio.create_task(work(), name="offer")
+
+    async def _until_done(self, offer: ModelOffer, *, shadow: bool) -> None:
+        pause_s = self._again_after_s
+        while True:
+            try:
+                await self._act(offer, shadow=shadow)
+            except RetryError as error:
+                _log.warning("model %s: %s; trying again", offer.version, error)
+            except EarshotError:
+                return  # told by the deployer
+            else:
+                return
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, AGAIN_AT_MOST_S)
+
+    async def _act(self, offer: ModelOffer, *, shadow: bool) -> None:
+        trainer = self._trainer()
+        try:
+            if trainer is None:
+                raise BundleError("this node has not joined a trainer; `node-cli join` does that")
+            wanted = Wanted(offer.sha256, offer.size_bytes)
+            await asyncio.to_thread(self._forget_others, offer.sha256)
+            self._on_progress("downloading", 0.0)
+            staged = await download(trainer, wanted, self._staging, lambda done: self._on_progress("downloading", done))
+        except EarshotError as error:
+            self._on_progress(None, 0.0)
+            await self._deployer.refuse(offer.version, error, offer.id)
+            raise
+        request = Request(staged, offer.version, offer=offer.id, shadow=shadow, watch_s=offer.watch_s)
+        await self._deployer.install(request)
+
+    def _forget_others(self, sha256: str) -> None:
+        """Remove what former offers left half fetched."""
+        with contextlib.suppress(OSError):
+            for path in self._staging.glob("*.earshot*"):
+                if not path.name.startswith((sha256, "local-")):
+                    remove_file(path)
