@@ -23,7 +23,10 @@ def choose_for(scored: Scored) -> tuple[Presets, Choices]:
         OperatorError: they cannot show what a choice needs.
     """
     labels = [label for label, tracks in scored.by_label.items() if any(track.is_positive(label) for track in tracks)]
-    evidence = {label: Evidence.of(scored.by_label[label], label) for label in labels or scored.by_label}
+    evidence = {
+        label: Evidence.of(scored.by_label[label], label, scored.events.get(label, ()))
+        for label in labels or scored.by_label
+    }
     presets, choices = choose_operating_points(evidence)
     return presets, {label: {str(name): choice for name, choice in found.items()} for label, found in choices.items()}
 

@@ -17,7 +17,7 @@ from earshot_trainer.evaluate.events_section import EVENTS
 from earshot_trainer.evaluate.folds import FOLDS
 from earshot_trainer.evaluate.json_file import write_json
 from earshot_trainer.evaluate.loading import load_subject
-from earshot_trainer.evaluate.measured import Measured, decide, jobs_of, measure
+from earshot_trainer.evaluate.measured import Measured, decide, hear_events, jobs_of, measure
 from earshot_trainer.evaluate.nested_choice import NESTED
 from earshot_trainer.evaluate.pooled_subject import PooledSubject
 from earshot_trainer.evaluate.presets import load_presets
@@ -54,10 +54,11 @@ def run_evaluation(request: EvaluateRequest, console: Console | None = None) -> 
     if left_out:
         say(console, f"left out: {left_out} recordings that every run was trained on")
     measured = [measure(subject, recordings, request, left_out) for subject in (first, *others)]
-    measured = decide(measured, request, console)
+    material = Material.of(first, measured[0].scored.recordings, request.seed, jobs_of(request))
+    measured = decide([hear_events(one, request, material) for one in measured], request, console)
     print_evaluation(console, measured[0].evaluation)
     gaps = [_compare(console, measured[0], other) for other in measured[1:]]
-    measured = _measure_parts(measured, request, console)
+    measured = _measure_parts(measured, material, request, console)
     equal = [_compare_at_equal_alarms(console, measured, number, request) for number in range(1, len(measured))]
     rivals = [
         one.to_dict() | {"posterior_gaps": gap, EQUAL_ALARMS: [comparison.to_dict() for comparison in found]}
@@ -112,18 +113,20 @@ def _compare(console: Console, first: Measured, other: Measured) -> dict[str, di
     return gaps
 
 
-def _measure_parts(measured: Sequence[Measured], request: EvaluateRequest, console: Console) -> list[Measured]:
-    """Measure every part on all subjects and print it."""
-    first = measured[0]
-    material = Material.of(first.subject, first.scored.recordings, request.seed, jobs_of(request))
+def _measure_parts(
+    measured: Sequence[Measured], material: Material, request: EvaluateRequest, console: Console
+) -> list[Measured]:
+    """Measure every part on all subjects, unless it was before, and print it."""
     found: list[dict[str, Findings]] = [{} for _ in measured]
     for section in SECTIONS:
         if section.key in request.skipped:
             continue
         shown: dict[str, Findings] = {}
         for title, one, values in zip(_titles(measured), measured, found, strict=True):
-            with counting_up(f"{section.key}, {title}") as advance:
-                findings = section.measure(one.subject, one.scored, material, advance)
+            findings = one.findings.get(section.key)
+            if findings is None:
+                with counting_up(f"{section.key}, {title}") as advance:
+                    findings = section.measure(one.subject, one.scored, material, advance)
             if findings is not None:
                 values[section.key] = shown[title] = findings
         if shown:

@@ -12,11 +12,14 @@ from earshot_node.contract.operating_point import Presets
 from earshot_node.errors import OperatorError
 from earshot_trainer.corpus.recordings import Recording
 from earshot_trainer.evaluate.choosing import Choices, choices_to_dict, choose_for, write_presets
-from earshot_trainer.evaluate.console import counting, say
+from earshot_trainer.evaluate.console import counting, counting_up, say
 from earshot_trainer.evaluate.evaluation import Evaluation, evaluate, figures_of
+from earshot_trainer.evaluate.event_evidence import event_tracks, figures_at
+from earshot_trainer.evaluate.events import EventFigures
+from earshot_trainer.evaluate.events_section import EVENTS
 from earshot_trainer.evaluate.report import print_choices
 from earshot_trainer.evaluate.request import EvaluateRequest
-from earshot_trainer.evaluate.sections import Findings
+from earshot_trainer.evaluate.sections import Findings, Material
 from earshot_trainer.evaluate.subject import STAND_IN, Subject
 from earshot_trainer.evaluate.tagger_subject import TaggerSubject
 from earshot_trainer.evaluate.tracks import Scored
@@ -53,6 +56,18 @@ def measure(subject: Subject, recordings: Sequence[Recording], request: Evaluate
     speed = {"audio_hours": round(audio_s / 3600, 4), "wall_s": round(time.monotonic() - begin_s, 1), "jobs": jobs}
     protocol = evaluation.protocol | ({"heard_by_no_run": left_out} if left_out else {})
     return Measured(subject, scored, replace(evaluation, speed=speed, protocol=protocol))
+
+
+def hear_events(one: Measured, request: EvaluateRequest, material: Material) -> Measured:
+    """Let a subject hear the soundscapes before its points are chosen: they are evidence for the choice."""
+    if EVENTS.key in request.skipped:
+        return one
+    with counting_up(f"{EVENTS.key}, {one.subject.title}") as advance:
+        figures = EVENTS.measure(one.subject, one.scored, material, advance)
+    if not isinstance(figures, EventFigures):
+        return one
+    scored = replace(one.scored, events={figures.label: event_tracks(figures)})
+    return replace(one, scored=scored, findings={EVENTS.key: figures})
 
 
 def decide(measured: Sequence[Measured], request: EvaluateRequest, console: Console) -> list[Measured]:
@@ -112,4 +127,9 @@ def _decide_by(one: Measured, presets: Presets, origin: str, request: EvaluateRe
     subject = one.subject.with_presets(presets, origin)
     former = one.evaluation
     figures = figures_of(subject, one.scored, request.selection)
-    return replace(one, subject=subject, evaluation=replace(figures, speed=former.speed, protocol=former.protocol))
+    findings = {
+        key: figures_at(found, presets) if isinstance(found, EventFigures) else found
+        for key, found in one.findings.items()
+    }
+    evaluation = replace(figures, speed=former.speed, protocol=former.protocol)
+    return replace(one, subject=subject, evaluation=evaluation, findings=findings)

@@ -63,7 +63,7 @@ def measure_nested(
     by_label: dict[str, dict[str, NestedPreset]] = {}
     labels = list(subject.presets.balanced)
     for number, label in enumerate(labels):
-        found = _nest(scored.by_label[label], label, material)
+        found = _nest(scored, label, material)
         advance(number + 1, len(labels))
         if found:
             by_label[label] = found
@@ -92,14 +92,16 @@ def show_nested(console: Console, found: Mapping[str, NestedFigures]) -> None:
     console.print(table)
 
 
-def _nest(tracks: Sequence[Track], label: str, material: Material) -> dict[str, NestedPreset]:
+def _nest(scored: Scored, label: str, material: Material) -> dict[str, NestedPreset]:
+    tracks = scored.by_label[label]
     pools = [{recording.path for recording in pool} for pool in material.pools]
     sides = []
     for pool in pools:
         inside = [track for track in tracks if track.recording.path in pool]
         outside = [track for track in tracks if track.recording.path not in pool]
+        events = [track for track in scored.events.get(label, ()) if track.recording.path not in pool]
         try:
-            presets, _ = choose_operating_points({label: Evidence.of(outside, label)})
+            presets, _ = choose_operating_points({label: Evidence.of(outside, label, events)})
         except OperatorError:
             return {}
         sides.append((inside, presets))

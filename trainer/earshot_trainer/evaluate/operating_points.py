@@ -4,16 +4,15 @@ Recordings must be held out from the training of the model whose posteriors they
 """
 
 import math
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from earshot_node.contract.operating_point import OperatingPoint, PresetName, Presets
 from earshot_node.errors import OperatorError
-from earshot_trainer.evaluate.event_counts import JoinedTracks, event_lengths
+from earshot_trainer.evaluate.event_counts import EventLengths, Floats, JoinedTracks, event_lengths
 from earshot_trainer.evaluate.false_alarms import poisson_interval
 from earshot_trainer.evaluate.tracks import Track, detect
 
@@ -43,14 +42,16 @@ class Evidence:
         positives: recordings that hold the label.
         negative_clips: short recordings without it, full of foreground sounds.
         long_negatives: long recordings without it; their hours count for the budgets.
+        events: of the label, in soundscapes; where there are some, recall is the mean over them and over positives.
     """
 
     positives: Sequence[Track]
     negative_clips: Sequence[Track]
     long_negatives: Sequence[Track]
+    events: Sequence[Track] = ()
 
     @classmethod
-    def of(cls, tracks: Sequence[Track], label: str) -> "Evidence":
+    def of(cls, tracks: Sequence[Track], label: str, events: Sequence[Track] = ()) -> "Evidence":
         """Sort tracks by what they can show.
 
         Raises:
@@ -62,20 +63,12 @@ class Evidence:
         if not positives or not long:
             missing = f"recordings with {label}" if not positives else f"long recordings without {label}"
             raise OperatorError(f"operating points cannot be chosen: no {missing} selected; add --data or --source")
-        return cls(positives, [t for t in negatives if t.recording.kind == "clip"], long)
+        return cls(positives, [t for t in negatives if t.recording.kind == "clip"], long, events)
 
     @property
     def hours(self) -> float:
         """Length of the long negatives."""
         return sum(track.duration_s for track in self.long_negatives) / 3600
-
-    @property
-    def weights(self) -> NDArray[np.float64]:
-        """Return float64[positives], sum 1: every original recording (group) weighs the same."""
-        sizes: dict[str, int] = defaultdict(int)
-        for track in self.positives:
-            sizes[track.recording.group] += 1
-        return np.array([1 / (len(sizes) * sizes[track.recording.group]) for track in self.positives])
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +77,14 @@ class Choice:
 
     Attributes:
         recall: share of positives with an event, averaged over recordings (groups), so that none dominates.
+        event_recall: the same of the events in soundscapes; None without any.
         clip_alarms: share of negative clips with an event.
         false_alarms: on the long negatives; `allowed` is what the budget allows in these hours.
     """
 
     point: OperatingPoint
     recall: float
+    event_recall: float | None
     clip_alarms: float
     false_alarms: int
     allowed: int
@@ -147,16 +142,25 @@ def judge_point(label: str, evidence: Evidence, point: OperatingPoint, allowed: 
     def events(tracks: Sequence[Track]) -> list[int]:
         return [len(detect(t.posteriors, label, point, t.hop_s)) if t.score >= point.enter else 0 for t in tracks]
 
-    hits = np.array(events(evidence.positives)) > 0
+    def recall(tracks: Sequence[Track]) -> float:
+        return round(float(_weights(tracks) @ (np.array(events(tracks)) > 0)), 4)
+
     alarmed = sum(count > 0 for count in events(evidence.negative_clips))
     return Choice(
         point,
-        recall=round(float(evidence.weights @ hits), 4),
+        recall=recall(evidence.positives),
+        event_recall=recall(evidence.events) if evidence.events else None,
         clip_alarms=round(alarmed / max(1, len(evidence.negative_clips)), 4),
         false_alarms=sum(events(evidence.long_negatives)),
         allowed=allowed,
         hours=round(evidence.hours, 4),
     )
+
+
+def _weights(tracks: Sequence[Track]) -> Floats:
+    """Return float64[tracks], sum 1: every original recording (group) weighs the same."""
+    sizes = Counter(track.recording.group for track in tracks)
+    return np.array([1 / (len(sizes) * sizes[track.recording.group]) for track in tracks])
 
 
 def _choose_label(label: str, evidence: Evidence, budgets: Mapping[PresetName, float]) -> dict[PresetName, Choice]:
@@ -190,24 +194,23 @@ def _is_stricter(point: OperatingPoint, other: OperatingPoint) -> bool:
 def _candidates(evidence: Evidence) -> Iterator[_Candidate]:
     """Judge every point of the grid."""
     hop_s = evidence.long_negatives[0].hop_s
-    apart = math.ceil(max(BRIDGING_S) / hop_s) + 2
+    kinds = [tracks for tracks in (evidence.positives, evidence.events) if tracks]
+    found = [_weights(tracks) for tracks in kinds]
+    apart_frames = math.ceil(max(BRIDGING_S) / hop_s) + 2
     sides = [
-        JoinedTracks.of([track.posteriors for track in tracks], apart)
-        for tracks in (evidence.positives, evidence.negative_clips, evidence.long_negatives)
+        JoinedTracks.of([track.posteriors for track in tracks], apart_frames)
+        for tracks in (*kinds, evidence.negative_clips, evidence.long_negatives)
     ]
-    weights = evidence.weights
     clips = max(1, len(evidence.negative_clips))
     for low, leave in enumerate(LEVELS):
         sides = [side.above(leave) for side in sides]
         enters = [LEVELS[low + steps] for steps in HYSTERESIS_STEPS if low + steps < len(LEVELS)]
         for bridging_s in BRIDGING_S if enters else ():
             frames = math.floor(bridging_s / hop_s + 1e-6)
-            sirens, others, long = (event_lengths(side, leave, frames, enters) for side in sides)
+            *holding, others, long = (event_lengths(side, leave, frames, enters) for side in sides)
             for length_s in MIN_LENGTH_S:
                 least = max(1, math.ceil(length_s / hop_s - 1e-6))
-                events = sirens.events_by_track(least, len(weights))
-                recall = weights @ (events > 0)
-                splits = np.maximum(events - 1, 0).sum(axis=0) / len(weights)
+                recall, splits = _recall(holding, found, least)
                 clip_alarms = (others.events_by_track(least, clips) > 0).sum(axis=0) / clips
                 value = recall - CLIP_ALARM_COST * clip_alarms - SPLIT_COST * splits - DELAY_COST_PER_S * length_s
                 alarms = long.events(least)
@@ -216,3 +219,13 @@ def _candidates(evidence: Evidence) -> Iterator[_Candidate]:
                         enter=enter, leave=leave, min_length_s=length_s, bridging_s=bridging_s, cooldown_s=0.0
                     )
                     yield _Candidate(point, round(float(value[column]), 9), float(recall[column]), int(alarms[column]))
+
+
+def _recall(holding: Sequence[EventLengths], weights: Sequence[Floats], least_frames: int) -> tuple[Floats, Floats]:
+    """Return float64[enters]: recall, and events too many per track, each the mean over kinds of tracks."""
+    recalls, splits = [], []
+    for lengths, weight in zip(holding, weights, strict=True):
+        events = lengths.events_by_track(least_frames, len(weight))
+        recalls.append(weight @ (events > 0))
+        splits.append(np.maximum(events - 1, 0).sum(axis=0) / len(weight))
+    return np.mean(recalls, axis=0), np.mean(splits, axis=0)

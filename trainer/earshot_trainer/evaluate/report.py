@@ -91,6 +91,7 @@ def print_choices(console: Console, choices: dict[str, dict[str, Choice]], title
             "bridging",
             "cooldown",
             "recall",
+            "events",
             "clip alarms",
             "false alarms",
             "per hour (95 %)",
@@ -104,7 +105,9 @@ def print_choices(console: Console, choices: dict[str, dict[str, Choice]], title
             rate = f"{choice.per_hour:.2f} ({low:.2f} to {high:.2f})"
             table.add_row(
                 name, f"{point.enter:g}", f"{point.leave:g}", f"{point.min_length_s:g} s", f"{point.bridging_s:g} s",
-                f"{point.cooldown_s:g} s", f"{choice.recall:.3f}", f"{choice.clip_alarms:.3f}", alarms, rate,
+                f"{point.cooldown_s:g} s", f"{choice.recall:.3f}",
+                "-" if choice.event_recall is None else f"{choice.event_recall:.3f}",
+                f"{choice.clip_alarms:.3f}", alarms, rate,
             )  # fmt: skip
         console.print(table)
 

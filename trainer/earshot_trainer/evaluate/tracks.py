@@ -1,7 +1,7 @@
 """Posteriors of whole recordings, state reset for every recording, and the events in them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,10 +41,15 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """All tracks by label, and one line for every recording that could not be read."""
+    """All tracks by label, and one line for every recording that could not be read.
+
+    Attributes:
+        events: by label, the posteriors of events in soundscapes, as further evidence that the label is found.
+    """
 
     by_label: dict[str, list[Track]]
     problems: list[str]
+    events: dict[str, list[Track]] = field(default_factory=dict)
 
     @property
     def recordings(self) -> list[Recording]:
