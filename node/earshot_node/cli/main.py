@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "monitor": LazyCommand("earshot_node.cli.monitor:monitor", "Show live level and posteriors."),
     "record": LazyCommand("earshot_node.cli.record:record", "Record labelled audio for training."),
     "doctor": LazyCommand("earshot_node.cli.doctor:doctor", "Say what is wrong, and the fix."),
+    "join": LazyCommand("earshot_node.cli.join:join", "Join a trainer with its invite."),
     "model": LazyCommand("earshot_node.cli.model:model", "Show, install and take back the model."),
     "config": LazyCommand("earshot_node.cli.config:config", "Check a configuration, print its schema."),
     "unpublish": LazyCommand("earshot_node.cli.unpublish:unpublish", "Remove a node from broker and Home Assistant."),
