@@ -9,8 +9,11 @@ from earshot_node.cli.lazy_group import EXIT_DONE
 
 EPILOG = """\b
 Examples:
-  node-cli join --config node.yaml           (then paste the line; it does not end up in the shell's history)
-  node-cli join earshot1.eyJzY2hlbWEi... --config node.yaml
+  node-cli join --config node.yaml
+  node-cli join --config node.yaml < invite.txt
+  node-cli join earshot1.eyJzY2hlbWEi --config node.yaml
+
+Without LINE it is asked for, so that it ends up neither in the shell's history nor in the process list.
 """
 
 

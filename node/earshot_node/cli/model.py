@@ -34,7 +34,7 @@ def model() -> None:
     """
 
 
-@model.command("list")
+@model.command("list", epilog="\b\nExample:\n  node-cli model list --config node.yaml")
 @CONFIG
 @JSON
 def list_models(path: Path, *, as_json: bool) -> int:
@@ -66,7 +66,14 @@ def list_models(path: Path, *, as_json: bool) -> int:
     return EXIT_DONE
 
 
-@model.command("install")
+@model.command(
+    "install",
+    epilog="""\b
+Examples:
+  node-cli model install siren-2026.12.0.earshot --config node.yaml
+  node-cli model install siren-2026.12.0.earshot --config node.yaml --watch 120
+""",
+)
 @click.argument("bundle", type=click.Path(path_type=Path, dir_okay=False))
 @CONFIG
 @click.option("--allow-downgrade", is_flag=True, help="Also a version that is not newer than what was active.")
@@ -104,7 +111,7 @@ def install(bundle: Path, path: Path, *, allow_downgrade: bool, shadow: bool, wa
     return EXIT_DONE
 
 
-@model.command()
+@model.command(epilog="\b\nExample:\n  node-cli model rollback --config node.yaml")
 @CONFIG
 def rollback(path: Path) -> int:
     """Go back to the previous model; twice is nothing."""
@@ -122,7 +129,7 @@ def rollback(path: Path) -> int:
     return EXIT_DONE
 
 
-@model.command()
+@model.command(epilog="\b\nExample:\n  node-cli model history --config node.yaml")
 @CONFIG
 @JSON
 def history(path: Path, *, as_json: bool) -> int:

@@ -12,9 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from earshot_node.contract.deployment import ShadowReport
 from earshot_node.deployment.boot import Boot, Opener, end_cleanly
 from earshot_node.deployment.installer import WATCH_S, Candidate, Installer, Stage
 from earshot_node.deployment.rollback import rolled_back, swapped
+from earshot_node.deployment.shadow import Shadow
 from earshot_node.deployment.slots import Slot, Slots, SlotStore, entry
 from earshot_node.deployment.switchboard import Switchboard
 from earshot_node.deployment.trial import Trial
@@ -59,6 +61,7 @@ class Deployer:
         switchboard: changes models.
         tell: called in the loop whenever the slots' history has grown or a trial has moved on.
         on_progress: called in the loop while something is being installed, and with None when that is over.
+        on_shadow: called in the loop with reports about the candidate in the shadow; None: it has gone.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Deployer:
         *,
         tell: Callable[[Slots], None],
         on_progress: Callable[[Stage | None, float], None],
+        on_shadow: Callable[[ShadowReport | None], None],
     ) -> None:
         self._opener = opener
         self._store = store
@@ -78,12 +82,15 @@ class Deployer:
         self._switchboard = switchboard
         self._tell = tell
         self._on_progress = on_progress
+        self._on_shadow = on_shadow
+        self._shadow: Shadow | None = None
         self._loop = asyncio.get_running_loop()
         self._working = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._saved_s = 0.0
         self.slots = boot.slots
         self._trial = self._begin_trial()
+        self._watch_shadow()
 
     async def start(self, boot: Boot) -> None:
         """Let the model run that the last process had beside the active one."""
@@ -97,6 +104,8 @@ class Deployer:
     def hear(self, step: Step) -> None:
         """Take a step of the inference thread."""
         self._switchboard.hear(step)
+        if self._shadow is not None:
+            self._shadow.hear(step)
         trial = self._trial
         if trial is None:
             return
@@ -270,6 +279,17 @@ class Deployer:
     def _note(self, slots: Slots) -> None:
         self.slots = slots
         self._tell(slots)
+        self._watch_shadow()
+
+    def _watch_shadow(self) -> None:
+        """Begin to compare anew when either model is another one."""
+        candidate, active = self.slots.shadow, self._switchboard.manifest.version
+        if candidate is None:
+            if self._shadow is not None:
+                self._on_shadow(None)
+            self._shadow = None
+        elif self._shadow is None or (self._shadow.candidate, self._shadow.active) != (candidate, active):
+            self._shadow = Shadow(candidate, active, self._on_shadow)
 
     def _open_first(self, slot: Slot | None) -> Bundle:
         return self._opener.open_first(slot, None)

@@ -129,6 +129,7 @@ class Models:
             self._switchboard,
             tell=telling.slots,
             on_progress=self._on_progress,
+            on_shadow=telling.shadow,
         )
         self._offers = Offers(
             self._deployer,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from earshot_node.contract.deployment import InstallResult, ModelOffer, UpdateState
+from earshot_node.contract.deployment import InstallResult, ModelOffer, ShadowReport, UpdateState
 from earshot_node.contract.topics import NodeTopics, Topic
 from earshot_node.deployment.installer import Stage
 from earshot_node.deployment.slots import Slots
@@ -63,6 +63,10 @@ class Telling:
         """Another model is there to be installed."""
         self._offer = offer
         self._tell_update()
+
+    def shadow(self, report: ShadowReport | None) -> None:
+        """How the candidate in the shadow compares; None: it has gone."""
+        self._tell(self._topics.model_shadow(), report.encode() if report is not None else b"")
 
     def progress(self, stage: Stage | None, done: float) -> None:
         """How far an installation is; None: it is over."""
