@@ -16,6 +16,9 @@ Examples:
   # one part of a three-part cross-validation
   trainer-cli train --recipe config/recipes/siren.yaml --out runs/a --split config/splits/three.yaml --hold-out a \\
       --data '$EARSHOT_DATA/urban/manifest.csv' --data '$EARSHOT_DATA/negatives/manifest.csv'
+  # on two processes of this machine, one per GPU where there are GPUs
+  torchrun --standalone --nproc-per-node 2 -m earshot_trainer train --recipe config/recipes/siren.yaml \\
+      --data '$EARSHOT_DATA/urban/manifest.csv' --data '$EARSHOT_DATA/negatives/manifest.csv' --out runs/siren
   # a quick look
   trainer-cli train --recipe config/recipes/siren.yaml --set training.steps=200 --data FILE --out runs/look
 """
@@ -35,6 +38,7 @@ Examples:
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace a recipe value; repeatable.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads; all cores if not given.")
+@click.option("--workers", type=click.IntRange(min=1), help="Threads that mix segments; 1 on a CPU, 2 on CUDA.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Decoded audio; $EARSHOT_CACHE or ~/.cache/earshot.")
 def command(
     recipe_path: Path,
@@ -48,12 +52,14 @@ def command(
     overrides: tuple[str, ...],
     device: str,
     threads: int | None,
+    workers: int | None,
     cache: Path | None,
 ) -> None:
     """Train a model by a recipe; resumes if OUT holds an unfinished run of the same recipe and data.
 
-    Writes OUT/model.pt (the network), OUT/run.json (data, licences, seed, figures on what was held out),
-    OUT/checkpoint.pt and OUT/tensorboard.
+    Writes OUT/model.pt (the network), OUT/run.json (data, licences, seed, figures on what was held out, speed),
+    OUT/checkpoint.pt and OUT/tensorboard. Under `torchrun` the processes share each batch: `training.batch_size` is
+    the total, so a recipe means the same on any number of them.
     """
     if (split_path is None) != (part is None):
         raise click.UsageError("--split and --hold-out go together")
@@ -77,6 +83,7 @@ def command(
             overrides=overrides,
             device=device,
             threads=threads,
+            workers=workers,
             cache=cache,
         )
     )

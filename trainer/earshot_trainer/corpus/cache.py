@@ -1,14 +1,15 @@
 """Decoded audio on disk: every recording once as 16 kHz mono int16 in one memory-mapped file.
 
 `samples.i16` only grows; `index.jsonl` has one line per recording. A line is written after its samples, so a
-kill at any moment leaves at worst unused samples. Memory is bounded by one block of one file.
+kill at any moment leaves at worst unused samples. Memory is bounded by one block of one file. Samples that were made
+from a recording (`keep`) lie beside the recordings.
 """
 
 import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -59,36 +60,81 @@ class PcmCache:
         with self._locked():
             self._load_index()
             with self._data_path.open("ab") as data, self._index_path.open("a", encoding="utf-8") as index:
-                if data.seek(0, os.SEEK_END) % 2:
-                    data.write(b"\0")  # half a sample, left by a kill
                 for recording in recordings:
-                    if self._key(recording) not in self._spans:
-                        self._append(recording, data, index)
+                    key = self.key(recording)
+                    if key not in self._spans:
+                        count = self._append(key, recording.name, decode_blocks(recording.path), data, index)
+                        if count == 0:
+                            raise OperatorError(f"{recording.path} holds no audio; delete its line from the manifest")
                         decoded += 1
                     if progress is not None:
                         progress(1)
-        if self._data_path.stat().st_size:
-            self._samples = np.memmap(self._data_path, dtype=np.int16, mode="r")
+        self._map()
         return decoded
+
+    def keep(self, makers: Mapping[str, Callable[[], Int16Array]]) -> int:
+        """Make the samples of these keys unless they are here already; returns how many were made.
+
+        A key names all that its samples follow from. Other processes are kept waiting only while samples are written.
+        """
+        with self._locked():
+            self._load_index()
+        missing = [key for key in makers if key not in self._spans]
+        for key in missing:
+            samples = makers[key]()
+            with (
+                self._locked(),
+                self._data_path.open("ab") as data,
+                self._index_path.open("a", encoding="utf-8") as index,
+            ):
+                self._append(key, "made", [samples], data, index)
+        self._map()
+        return len(missing)
 
     def samples(self, recording: Recording) -> Int16Array:
         """The recording's samples, a read-only view; the recording must have been added."""
-        start, count = self._spans[self._key(recording)]
+        return self.kept(self.key(recording))
+
+    def kept(self, key: str) -> Int16Array:
+        """Samples by their key, a read-only view; KeyError if they are not here."""
+        start, count = self._spans[key]
         return self._samples[start : start + count]
 
-    def _append(self, recording: Recording, data: IO[bytes], index: IO[str]) -> None:
+    @staticmethod
+    def key(recording: Recording) -> str:
+        """What names a recording's samples: a hash over its file's path, size and modification time.
+
+        Raises:
+            OperatorError: the file is gone.
+        """
+        try:
+            status = recording.path.stat()
+        except OSError as error:
+            raise OperatorError(
+                f"cannot read {recording.path}: {error.strerror}; check the manifest's folder"
+            ) from error
+        text = f"{recording.path}\x1f{status.st_size}\x1f{status.st_mtime_ns}"
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def _append(self, key: str, name: str, blocks: Iterable[Int16Array], data: IO[bytes], index: IO[str]) -> int:
+        """Write samples, then the index line that makes them valid, unless there are none; returns how many."""
+        if data.seek(0, os.SEEK_END) % 2:
+            data.write(b"\0")  # half a sample, left by a kill
         start = data.seek(0, os.SEEK_END) // 2
         count = 0
-        for block in decode_blocks(recording.path):
+        for block in blocks:
             data.write(block.tobytes())
             count += len(block)
         data.flush()
-        if count == 0:
-            raise OperatorError(f"{recording.path} holds no audio; delete its line from the manifest")
-        key = self._key(recording)
-        index.write(json.dumps({"key": key, "start": start, "count": count, "name": recording.name}) + "\n")
-        index.flush()
-        self._spans[key] = (start, count)
+        if count:
+            index.write(json.dumps({"key": key, "start": start, "count": count, "name": name}) + "\n")
+            index.flush()
+            self._spans[key] = (start, count)
+        return count
+
+    def _map(self) -> None:
+        if self._data_path.stat().st_size:
+            self._samples = np.memmap(self._data_path, dtype=np.int16, mode="r")
 
     def _load_index(self) -> None:
         size = self._data_path.stat().st_size // 2
@@ -100,17 +146,6 @@ class PcmCache:
                     self._spans[str(entry["key"])] = (start, count)
             except (ValueError, KeyError, TypeError):
                 continue  # a line cut by a kill: its recording is decoded again
-
-    @staticmethod
-    def _key(recording: Recording) -> str:
-        try:
-            status = recording.path.stat()
-        except OSError as error:
-            raise OperatorError(
-                f"cannot read {recording.path}: {error.strerror}; check the manifest's folder"
-            ) from error
-        text = f"{recording.path}\x1f{status.st_size}\x1f{status.st_mtime_ns}"
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -18,7 +18,7 @@ from earshot_trainer.network.architecture import MEL_HOP_SAMPLES, SAMPLE_RATE_HZ
 from earshot_trainer.network.features import LogMel
 
 BLOCK_SAMPLES = 60 * SAMPLE_RATE_HZ
-SCHEMA = 1
+SCHEMA = 2
 Int16Array = npt.NDArray[np.int16]
 Frames = npt.NDArray[np.float16]
 FEATURE_KEYS = ("window_samples", "n_mels", "mel_min_hz", "mel_max_hz", "power_floor")
@@ -41,13 +41,16 @@ class MelBank:
         return self.frames[self.first[sound] : self.first[sound + 1]]
 
 
-def build_bank(sounds: Sequence[Int16Array], config: ModelConfig, folder: Path) -> MelBank:
+def build_bank(
+    sounds: Sequence[Int16Array], config: ModelConfig, folder: Path, keys: Sequence[str] | None = None
+) -> MelBank:
     """Frames of sounds of 16 kHz mono audio; from `folder` if the same sounds were seen with the same features.
 
-    A sound's last frame is its last whole 10 ms.
+    A sound's last frame is its last whole 10 ms. `keys` name what the sounds hold, so that it need not be read to
+    know whether it has changed; an empty one leaves that sound to be read.
     """
     first = np.cumsum([0, *(len(samples) // MEL_HOP_SAMPLES for samples in sounds)])
-    path = folder / f"mels-{_digest(sounds, config)}.f16"
+    path = folder / f"mels-{_digest(sounds, keys or [''] * len(sounds), config)}.f16"
     expected = int(first[-1]) * config.n_mels * np.dtype(np.float16).itemsize
     if not path.exists() or path.stat().st_size != expected:
         folder.mkdir(parents=True, exist_ok=True)
@@ -73,10 +76,10 @@ def _blocks(sounds: Sequence[Int16Array], config: ModelConfig) -> Iterable[Frame
             yield frames[0].numpy().astype(np.float16)
 
 
-def _digest(sounds: Sequence[Int16Array], config: ModelConfig) -> str:
+def _digest(sounds: Sequence[Int16Array], keys: Sequence[str], config: ModelConfig) -> str:
     values: dict[str, Any] = config.to_dict()
     digest = hashlib.sha256(json.dumps([SCHEMA, {key: values[key] for key in FEATURE_KEYS}]).encode())
-    for samples in sounds:
+    for samples, key in zip(sounds, keys, strict=True):
         digest.update(len(samples).to_bytes(8, "little"))
-        digest.update(np.ascontiguousarray(samples).data)
+        digest.update(key.encode() if key else np.ascontiguousarray(samples).data)
     return digest.hexdigest()[:24]

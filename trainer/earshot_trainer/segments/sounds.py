@@ -1,14 +1,18 @@
 """The sounds that segments are mixed from: real sirens, real negatives cut into spans, synthesized ones."""
 
+import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache as once
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+import earshot_node.synth
 from earshot_node.errors import OperatorError
 from earshot_node.synth.acoustics import random_street
 from earshot_node.synth.filters import peak_normalise
@@ -19,10 +23,10 @@ from earshot_trainer.network.architecture import MEL_HOP_SAMPLES, SAMPLE_RATE_HZ
 from earshot_trainer.segments.bank import MelBank, build_bank
 from earshot_trainer.segments.synthetic import SyntheticSound
 from earshot_trainer.training.recipe import Recipe
-from earshot_trainer.training.teacher import TeacherOpinion, scores_at
+from earshot_trainer.training.teacher import HalfScores, TeacherOpinion, scores_at
 
 SPAN_S = 10.0
-FloatArray = npt.NDArray[np.float32]
+LONGEST_STREET_SAMPLES = 120 * SAMPLE_RATE_HZ
 Int16Array = npt.NDArray[np.int16]
 
 
@@ -46,7 +50,7 @@ class Span:
     sound: int
     start: int
     count: int
-    scores: FloatArray | None = None
+    scores: HalfScores | None = None
 
 
 @dataclass(frozen=True)
@@ -73,31 +77,36 @@ def gather_sounds(
     """Prepare recordings that are in the cache; `folder` keeps the frames of all sounds.
 
     A siren's odds grow with the root of its group's size, a negative's as the recipe's `balance` says. A real siren is
-    there once as it is and, by the recipe's `streets`, as often again as from a vehicle under way.
+    there once as it is and, by the recipe's `streets`, as often again as from a vehicle under way (its first two
+    minutes). What is shorter than a frame of 10 ms is left out.
 
     Raises:
         OperatorError: no siren at all, or no negative.
     """
-    sirens = {r: _real_siren(r, cache, recipe, opinion) for r in recordings if r.is_siren}
+    usable = [r for r in recordings if len(cache.samples(r)) >= MEL_HOP_SAMPLES]
+    sirens = {r: _real_siren(r, cache, recipe, opinion) for r in usable if r.is_siren}
     heard = [r for r, active in sirens.items() if active.any()]
-    negatives = [r for r in recordings if not r.is_siren]
+    negatives = [r for r in usable if not r.is_siren]
     if not heard and not any(sound.is_siren for sound in synthetic):
         raise OperatorError("no siren to learn from; check is_siren in the manifests and what is excluded")
     if not negatives:
         raise OperatorError("no negative to learn from; name a manifest with other sounds as well")
+    streets = _in_streets(heard, cache, recipe)
     audio: list[Int16Array] = [cache.samples(r) for r in negatives]
+    keys = [cache.key(r) for r in negatives]
     real, names = [], []
-    for number, recording in enumerate(heard):
-        for turn in range(1 + recipe.mixing.streets):
-            samples = cache.samples(recording)
+    for recording in heard:
+        for key in (cache.key(recording), *streets[recording]):
             real.append(Siren(len(audio), sirens[recording]))
-            audio.append(samples if turn == 0 else _in_a_street(samples, [recipe.training.seed, 5, number, turn]))
+            audio.append(cache.kept(key))
+            keys.append(key)
             names.append(recording.group if recording.kind == "clip" else recording.name)
     made: dict[bool, list[Siren]] = {True: [], False: []}
     for sound in synthetic:
         made[sound.is_siren].append(Siren(len(audio), active_frames(sound.samples, recipe.mixing.active_range_db)))
         audio.append(sound.samples)
-    bank = build_bank(audio, recipe.model, folder)
+        keys.append("")
+    bank = build_bank(audio, recipe.model, folder, keys)
     scores = opinion.classes if opinion is not None else {}
     spans = tuple(span for row, r in enumerate(negatives) for span in _spans(r, row, bank, scores.get(str(r.path))))
     return Sounds(
@@ -123,12 +132,38 @@ def _real_siren(
     return np.asarray(active & (scores[:, 0] >= recipe.teacher.least_siren_score))
 
 
+def _in_streets(sirens: Sequence[Recording], cache: PcmCache, recipe: Recipe) -> dict[Recording, list[str]]:
+    """Keys of each siren's renditions from a moving vehicle, which `cache` keeps from one run to the next."""
+    streets: dict[Recording, list[str]] = {}
+    makers: dict[str, Callable[[], Int16Array]] = {}
+    for recording in sirens:
+        samples = cache.samples(recording)[:LONGEST_STREET_SAMPLES]
+        streets[recording] = []
+        for turn in range(1, 1 + recipe.mixing.streets):
+            text = f"street {cache.key(recording)} {recipe.training.seed} {turn} {_synthesizer()}"
+            digest = hashlib.sha256(text.encode())
+            seed = [recipe.training.seed, 5, turn, int(hashlib.sha256(recording.name.encode()).hexdigest()[:15], 16)]
+            makers[digest.hexdigest()[:32]] = partial(_in_a_street, samples, seed)
+            streets[recording].append(digest.hexdigest()[:32])
+    cache.keep(makers)
+    return streets
+
+
+@once
+def _synthesizer() -> str:
+    """Digest of the code that renders streets."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(earshot_node.synth.__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 def _in_a_street(samples: Int16Array, seed: Sequence[int]) -> Int16Array:
     heard = random_street(np.random.default_rng(seed), samples.astype(np.float32) / 32768.0, SAMPLE_RATE_HZ)
     return np.asarray(np.clip(np.rint(peak_normalise(heard) * 16_000.0), -32768, 32767), dtype=np.int16)
 
 
-def _spans(recording: Recording, sound: int, bank: MelBank, scores: FloatArray | None) -> list[Span]:
+def _spans(recording: Recording, sound: int, bank: MelBank, scores: HalfScores | None) -> list[Span]:
     frames = len(bank.of(sound))
     count = max(1, round(frames * MEL_HOP_SAMPLES / (SPAN_S * SAMPLE_RATE_HZ)))
     edges = np.linspace(0, frames, count + 1).astype(int)

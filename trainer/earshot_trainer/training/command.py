@@ -1,8 +1,10 @@
 """One `trainer-cli train`: read the corpus, train, measure on what was held out, write what was done."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -12,15 +14,17 @@ from earshot_trainer.corpus.cache import PcmCache, default_cache_dir
 from earshot_trainer.corpus.recordings import Recording, expand_path, load_manifests
 from earshot_trainer.corpus.splits import Split, hold_out
 from earshot_trainer.network.model import ModelConfig, StreamingCrnn
-from earshot_trainer.segments.sounds import gather_sounds
+from earshot_trainer.segments.sounds import Sounds, gather_sounds
 from earshot_trainer.segments.synthetic import load_pool
-from earshot_trainer.training.checkpoint import CHECKPOINT_NAME, load_checkpoint
+from earshot_trainer.training.checkpoint import CHECKPOINT_NAME, MODEL_NAME, load_checkpoint
 from earshot_trainer.training.held_out import measure
 from earshot_trainer.training.lineage import Origin, describe_run
+from earshot_trainer.training.processes import ALONE, Processes, joined
 from earshot_trainer.training.progress import TrainingReport, counting
 from earshot_trainer.training.recipe import Recipe, load_recipe
 from earshot_trainer.training.run_record import RUN_NAME
-from earshot_trainer.training.teacher import ask_teacher, describe_teacher, open_teacher
+from earshot_trainer.training.speed import describe_speed, speed_line
+from earshot_trainer.training.teacher import Teacher, ask_teacher, describe_teacher, open_teacher
 from earshot_trainer.training.train import train
 
 
@@ -37,27 +41,60 @@ class RunRequest:
     overrides: tuple[str, ...] = ()
     device: str = "auto"
     threads: int | None = None
+    workers: int | None = None
     cache: Path | None = None
+
+    @property
+    def excluded(self) -> dict[str, tuple[str, ...]]:
+        """Names of what is kept out of training."""
+        return {"folds": self.folds, "groups": self.groups, "sources": self.sources}
 
 
 def run_training(request: RunRequest, console: Console | None = None) -> Path:
     """Train, measure, write `model.pt` and `run.json`; returns the model's path.
 
+    Under `torchrun` each process calls it; the first one alone measures, writes and prints.
+
     Raises:
         OperatorError: anything in the request that cannot be used; the message says what to change.
     """
+    processes = Processes.from_environment()
     console = console or Console(stderr=True)
+    if not processes.leads:
+        console = Console(quiet=True)
     recipe = load_recipe(request.recipe_path, request.overrides)
+    processes.share(recipe.training.batch_size)
     recordings = load_manifests([expand_path(text) for text in request.manifests])
-    excluded = {"folds": request.folds, "groups": request.groups, "sources": request.sources}
-    split = hold_out(recordings, **excluded)
+    split = hold_out(recordings, **request.excluded)
     teacher = open_teacher(recipe.teacher) if recipe.teacher else None
     _print_split(console, recordings, split, request)
-    device = choose_device(request.device, console)
+    device = choose_device(request.device, console, processes)
     if request.threads is not None:
         torch.set_num_threads(request.threads)
     cache_folder = request.cache or default_cache_dir()
     cache = PcmCache(cache_folder)
+    with joined(processes, device):
+        with processes.first_on_host():
+            sounds = _prepare(recordings, split, recipe, teacher, cache, cache_folder, console)
+        origin = _same_everywhere(Origin.of(split.train), processes)
+        workers = request.workers or (2 if device.type == "cuda" else 1)
+        with TrainingReport(console, request.out) if processes.leads else nullcontext(lambda _: None) as report:
+            model = train(recipe, sounds, origin, request.out, device, report, None, processes, workers)
+    if processes.leads:
+        _conclude(request, recipe, split, teacher, cache, device, console)
+    return model
+
+
+def _prepare(
+    recordings: list[Recording],
+    split: Split,
+    recipe: Recipe,
+    teacher: Teacher | None,
+    cache: PcmCache,
+    cache_folder: Path,
+    console: Console,
+) -> Sounds:
+    """Decode all recordings and gather what is trained on; what was done before comes from the cache."""
     with counting(console, "decoding", len(recordings)) as advance:
         cache.add(recordings, advance)
     sounds = gather_sounds(
@@ -72,33 +109,72 @@ def run_training(request: RunRequest, console: Console | None = None) -> Path:
         f"{len(sounds.sirens)} siren recordings, {len(sounds.synthetic_sirens)} synthesized sirens, "
         f"{len(sounds.traps)} traps, {len(sounds.spans)} spans of negatives"
     )
-    with TrainingReport(console, request.out) as report:
-        model = train(recipe, sounds, Origin.of(split.train), request.out, device, report)
+    return sounds
+
+
+def _same_everywhere(origin: Origin, processes: Processes) -> Origin:
+    """The first process' origin; OperatorError if this one would train on other recordings."""
+    first: Origin = processes.from_first(origin)
+    if first.dataset_sha256 != origin.dataset_sha256:
+        raise OperatorError(
+            f"process {processes.rank} holds other recordings than the first; copy the corpus and its manifests "
+            "to every host alike"
+        )
+    return first
+
+
+def _conclude(
+    request: RunRequest,
+    recipe: Recipe,
+    split: Split,
+    teacher: Teacher | None,
+    cache: PcmCache,
+    device: torch.device,
+    console: Console,
+) -> None:
+    """Measure the finished model on what was held out, write `run.json`, print figures and the next command."""
+    model = request.out / MODEL_NAME
     figures = measure(load_network(model), split.test, cache, device) if split.test else {}
     checkpoint = load_checkpoint(request.out / CHECKPOINT_NAME)
+    speed = _speed(checkpoint, recipe, device)
     run = describe_run(
         recipe,
         request.recipe_path,
         split,
-        excluded=excluded,
+        excluded=request.excluded,
         origin=Origin(checkpoint["dataset_sha256"], checkpoint["code_version"]),
         teacher=describe_teacher(teacher) if teacher else None,
         trained_s=checkpoint["trained_s"],
         device=device,
         figures=figures,
     )
+    run |= {"speed": speed}
     (request.out / RUN_NAME).write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
-    _print_figures(console, figures)
+    for name, value in figures.items():
+        console.print(f"{name}: {json.dumps(value)}", highlight=False)
+    if speed:
+        console.print(f"speed: {speed_line(speed)}", highlight=False)
     console.print(f"wrote {model} and {request.out / RUN_NAME}")
     console.print(f"next: trainer-cli quantize {model} --help")
-    return model
 
 
-def choose_device(name: str, console: Console) -> torch.device:
-    """The device asked for; `auto` takes CUDA where there is one and says so where there is none."""
+def _speed(checkpoint: dict[str, Any], recipe: Recipe, device: torch.device) -> dict[str, Any]:
+    """How fast the run was, where its time went and on what; empty for a run whose checkpoint does not know."""
+    if "speed" not in checkpoint:
+        return {}
+    hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
+    where = {"processes": checkpoint["processes"], "hardware": hardware}
+    return where | describe_speed(checkpoint["speed"], recipe.training.batch_size, recipe.mixing.segment_s)
+
+
+def choose_device(name: str, console: Console, processes: Processes = ALONE) -> torch.device:
+    """The device asked for; `auto` takes CUDA where there is one and says so where there is none.
+
+    Of several processes on a host each takes a CUDA device of its own.
+    """
     if name == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda")
+            return _own_cuda(processes)
         console.print("no CUDA device: training on the CPU in float32")
         return torch.device("cpu")
     try:
@@ -107,7 +183,22 @@ def choose_device(name: str, console: Console) -> torch.device:
         raise OperatorError(f"--device {name}: unknown device; try cpu or cuda") from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise OperatorError(f"--device {name}: there is no CUDA device here; try --device cpu")
+    if device.type == "cuda" and processes.count > 1:
+        if ":" in name:
+            raise OperatorError(f"--device {name}: each process takes a device of its own; try --device cuda")
+        return _own_cuda(processes)
     return device
+
+
+def _own_cuda(processes: Processes) -> torch.device:
+    if processes.count == 1:
+        return torch.device("cuda")
+    if processes.local_rank >= torch.cuda.device_count():
+        raise OperatorError(
+            f"process {processes.local_rank} of this host has no CUDA device; "
+            f"try torchrun --nproc-per-node {torch.cuda.device_count()}"
+        )
+    return torch.device("cuda", processes.local_rank)
 
 
 def load_network(model: Path) -> StreamingCrnn:
@@ -132,8 +223,3 @@ def _print_split(console: Console, recordings: list[Recording], split: Split, re
         f"read {len(recordings)} recordings: {len(split.train)} to train on, {len(split.test)} to test on, "
         f"{len(split.unused)} on neither side"
     )
-
-
-def _print_figures(console: Console, figures: dict[str, object]) -> None:
-    for name, value in figures.items():
-        console.print(f"{name}: {json.dumps(value)}", highlight=False)

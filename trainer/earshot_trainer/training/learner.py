@@ -1,7 +1,8 @@
 """The network with everything that changes while it learns."""
 
 import math
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,19 +13,51 @@ from earshot_trainer.network.model import StreamingCrnn
 from earshot_trainer.segments import augment
 from earshot_trainer.segments.mixing import Batch
 from earshot_trainer.training.losses import segment_loss, teacher_loss
+from earshot_trainer.training.processes import ALONE, Processes
 from earshot_trainer.training.recipe import Recipe
+from earshot_trainer.training.speed import StepClock
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A batch made ready for one step: coloured and masked, and which rows [B] begin with carried state."""
+
+    batch: Batch
+    carried: Tensor
+
+    def tensors(self) -> Iterator[Tensor]:
+        """All tensors on the training device."""
+        yield from (self.batch.log_mel, self.batch.targets, self.batch.weights, self.carried)
+        if self.batch.teacher is not None:
+            yield self.batch.teacher
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step showed, still on the training device.
+
+    `loss` is this process' own; `peaks` [B] is the greatest posterior of each segment, `negative` [B] which have no
+    siren.
+    """
+
+    loss: Tensor
+    peaks: Tensor
+    negative: Tensor
 
 
 class Learner:
     """One optimizer step at a time over a StreamingCrnn, with an exponential moving average of its weights.
 
-    On CUDA the network runs under autocast with a gradient scaler unless the recipe asks for float32.
+    The network alone runs in the recipe's precision, under autocast; features, losses, weights and carried state are
+    float32 always. With several processes each normalizes by the batch
+    statistics of its own segments; gradients and running statistics are averaged, so that all hold the same network.
     """
 
-    def __init__(self, recipe: Recipe, device: torch.device) -> None:
+    def __init__(self, recipe: Recipe, device: torch.device, processes: Processes = ALONE) -> None:
         torch.manual_seed(recipe.training.seed)
         self.recipe = recipe
         self.device = device
+        self.processes = processes
         self.outputs = with_teacher_outputs(recipe)
         self.network = StreamingCrnn(self.outputs).to(device)
         self.average = StreamingCrnn(self.outputs).to(device).eval()
@@ -32,11 +65,12 @@ class Learner:
         self._left: dict[str, Tensor] = {}
         settings = recipe.training
         self._optimizer = torch.optim.AdamW(
-            _decay_groups(self.network, settings.weight_decay), lr=settings.learning_rate, betas=(0.9, 0.98)
+            _decay_groups(self.network, settings.weight_decay), lr=settings.learning_rate, betas=(0.9, 0.98), fused=True
         )
         self._scheduler = torch.optim.lr_scheduler.LambdaLR(self._optimizer, self._schedule)
-        self.uses_amp = device.type == "cuda" and recipe.precision == "auto"
-        self._scaler = torch.amp.grad_scaler.GradScaler(device.type, enabled=self.uses_amp)
+        self._low_precision = low_precision(recipe, device)
+        needs_scaler = self._low_precision is torch.float16
+        self._scaler = torch.amp.grad_scaler.GradScaler(device.type, enabled=needs_scaler)
 
     def normalize(self, batches: list[Batch]) -> None:
         """Fix the mean and deviation of log-mel frames from some batches."""
@@ -44,31 +78,36 @@ class Learner:
         for network in (self.network, self.average):
             network.set_normalization(frames.mean(dim=0), frames.std(dim=0).clamp_min(0.1))
 
-    def step(self, batch: Batch, step: int) -> tuple[float, Tensor]:
-        """Learn from a batch; returns the loss and the greatest posterior of each segment [B]."""
-        generator = torch.Generator().manual_seed(self.recipe.training.seed * 1_000_003 + step)
-        torch.manual_seed(self.recipe.training.seed * 1_000_003 + step)  # dropout
+    def prepare(self, batch: Batch, step: int) -> Lesson:
+        """Colour and mask a batch for a step; knows nothing of other steps, so it may run in another thread."""
+        generator = torch.Generator().manual_seed(self._seed(step))
         with torch.no_grad():
             log_mel = augment.colour(batch.log_mel, self.recipe.augment, self.recipe.model, generator)
             log_mel = augment.mask_spectrum(log_mel, self.recipe.augment, generator)
-        self.network.train()
-        state = self._opening_state(len(log_mel), generator)
-        with torch.autocast(self.device.type, enabled=self.uses_amp):
-            logits, left = self.network(log_mel, state)
-        self._left = {name: value.detach().float() for name, value in left.items()}
-        logits, extra = logits.float()[:, :, 0], logits.float()[:, :, len(self.recipe.model.labels) :]
-        loss = segment_loss(logits, batch.targets, batch.weights, self.recipe.training)
-        if self.recipe.teacher is not None and batch.teacher is not None:
-            loss = loss + self.recipe.teacher.weight * teacher_loss(extra, batch.teacher)
-        self._optimizer.zero_grad(set_to_none=True)
-        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        self._scaler.unscale_(self._optimizer)
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.training.clip_gradient)
-        self._scaler.step(self._optimizer)
-        self._scaler.update()
-        self._scheduler.step()
-        self._update_average(step)
-        return float(loss.detach()), torch.sigmoid(logits.detach()).amax(dim=1).cpu()
+        carried = augment.chosen(len(log_mel), self.recipe.training.carry_share, generator)
+        return Lesson(replace(batch, log_mel=log_mel), carried.to(self.device))
+
+    def step(self, lesson: Lesson, step: int, clock: StepClock | None = None) -> Outcome:
+        """Learn from a batch. With several processes all call it together."""
+        clock = clock or StepClock(self.device)
+        torch.manual_seed(self._seed(step))  # dropout
+        with clock.part("forward"):
+            loss, logits = self._loss(lesson)
+        with clock.part("backward"):
+            self._optimizer.zero_grad(set_to_none=True)
+            self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        if self.processes.count > 1:
+            with clock.part("exchange"):
+                self.processes.average(self._shared())
+        with clock.part("optimizer"):
+            self._scaler.unscale_(self._optimizer)
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.training.clip_gradient)
+            self._scaler.step(self._optimizer)
+            self._scaler.update()
+            self._scheduler.step()
+            self._update_average(step)
+        negative = lesson.batch.targets.amax(dim=1) == 0
+        return Outcome(loss.detach(), torch.sigmoid(logits.detach()).amax(dim=1), negative)
 
     def result(self) -> dict[str, Tensor]:
         """The averaged network's state_dict without the outputs that only the teacher needed."""
@@ -77,34 +116,57 @@ class Learner:
         return {name: value[:labels] if name.startswith("output.") else value for name, value in values.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """All that resuming needs."""
+        """All that resuming needs, carried state of every process included; all processes call it together."""
         return {
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "scheduler": self._scheduler.state_dict(),
             "scaler": self._scaler.state_dict(),
-            "left": self._left,
+            "left": {name: self.processes.gather(value).flatten(0, 1) for name, value in self._left.items()},
         }
 
     def load_state_dict(self, values: dict[str, Any]) -> None:
-        """Continue where `state_dict` was taken."""
+        """Continue where `state_dict` was taken; with another number of processes each takes its part of the rows."""
         self.network.load_state_dict(values["network"])
         self.average.load_state_dict(values["average"])
         self._optimizer.load_state_dict(values["optimizer"])
         self._scheduler.load_state_dict(values["scheduler"])
         self._scaler.load_state_dict(values["scaler"])
-        self._left = {name: value.to(self.device) for name, value in values["left"].items()}
+        mine = self.processes.rows(self.recipe.training.batch_size)
+        self._left = {name: value[mine].to(self.device) for name, value in values["left"].items()}
 
-    def _opening_state(self, rows: int, generator: torch.Generator) -> dict[str, Tensor]:
-        """The state that a share of the rows inherit from the batch before; silence for the others."""
+    def _seed(self, step: int) -> int:
+        """Of what is random in this process' step besides mixing."""
+        return self.recipe.training.seed * 1_000_003 + step + self.processes.rank * 1_000_000_007
+
+    def _loss(self, lesson: Lesson) -> tuple[Tensor, Tensor]:
+        """The batch's loss and the siren label's logits [B, F / 4], both float32."""
+        batch, labels = lesson.batch, len(self.recipe.model.labels)
+        self.network.train()
+        state = self._opening_state(lesson.carried)
+        with torch.autocast(self.device.type, self._low_precision, enabled=self._low_precision is not None):
+            logits, left = self.network(batch.log_mel, state)
+        self._left = {name: value.detach().float() for name, value in left.items()}
+        logits, extra = logits.float()[:, :, 0], logits.float()[:, :, labels:]
+        loss = segment_loss(logits, batch.targets, batch.weights, self.recipe.training)
+        if self.recipe.teacher is not None and batch.teacher is not None:
+            loss = loss + self.recipe.teacher.weight * teacher_loss(extra, batch.teacher)
+        return loss, logits
+
+    def _shared(self) -> list[Tensor]:
+        """What is averaged over processes in each step: gradients and the norms' running statistics."""
+        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        return gradients + [b for name, b in self.network.named_buffers() if "running_" in name]
+
+    def _opening_state(self, carried: Tensor) -> dict[str, Tensor]:
+        """The state that the carried rows inherit from the batch before; silence for the others."""
+        rows = len(carried)
         state = self.network.initial_state(rows)
-        carried = augment.chosen(rows, self.recipe.training.carry_share, generator)
         if not self._left or len(self._left["gru"]) != rows:
             return state
-        keep = carried.to(self.device)
         return {
-            name: torch.where(keep.reshape(-1, *(1 for _ in zeros.shape[1:])), self._left[name], zeros)
+            name: torch.where(carried.reshape(-1, *(1 for _ in zeros.shape[1:])), self._left[name], zeros)
             for name, zeros in state.items()
         }
 
@@ -119,11 +181,21 @@ class Learner:
     @torch.no_grad()
     def _update_average(self, step: int) -> None:
         decay = min(self.recipe.training.average_decay, (step + 1) / (step + 10))
-        for kept, new in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
-            if kept.dtype.is_floating_point:
-                kept.lerp_(new, 1 - decay)
-            else:
+        pairs = list(zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True))
+        floats = [pair for pair in pairs if pair[0].is_floating_point()]
+        torch._foreach_lerp_([kept for kept, _ in floats], [new for _, new in floats], 1 - decay)
+        for kept, new in pairs:
+            if not kept.is_floating_point():
                 kept.copy_(new)
+
+
+def low_precision(recipe: Recipe, device: torch.device) -> torch.dtype | None:
+    """What the network computes in where the recipe allows less than float32; None for float32."""
+    if recipe.precision == "float32" or (recipe.precision == "auto" and device.type != "cuda"):
+        return None
+    if recipe.precision == "bfloat16" or torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.bfloat16
+    return torch.float16
 
 
 def with_teacher_outputs(recipe: Recipe) -> ModelConfig:

@@ -136,6 +136,7 @@ class TrainingRecipe(Section):
     """The optimizer's settings.
 
     Attributes:
+        batch_size: segments of one step, shared out among the processes of a training.
         average_decay: of the exponential moving average of the weights, which becomes the model.
         clip_loss_weight: weight of a segment's loudest opinion beside the frames'.
         carry_share: segments that begin with the state in which the network left another one, as on a node, which
@@ -162,6 +163,8 @@ class Recipe(Section):
 
     Attributes:
         developed_on: folds and sources whose figures steered this recipe; model cards say so beside those figures.
+        precision: of the network's arithmetic; `auto` is float32 on a CPU and on CUDA bfloat16, or float16 with a
+            gradient scaler where CUDA knows no bfloat16. Features, losses and weights are float32 always.
     """
 
     name: str
@@ -173,7 +176,7 @@ class Recipe(Section):
     synthetic: SyntheticRecipe = SyntheticRecipe()
     teacher: TeacherRecipe | None = None
     training: TrainingRecipe = TrainingRecipe()
-    precision: Literal["auto", "float32"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
     @field_validator("model", mode="before")
     @classmethod

@@ -44,13 +44,15 @@ def track_posteriors(
     lengths = [len(cache.samples(recording)) for recording in recordings]
     results: list[FloatArray] = [np.zeros(0, dtype=np.float32)] * len(recordings)
     for rows in _batches_by_length(lengths):
-        padded = np.zeros((len(rows), _whole_hops(max(lengths[row] for row in rows))), dtype=np.int16)
-        for place, row in enumerate(rows):
-            padded[place, : lengths[row]] = cache.samples(recordings[row])
         state = path.initial_state(len(rows))
         pieces: list[Tensor] = []
-        for start in range(0, padded.shape[1], BLOCK_SAMPLES):
-            block = torch.from_numpy(padded[:, start : start + BLOCK_SAMPLES]).to(device).float() / 32768.0
+        longest = _whole_hops(max(lengths[row] for row in rows))
+        for start in range(0, longest, BLOCK_SAMPLES):
+            padded = np.zeros((len(rows), min(BLOCK_SAMPLES, longest - start)), dtype=np.int16)
+            for place, row in enumerate(rows):
+                piece = cache.samples(recordings[row])[start : start + BLOCK_SAMPLES]
+                padded[place, : len(piece)] = piece
+            block = torch.from_numpy(padded).to(device).float() / 32768.0
             posteriors, _, state = path(block, state)
             pieces.append(posteriors[:, :, label].cpu())
         track = torch.cat(pieces, dim=1).numpy()

@@ -6,7 +6,9 @@ scores are kept on disk beside the decoded audio.
 
 import csv
 import hashlib
-from collections.abc import Callable, Sequence
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -32,7 +34,9 @@ SIREN_CLASSES = (
     "Fire engine, fire truck (siren)",
     "Emergency vehicle",
 )
+NAMES = "names.jsonl"
 Scores = npt.NDArray[np.float32]
+HalfScores = npt.NDArray[np.float16]
 
 
 class Tagger(Protocol):
@@ -77,12 +81,10 @@ class Teacher:
     def score(self, samples: npt.NDArray[np.int16]) -> Scores:
         """Scores [rows, classes]; the last row covers the zero-padded rest."""
         rows = 1 + max(0, -(-(len(samples) - WINDOW_SAMPLES) // HOP_SAMPLES))
-        padded = np.zeros((rows - 1) * HOP_SAMPLES + WINDOW_SAMPLES, dtype=np.float32)
-        padded[: len(samples)] = samples.astype(np.float32) / 32768.0
         scores = np.zeros((rows, len(self.classes)), dtype=np.float32)
         for row in range(rows):
-            start = row * HOP_SAMPLES
-            self._interpreter.set_tensor(self._input, padded[start : start + WINDOW_SAMPLES])
+            window = samples[row * HOP_SAMPLES : row * HOP_SAMPLES + WINDOW_SAMPLES].astype(np.float32) / 32768.0
+            self._interpreter.set_tensor(self._input, np.pad(window, (0, WINDOW_SAMPLES - len(window))))
             self._interpreter.invoke()
             scores[row] = self._interpreter.get_tensor(self._output).reshape(-1)
         return scores
@@ -123,35 +125,53 @@ def teacher_scores(
     cache: PcmCache,
     folder: Path,
     progress: Callable[[int], None] | None = None,
-) -> list[Scores]:
-    """Scores of each recording, computed once and kept as float16 under `folder`."""
-    result: list[Scores] = []
+) -> Iterator[Scores]:
+    """Scores of each recording in turn, computed once and kept as float16 under `folder`.
+
+    Scores are kept by what a recording holds; `names.jsonl` remembers that by the recording's key, so that audio
+    which was heard before is not read again.
+    """
     home = folder / f"teacher-{teacher.digest[:16]}"
     home.mkdir(parents=True, exist_ok=True)
+    names = _load_names(home / NAMES)
     for recording in recordings:
-        samples = cache.samples(recording)
-        name = hashlib.sha256(samples.tobytes()).hexdigest()[:32]
-        path = home / f"{name}.npy"
+        key = cache.key(recording)
+        if key not in names:
+            names[key] = hashlib.sha256(cache.samples(recording).data).hexdigest()[:32]
+            with (home / NAMES).open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps([key, names[key]]) + "\n")
+        path = home / f"{names[key]}.npy"
         if not path.exists():
-            temporary = path.with_suffix(".part")
-            with temporary.open("wb") as stream:
-                np.save(stream, teacher.score(samples).astype(np.float16))
+            temporary = path.with_suffix(f".{os.getpid()}.part")
+            with temporary.open("wb") as stream_of_scores:
+                np.save(stream_of_scores, teacher.score(cache.samples(recording)).astype(np.float16))
             temporary.replace(path)
-        result.append(np.load(path).astype(np.float32))
+        yield np.load(path).astype(np.float32)
         if progress is not None:
             progress(1)
-    return result
+
+
+def _load_names(path: Path) -> dict[str, str]:
+    names: dict[str, str] = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        try:
+            key, name = json.loads(line)
+        except ValueError:
+            continue  # a line cut by a kill: its recording is read again
+        names[key] = name
+    return names
 
 
 @dataclass(frozen=True)
 class TeacherOpinion:
     """What the teacher says of a corpus, by path.
 
-    `classes`: scores [rows, recipe's classes] of each negative; `sirens`: siren scores [rows, 1] of each siren.
+    `classes`: scores [rows, recipe's classes] of each negative; `sirens`: siren scores [rows, 1] of each siren; both
+    float16, 80 bytes a second for each 20 classes.
     """
 
-    classes: dict[str, Scores]
-    sirens: dict[str, Scores]
+    classes: dict[str, HalfScores]
+    sirens: dict[str, HalfScores]
 
 
 def ask_teacher(
@@ -159,20 +179,21 @@ def ask_teacher(
 ) -> TeacherOpinion:
     """Scores of every recording, from disk where it was scored before; the teacher knows the recipe's classes."""
     columns = [teacher.classes.index(name) for name in recipe.classes]
-    classes, sirens = {}, {}
+    classes: dict[str, HalfScores] = {}
+    sirens: dict[str, HalfScores] = {}
     for recording, rows in zip(recordings, teacher_scores(teacher, recordings, cache, folder), strict=True):
         if recording.is_siren:
-            sirens[str(recording.path)] = siren_column(teacher, rows)[:, None]
+            sirens[str(recording.path)] = siren_column(teacher, rows)[:, None].astype(np.float16)
         else:
-            classes[str(recording.path)] = rows[:, columns]
+            classes[str(recording.path)] = rows[:, columns].astype(np.float16)
     return TeacherOpinion(classes=classes, sirens=sirens)
 
 
-def scores_at(scores: Scores, start_sample: int, frames: int, samples: int) -> Scores:
+def scores_at(scores: Scores | HalfScores, start_sample: int, frames: int, samples: int) -> Scores:
     """Scores [frames, classes] of a looped recording of `samples` from `start_sample` on, one row per decision frame.
 
     Each frame takes the window whose centre is nearest.
     """
     position = (start_sample + (np.arange(frames) + 0.5) * DECISION_SAMPLES) % samples
     row = np.rint((position - WINDOW_SAMPLES / 2) / HOP_SAMPLES).astype(np.int64)
-    return scores[np.clip(row, 0, len(scores) - 1)]
+    return np.asarray(scores[np.clip(row, 0, len(scores) - 1)], dtype=np.float32)

@@ -1,13 +1,13 @@
 """The training run: read top to bottom."""
 
 import json
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from earshot_node.errors import OperatorError
@@ -16,10 +16,15 @@ from earshot_trainer.segments.mixing import SegmentMixer
 from earshot_trainer.segments.prefetch import Prefetcher
 from earshot_trainer.segments.sounds import Sounds
 from earshot_trainer.training.checkpoint import CHECKPOINT_NAME, MODEL_NAME, load_checkpoint, save_atomically
-from earshot_trainer.training.learner import Learner
+from earshot_trainer.training.learner import Learner, Lesson
+from earshot_trainer.training.ledger import Ledger
 from earshot_trainer.training.lineage import Origin
+from earshot_trainer.training.processes import ALONE, Processes
 from earshot_trainer.training.recipe import Recipe
+from earshot_trainer.training.speed import StepClock
 
+REPORT_EVERY_STEPS = 10
+"""Losses and peaks stay on the device in between, so that it need not wait for the program."""
 NORMALIZATION_STEPS = range(1_000_000_000, 1_000_000_004)
 
 
@@ -41,43 +46,81 @@ def train(
     device: torch.device,
     report: Callable[[StepReport], None] = lambda _: None,
     stop_after_step: int | None = None,
+    processes: Processes = ALONE,
+    workers: int = 1,
 ) -> Path:
     """Train by the recipe into `out`, resuming a checkpoint that lies there; returns the path of the model.
 
-    `stop_after_step` ends early, after that step's checkpoint. Raises OperatorError if `out` holds a run of another
-    recipe or on other recordings than those that `origin` and `sounds` stand for.
+    `stop_after_step` ends early, after that step's checkpoint. All `processes` of a training call this together; the
+    first one alone reads and writes `out` and reports. `workers` threads mix segments.
+    Raises OperatorError if `out` holds a run of another recipe or on other recordings than those that `origin` and
+    `sounds` stand for.
     """
-    out.mkdir(parents=True, exist_ok=True)
     settings = recipe.training
-    learner = Learner(recipe, device)
+    share, every = processes.share(settings.batch_size), recipe.mining.every_steps
+    learner = Learner(recipe, device, processes)
     mixer = SegmentMixer(sounds, recipe.model, recipe.mixing, recipe.augment, settings.seed, device)
     miner = SpanMiner(sounds.span_odds, recipe.mining)
-    first, earlier_s, origin = _resume(out / CHECKPOINT_NAME, recipe, origin, learner, miner)
+    ledger = Ledger(miner, processes)
+    clock = StepClock(device)
+    values = processes.from_first(_load(out, recipe, origin) if processes.leads else None)
+    first, earlier_s = _resume(values, learner, miner)
     if first == 0:
+        # Every process computes the same from the same segments.
         learner.normalize([mixer.batch(step, settings.batch_size, miner.odds) for step in NORMALIZATION_STEPS])
-    mean_loss, started_s, done = 0.0, time.monotonic(), 0
-    with Prefetcher(lambda step: mixer.batch(step, settings.batch_size, miner.odds)) as batches:
+
+    def make(step: int) -> Lesson:
+        return learner.prepare(mixer.batch(step, share, miner.odds, processes.rank), step)
+
+    pace = _Pace(first, settings.batch_size, report if processes.leads else lambda _: None, settings.steps)
+    started_s = time.monotonic()
+    clock.start(values.get("speed", {}))
+    with Prefetcher(make, device, workers) as lessons:
         for step in range(first, settings.steps):
-            renews = (step + 1) % recipe.mining.every_steps == 0
-            batch = batches.take(step, prefetch_next=not renews and step + 1 < settings.steps)
-            loss, peaks = learner.step(batch, step)
-            if not np.isfinite(loss):
-                raise OperatorError(f"training diverged at step {step}; try a lower training.learning_rate")
-            is_negative = (batch.targets.amax(dim=1) == 0).cpu().numpy()
-            miner.note(batch.spans[is_negative], peaks.numpy()[is_negative])
+            clock.begin_step()
+            with clock.part("waiting for data"):
+                lesson = lessons.take(step, end=min(settings.steps, (step // every + 1) * every))
+            ledger.note(lesson.batch.spans, learner.step(lesson, step, clock))
+            renews = (step + 1) % every == 0
+            saves = (step + 1) % settings.checkpoint_every_steps == 0 or step + 1 == settings.steps
+            if renews or saves or (step + 1) % REPORT_EVERY_STEPS == 0:
+                pace.tell(ledger.settle())
             if renews:
                 miner.renew()
-            done += 1
-            mean_loss = loss if done == 1 else 0.98 * mean_loss + 0.02 * loss
-            speed = done * settings.batch_size / (time.monotonic() - started_s)
-            report(StepReport(step + 1, settings.steps, mean_loss, speed))
-            if (step + 1) % settings.checkpoint_every_steps == 0 or step + 1 == settings.steps:
-                trained_s = earlier_s + time.monotonic() - started_s
-                done_so_far = {"steps_done": step + 1, "trained_s": trained_s}
-                _save(out / CHECKPOINT_NAME, recipe, origin, learner, miner, done_so_far)
+            if saves:
+                with clock.part("checkpoint"):
+                    done = {"steps_done": step + 1, "trained_s": earlier_s + time.monotonic() - started_s}
+                    _save(out, recipe, values or asdict(origin), learner, miner, done | {"speed": clock.state_dict()})
                 if stop_after_step is not None and step + 1 >= stop_after_step:
                     break
-    return save_model(out / MODEL_NAME, recipe, learner)
+    return save_model(out / MODEL_NAME, recipe, learner) if processes.leads else out / MODEL_NAME
+
+
+class _Pace:
+    """Tells the listener how each step went."""
+
+    def __init__(self, first: int, batch_size: int, report: Callable[[StepReport], None], steps: int) -> None:
+        self._first = self._step = first
+        self._batch_size = batch_size
+        self._report = report
+        self._steps = steps
+        self._mean_loss = 0.0
+        self._started_s = time.monotonic()
+
+    def tell(self, losses: Sequence[float]) -> None:
+        """The losses of the steps since the last call.
+
+        Raises:
+            OperatorError: one of them is not a number.
+        """
+        done = self._step + len(losses) - self._first
+        speed = done * self._batch_size / max(time.monotonic() - self._started_s, 1e-9)
+        for loss in losses:
+            if not math.isfinite(loss):
+                raise OperatorError(f"training diverged at step {self._step}; try a lower training.learning_rate")
+            self._mean_loss = loss if self._step == self._first else 0.98 * self._mean_loss + 0.02 * loss
+            self._step += 1
+            self._report(StepReport(self._step, self._steps, self._mean_loss, speed))
 
 
 def save_model(path: Path, recipe: Recipe, learner: Learner) -> Path:
@@ -91,32 +134,56 @@ def save_model(path: Path, recipe: Recipe, learner: Learner) -> Path:
     return path
 
 
-def _save(path: Path, recipe: Recipe, origin: Origin, learner: Learner, miner: SpanMiner, done: dict[str, Any]) -> None:
-    values: dict[str, Any] = learner.state_dict() | done | asdict(origin)
+def _save(
+    out: Path, recipe: Recipe, origin: dict[str, Any], learner: Learner, miner: SpanMiner, done: dict[str, Any]
+) -> None:
+    """Write the checkpoint of all processes from the first one.
+
+    Raises:
+        OperatorError: the processes no longer hold the same weights.
+    """
+    values: dict[str, Any] = learner.state_dict() | done
+    sums = learner.processes.gather(sum_of_weights(learner.network))
+    if not bool((sums == sums[0]).all()):
+        raise OperatorError("the processes of this training hold different weights; use the same code on all hosts")
     values |= {
         "recipe": json.dumps(recipe.to_dict()),
+        "dataset_sha256": origin["dataset_sha256"],
+        "code_version": origin["code_version"],
+        "processes": learner.processes.count,
         "hardness": torch.from_numpy(miner.hardness.copy()),
         "odds": torch.from_numpy(miner.odds.copy()),
     }
-    save_atomically(values, path)
+    if learner.processes.leads:
+        save_atomically(values, out / CHECKPOINT_NAME)
 
 
-def _resume(
-    path: Path, recipe: Recipe, origin: Origin, learner: Learner, miner: SpanMiner
-) -> tuple[int, float, Origin]:
-    """Load the checkpoint if there is one; returns the steps done, the seconds they took and where they come from."""
-    if not path.exists():
-        return 0, 0.0, origin
-    values = load_checkpoint(path)
-    if json.loads(values["recipe"]) != json.loads(json.dumps(recipe.to_dict())):
-        raise OperatorError(f"{path.parent} holds a run of another recipe; name another --out or delete it")
+def sum_of_weights(network: torch.nn.Module) -> torch.Tensor:
+    """One float64 number that differs where weights or running statistics do."""
+    return torch.stack([v.double().sum() for v in network.state_dict().values() if v.is_floating_point()]).sum()
+
+
+def _load(out: Path, recipe: Recipe, origin: Origin) -> dict[str, Any]:
+    """The checkpoint in `out`, made if need be; empty if there is none."""
+    out.mkdir(parents=True, exist_ok=True)
+    if not (out / CHECKPOINT_NAME).exists():
+        return {}
+    values = load_checkpoint(out / CHECKPOINT_NAME)
+    if Recipe.model_validate(json.loads(values["recipe"])) != Recipe.model_validate(recipe.to_dict()):
+        raise OperatorError(f"{out} holds a run of another recipe; name another --out or delete it")
     if values.get("dataset_sha256") != origin.dataset_sha256:
         raise OperatorError(
-            f"{path.parent} holds a run that trained on other recordings (--data or --exclude-... changed); "
+            f"{out} holds a run that trained on other recordings (--data or --exclude-... changed); "
             "name another --out or delete it"
         )
+    return values
+
+
+def _resume(values: dict[str, Any], learner: Learner, miner: SpanMiner) -> tuple[int, float]:
+    """Continue from a checkpoint's values, if there are any; returns the steps done and the seconds they took."""
+    if not values:
+        return 0, 0.0
     learner.load_state_dict(values)
     miner.hardness = values["hardness"].numpy().copy()
     miner.odds = values["odds"].numpy().copy()
-    started = Origin(values["dataset_sha256"], values["code_version"])
-    return int(values["steps_done"]), float(values["trained_s"]), started
+    return int(values["steps_done"]), float(values["trained_s"])
