@@ -4,6 +4,7 @@ from earshot_trainer.evaluate.equal_alarms import EqualAlarms, SweepPoint
 from earshot_trainer.evaluate.event_outcomes import EventOutcome
 from earshot_trainer.evaluate.events import DEFINITIONS, Delay, EventFigures, EventsAtPoint, EventsAtSnr
 from earshot_trainer.evaluate.folds import Fold, FoldFigures, Spread
+from earshot_trainer.evaluate.nested_choice import NestedFigures, NestedPreset
 from earshot_trainer.evaluate.psds import SCENARIOS, Psds
 from earshot_trainer.evaluate.robustness import ConditionFigures, RobustnessFigures
 from earshot_trainer.evaluate.speed import SpeedFigures
@@ -56,6 +57,12 @@ def fold_figures() -> FoldFigures:
     folds = [Fold(f"runs/f{number}", 9, 3, 20, 0.9, 0.8, 0.7, 1.5, number) for number in (1, 2)]
     spread: Spread | None = Spread(0.9, 0.01)
     return FoldFigures({"siren": folds}, {"siren": spread}, {"siren": spread})
+
+
+def nested_figures(recall: float) -> NestedFigures:
+    """Every preset alike."""
+    one = NestedPreset(8, 10, recall, 1, 20, 2, 4.0, 0.5, (0.06, 1.8), [])
+    return NestedFigures({"siren": dict.fromkeys(PRESETS, one)})
 
 
 def speed_figures(throughput: float) -> SpeedFigures:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,14 @@ pytest.importorskip("sklearn", reason="scikit-learn is missing; run scripts/test
 pytest.importorskip("matplotlib", reason="matplotlib is missing; run scripts/test without --node")
 
 import soundfile
-from support.findings import equal_alarms, event_figures, fold_figures, robustness_figures, speed_figures
+from support.findings import (
+    equal_alarms,
+    event_figures,
+    fold_figures,
+    nested_figures,
+    robustness_figures,
+    speed_figures,
+)
 from support.recordings import write_corpus
 
 from earshot_node.contract.operating_point import Presets
@@ -254,14 +262,15 @@ def test_folder_that_cannot_be_written_is_the_operators_to_change(tmp_path: Path
 @pytest.fixture(scope="module")
 def whole(report: ReportInput) -> ReportInput:
     """A report with every part measured."""
-    parts = [
+    parts: list[dict[str, Any]] = [
         {"events": event_figures(recall), "robustness": robustness_figures(recall), "speed": speed_figures(speed)}
         for recall, speed in ((0.9, 600.0), (0.6, 55.0))
     ]
-    parts[0]["folds"] = fold_figures()
-    first, second = (replace(model, findings=found) for model, found in zip(report.models, parts, strict=True))
-    compared = [equal_alarms(first.title, second.title, what) for what in ("clips", "events at +0 dB SNR")]
-    return ReportInput((first, second), {second.title: compared}, most_moments=0)
+    parts[0] |= {"folds": fold_figures(), "nested": nested_figures(0.85)}
+    titles = [model.title for model in report.models]
+    parts[1]["equal_alarms"] = [equal_alarms(*titles, what) for what in ("clips", "events at +0 dB SNR")]
+    models = tuple(replace(model, findings=found) for model, found in zip(report.models, parts, strict=True))
+    return ReportInput(models, most_moments=0)
 
 
 def test_every_part_that_was_measured_is_shown(tmp_path: Path, whole: ReportInput) -> None:
@@ -273,6 +282,7 @@ def test_every_part_that_was_measured_is_shown(tmp_path: Path, whole: ReportInpu
     assert shown["PSDS1, +10 dB"][:2] == ["0.450", "0.300"]
     assert shown["recall at 0 dB SNR"][:2] == ["0.900", "0.600"]
     assert shown["clips found at equal false alarms"][:2] == ["0.900", "0.700"]
+    assert shown["recall, point chosen elsewhere"][:2] == ["0.850", "-"]
     assert shown["audio seconds per core second"][:2] == ["600", "55"]
     headings = page.text("h3")
     for title in (

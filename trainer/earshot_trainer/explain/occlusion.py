@@ -88,7 +88,7 @@ def attribute(model: StreamingModel, stretch: Stretch, column: int, target: NDAr
     floor = quiet_floor(spectrum)
     count = max(2, round(stretch.duration_s / STEP_S))
     step_s = stretch.duration_s / count
-    centres_s = (np.arange(count) + 0.5) * step_s
+    centres_s = np.asarray((np.arange(count) + 0.5) * step_s, dtype=np.float64)
     edges_mel = np.linspace(mel_of(LOWEST_HZ), mel_of(HIGHEST_HZ), BANDS + 1)
     edges_hz = np.array([hz_of(mel) for mel in edges_mel])
     half_mel = (edges_mel[1] - edges_mel[0]) / 2

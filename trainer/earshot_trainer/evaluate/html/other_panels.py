@@ -1,10 +1,11 @@
-"""Folds and speed on the page."""
+"""Folds, operating points chosen on other folds, and speed on the page."""
 
 from collections.abc import Mapping
 
 from earshot_trainer.evaluate.folds import Fold, FoldFigures
 from earshot_trainer.evaluate.html.panels import Figure, Panel, Part
 from earshot_trainer.evaluate.html.tables import Table
+from earshot_trainer.evaluate.nested_choice import NestedFigures
 from earshot_trainer.evaluate.speed import SpeedFigures
 
 
@@ -24,6 +25,30 @@ def show_folds(found: Mapping[str, FoldFigures], label: str) -> Part | None:
     return Part("fold by fold", note, panels) if panels else None
 
 
+def show_nested(found: Mapping[str, NestedFigures], label: str) -> Part | None:
+    """Return what chosen points give on the folds that had no say in choosing them."""
+    by_title = {title: figures.by_label[label] for title, figures in found.items() if label in figures.by_label}
+    if not by_title:
+        return None
+    columns = ["model", "preset", "recall", "clip alarms", "false alarms", "per hour", "95 % interval"]
+    rows = []
+    for title, presets in by_title.items():
+        for name, one in presets.items():
+            low, high = one.per_hour_interval
+            alarms = [f"{one.clip_alarms} of {one.negative_clips}", f"{one.false_alarms} in {one.hours:.2f} h"]
+            recall = f"{one.recall:.3f} of {one.positives}"
+            rows.append([title, name, recall, *alarms, f"{one.per_hour:.2f}", f"{low:.2f} to {high:.2f}"])
+    recalls: dict[str, float | None] = {title: presets["balanced"].recall for title, presets in by_title.items()}
+    rates: dict[str, float | None] = {title: presets["balanced"].per_hour for title, presets in by_title.items()}
+    where = "balanced as chosen on the other folds"
+    headline = [
+        Figure("recall, point chosen elsewhere", where, recalls, "{:.3f}".format),
+        Figure("false alarms per hour, point chosen elsewhere", where, rates, "{:.2f}".format, higher_is_better=False),
+    ]
+    note = "For every fold the points are chosen on the other folds and measured on this one."
+    return Part("operating points chosen elsewhere", note, [Panel("", table=Table(columns, rows), wide=True)], headline)
+
+
 def show_speed(found: Mapping[str, SpeedFigures]) -> Part:
     """Return throughput and the time of one live decision."""
     columns = ["model", "audio s per core s", "one live decision", "median", "p99"]
@@ -36,7 +61,7 @@ def show_speed(found: Mapping[str, SpeedFigures]) -> Part:
     note = f"One thread, {how['machine']}; {how['audio_s']:g} s of audio, {how['rounds']} rounds; {how['throughput']}."
     throughput: dict[str, float | None] = {title: speed.throughput for title, speed in found.items()}
     headline = Figure("audio seconds per core second", "one thread, this machine", throughput, "{:.0f}".format)
-    return Part("speed", note, [Panel("Speed", table=Table(columns, rows), wide=True)], [headline], general=True)
+    return Part("speed", note, [Panel("", table=Table(columns, rows), wide=True)], [headline], general=True)
 
 
 def _fold_row(fold: Fold) -> list[str]:

@@ -11,6 +11,7 @@ from earshot_trainer.evaluate.tracks import Scored, Track
 
 MOST_MOMENTS = 8
 """Worst false alarms, and worst misses, that a page shows of each label."""
+EQUAL_ALARMS = "equal_alarms"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,8 @@ class Measured:
         title: what to call it; unlike the other models'.
         evaluation: the figures.
         scored: posteriors of the recordings that they come from.
-        findings: what the other parts of the evaluation found, by the part's key.
+        findings: what the other parts of the evaluation found, by the part's key; a rival's `equal_alarms` are
+            comparisons of the subject with it.
     """
 
     title: str
@@ -45,14 +47,12 @@ class ReportInput:
 
     Attributes:
         models: the model under measurement, then its rivals on the same recordings; at most four are drawn.
-        comparisons: of the subject with rivals at equal false alarms, by the rival's title.
         command: the command line that measures it all again.
         document: all figures as JSON types; written beside the page as report.json.
         most_moments: bounds each list of worst false alarms and misses.
     """
 
     models: tuple[Measured, ...]
-    comparisons: Mapping[str, Sequence[EqualAlarms]] = field(default_factory=dict)
     command: str = ""
     document: Mapping[str, Any] = field(default_factory=dict)
     most_moments: int = MOST_MOMENTS
@@ -61,6 +61,11 @@ class ReportInput:
     def titles(self) -> list[str]:
         """The models' titles in order."""
         return [model.title for model in self.models]
+
+    @property
+    def comparisons(self) -> dict[str, Sequence[EqualAlarms]]:
+        """The subject compared with rivals at equal false alarms, by the rival's title."""
+        return {model.title: model.findings.get(EQUAL_ALARMS, ()) for model in self.models[1:]}
 
     @property
     def subject(self) -> Measured:
