@@ -241,6 +241,12 @@ def test_detection_right_after_the_event_is_the_events() -> None:
     assert (later.heard, later.extra) == (0, 1)
 
 
+def test_event_is_heard_when_a_false_detection_ends_in_it_and_a_new_one_follows() -> None:
+    found = measure_at_point([make_heard([(5.0, 10.0)], make_posteriors(20, [(4.0, 5.4), (7.0, 9.0)]))], POINT)
+    assert (found.heard, found.already_on, found.extra, found.repeats) == (1, 0, 1, 0)
+    assert found.delay.median_s == pytest.approx(2.2)
+
+
 def test_second_event_during_one_detection_is_no_false_one() -> None:
     found = measure_at_point([make_heard([(5.0, 10.0), (18.0, 24.0)], make_posteriors(30, [(5.0, 24.0)]))], POINT)
     assert (found.heard, found.already_on, found.extra) == (1, 1, 0)

@@ -32,11 +32,11 @@ class EventOutcome:
     Attributes:
         background: name of the recording that it was laid into.
         outcome: `heard` = a detection touches the event (begins before its offset and a second, ends after its onset)
-            and was told after its onset; `already_on` = the one that touches it had been told before; `missed` = none
-            touches it.
+            and was told after its onset; `already_on` = only one that had been told before touches it; `missed` = none
+            does.
         delay_s: from the true onset until the detector told; None unless heard.
         peak: highest posterior between onset and offset.
-        repeats: further detections that touch it.
+        repeats: further detections that touch it and were told after its onset.
     """
 
     soundscape: str
@@ -112,8 +112,7 @@ def detect_with_decision(posteriors: Posteriors, label: str, point: OperatingPoi
 def _outcome(one: HeardSoundscape, number: int, detections: Sequence[Detection]) -> EventOutcome:
     event = one.plan.events[number]
     touching = [d for d in detections if _touches(d, (event.onset_s, event.offset_s))]
-    first_told_s = touching[0].decided_s if touching else None
-    heard = first_told_s is not None and first_told_s > event.onset_s
+    told_s = [d.decided_s for d in touching if d.decided_s > event.onset_s]
     frames = slice(int(event.onset_s / one.hop_s), int(event.offset_s / one.hop_s) + 1)
     return EventOutcome(
         soundscape=one.plan.name,
@@ -123,10 +122,10 @@ def _outcome(one: HeardSoundscape, number: int, detections: Sequence[Detection])
         snr_db=one.plan.snr_db,
         onset_s=round(event.onset_s, 3),
         offset_s=round(event.offset_s, 3),
-        outcome="heard" if heard else "already_on" if touching else "missed",
-        delay_s=round(first_told_s - event.onset_s, 3) if heard and first_told_s is not None else None,
+        outcome="heard" if told_s else "already_on" if touching else "missed",
+        delay_s=round(told_s[0] - event.onset_s, 3) if told_s else None,
         peak=round(float(one.posteriors[frames].max(initial=0.0)), 4),
-        repeats=max(0, len(touching) - 1),
+        repeats=max(0, len(told_s) - 1),
     )
 
 
