@@ -1,8 +1,8 @@
 """Which kind of siren an event is, from the log-mel frames that the model's graph gives anyway.
 
-Kinds differ in how their pitch moves (SAE J1849 and the two-tone rules agree on the rates): a wail sweeps up and down
-10 to 30 times a minute, a yelp 150 to 250 times; hi-lo alternates between two pitches every half second to second and a
-half; a civil-defence tone stays. Two measurements:
+Kinds differ in how their pitch moves: a wail sweeps up and down 10 to 30 times a minute, a yelp 150 to 250 times (13 CCR
+1028, California; SAE J1849); hi-lo holds each of two pitches for 0.3 to 1.4 s (the rules in synth/two_tone.py); a
+civil-defence tone stays. Two measurements:
 
 - recurrence: the correlation of the spectrum's shape with itself some time later. A sweep or alternation comes back
   after its period; half a period later two tones are each other's opposite, a sweep is merely elsewhere.

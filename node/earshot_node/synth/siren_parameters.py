@@ -94,18 +94,22 @@ def _random_sweep(kind: SirenKind, rng: np.random.Generator, period_s: float) ->
 
 
 def _random_wail(rng: np.random.Generator) -> SirenParameters:
+    """Up and down in 2 to 8 s; 13 CCR 1028 (California) and SAE J1849 ask for 10 to 30 a minute, others are slower."""
     return _random_sweep(SirenKind.WAIL, rng, float(rng.uniform(2.0, 8.0)))
 
 
 def _random_yelp(rng: np.random.Generator) -> SirenParameters:
+    """150 to 330 times a minute; 13 CCR 1028 and SAE J1849 ask for 150 to 250."""
     return _random_sweep(SirenKind.YELP, rng, 1.0 / float(rng.uniform(2.5, 5.5)))
 
 
 def _random_phaser(rng: np.random.Generator) -> SirenParameters:
+    """8 to 20 times a second; makers' own (phaser, piercer, priority), in no rule."""
     return _random_sweep(SirenKind.PHASER, rng, 1.0 / (8.0 * float(2.5 ** (rng.uniform() ** 2))))
 
 
 def _random_hilo(rng: np.random.Generator) -> SirenParameters:
+    """One of TWO_TONES, whose rules two_tone.py names."""
     standard = TWO_TONES[int(rng.integers(len(TWO_TONES)))]
     tuning = float(rng.uniform(0.97, 1.03))
     return SirenParameters(
@@ -121,6 +125,7 @@ def _random_hilo(rng: np.random.Generator) -> SirenParameters:
 
 
 def _random_mechanical(rng: np.random.Generator) -> SirenParameters:
+    """A fire engine's motor siren that is run up and left to coast; from recordings."""
     return SirenParameters(
         kind=SirenKind.MECHANICAL,
         low_hz=float(rng.uniform(200.0, 450.0)),
@@ -134,6 +139,10 @@ def _random_mechanical(rng: np.random.Generator) -> SirenParameters:
 
 
 def _random_civil_defence(rng: np.random.Generator) -> SirenParameters:
+    """A town's siren: steady (alert, all-clear) or rising and falling (attack, alarm), as FEMA CPG 1-17 and most countries.
+
+    Two rotors sound a minor or major third (5:6, 4:5); pitches and periods from recordings.
+    """
     steady = bool(rng.uniform() < 0.25)
     high_hz = float(rng.uniform(400.0, 750.0))
     return SirenParameters(
