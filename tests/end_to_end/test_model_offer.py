@@ -123,6 +123,23 @@ def test_refusal_is_told_once_and_the_offer_is_not_fetched_again(
 
 
 @pytest.mark.mosquitto
+def test_candidate_in_the_shadow_is_reported_and_decides_nothing(
+    broker: Mosquitto, trainer: TrainerServer, tmp_path: Path
+) -> None:
+    base = "earshot/shaded"
+    node = joined_node(tmp_path / "node", broker, trainer, "shaded")
+    with Subscriber(broker.port, f"{base}/#") as subscriber, node:
+        subscriber.say(f"{base}/model/offer", offer(trainer, signed_bundle(), "2099.1.0", mode="shadow"), retain=True)
+        fed_until(node, lambda: latest(subscriber, f"{base}/model/shadow"))
+        report = latest(subscriber, f"{base}/model/shadow")
+        assert (report["active"], report["candidate"], report["problem"]) == ("2026.11.0", "2099.1.0", "")
+        assert latest(subscriber, f"{base}/model/result")["outcome"] == "shadowed"
+        assert latest(subscriber, f"{base}/info")["model"]["version"] == "2026.11.0"
+        heard_s = report["heard_s"]
+        fed_until(node, lambda: latest(subscriber, f"{base}/model/shadow")["heard_s"] > heard_s + 30)
+
+
+@pytest.mark.mosquitto
 def test_node_that_has_not_joined_says_so_and_one_without_an_offer_too(broker: Mosquitto, tmp_path: Path) -> None:
     base = "earshot/alone"
     config = {
