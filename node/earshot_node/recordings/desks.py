@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _BAR: Final = 30
 _REDRAW_S: Final = 0.1
 _CLEAR: Final = "\r\x1b[K"
+_NO_WRAP: Final = "\x1b[?7l"  # a line that is too long is cut, so that the next one can take its place
+_WRAP: Final = "\x1b[?7h"
 _KEYS: Final[dict[str, Verdict]] = {"k": "keep", "r": "redo", "q": "quit", "d": "drop"}
 _GAP_KEYS: Final[dict[str, Verdict]] = {"r": "redo", "q": "keep_and_quit"}
 DROPPED_UNSEEN: Final[Warning_] = "silent"
@@ -74,7 +76,7 @@ class TerminalDesk:
 
     def ask(self, number: int, info: RecordingInfo, found: tuple[Warning_, ...]) -> Verdict:
         """See `Desk.ask`: without warnings a take is kept unless a key says otherwise before the next begins."""
-        heard = f"{self._place(number)} level {info.level_dbfs:.1f} dBFS, peak {info.peak_dbfs:.1f} dBFS"
+        heard = f"{self._place(number)} {info.level_dbfs:.1f} dBFS, peak {info.peak_dbfs:.1f}"
         if not found:
             if self._gap_s <= 0:
                 return "keep"
@@ -118,11 +120,12 @@ class TerminalDesk:
         return f"{number:>{width}}/{self._count}"
 
     def _draw(self, text: str) -> None:
-        self._screen.write(f"{_CLEAR}{text}")
+        self._screen.write(f"{_CLEAR}{_NO_WRAP}{text}{_WRAP}")
         self._screen.flush()
 
     def _line(self, text: str) -> None:
-        self._draw(f"{text}\n")
+        self._screen.write(f"{_CLEAR}{text}\n")
+        self._screen.flush()
 
 
 class PlainDesk:

@@ -41,9 +41,7 @@ class RecordingStore:
         self._config = config
         self._clock = clock
         self._read: dict[str, tuple[tuple[int, int], RecordingInfo]] = {}
-        if folder.is_dir():
-            with self._locked():
-                self._clean()
+        self._is_clean = False
 
     def add(self, draft: Draft, labelling: Labelling | None, candidate: Candidate | None = None) -> RecordingInfo:
         """Keep a recording; on return it is on the disk.
@@ -147,7 +145,7 @@ class RecordingStore:
         """Return why nothing can be recorded now, one line; '' when it can."""
         try:
             self.make_sure_of_room()
-        except NoRoomError as error:
+        except OperatorError as error:
             return str(error)
         return ""
 
@@ -157,7 +155,8 @@ class RecordingStore:
 
     def _plan_room(self, entries: list[Entry], incoming_bytes: int, *, candidate: bool) -> list[Entry]:
         stored = sum(entry.stored_bytes for entry in entries)
-        free = shutil.disk_usage(_existing(self.folder)).free
+        with self._told():
+            free = shutil.disk_usage(_existing(self.folder)).free
         over_quota = stored + incoming_bytes - self._config.quota_mb * _MB
         under_floor = self._config.free_floor_mb * _MB - (free - incoming_bytes)
         chosen = to_evict(entries, max(over_quota, under_floor), candidate=candidate)
@@ -175,7 +174,7 @@ class RecordingStore:
         )
 
     def _delete(self, entry: Entry) -> None:
-        # The JSON first: what is left by a cut is no recording, and is removed when the folder is next opened.
+        # The JSON first: what is left by a cut is no recording, and is removed at the next start.
         for path in (self._json(entry.info.id), self._audio(entry.info.id), self._mark(entry.info.id)):
             path.unlink(missing_ok=True)
 
@@ -249,6 +248,9 @@ class RecordingStore:
             ) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if not self._is_clean:
+                self._clean()
+                self._is_clean = True
             yield
         finally:
             os.close(descriptor)

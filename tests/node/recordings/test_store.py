@@ -13,6 +13,7 @@ from earshot_node import atomic_file
 from earshot_node.audio.flac import decode_flac
 from earshot_node.contract.config import FileSource, RecordingsSection
 from earshot_node.contract.recordings import Candidate, Labelling, RecordingInfo
+from earshot_node.errors import OperatorError
 from earshot_node.recordings.draft import Draft, draft_from_samples
 from earshot_node.recordings.errors import ConflictError, NoRoomError, UnknownRecordingError
 from earshot_node.recordings.store import RecordingStore
@@ -190,6 +191,7 @@ def cut_at(step: int, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
 def whole(folder: Path) -> list[str]:
     """Return the ids of what is there after the next start, having checked that every file of it is whole."""
     store = opened(folder)
+    store.expire()
     found = [entry.info for entry in store.entries()]
     for info in found:
         assert hashlib.sha256(store.audio_path(info.id).read_bytes()).hexdigest() == info.sha256
@@ -261,3 +263,12 @@ def test_refused_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(Exception, match="No space left on device"):
         store.add(draft(1), SIREN)
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_folder_that_cannot_be_made_stops_nobody_from_starting_and_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    store = opened(tmp_path / "file" / "recordings")
+    assert store.entries() == []
+    assert store.expire() == 0
+    with pytest.raises(OperatorError, match=r"recordings: .*(Not a directory|set recordings.dir)"):
+        store.add(draft(1), SIREN)
