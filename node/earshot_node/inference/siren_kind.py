@@ -1,7 +1,7 @@
 """Which kind of siren an event is, from the log-mel frames that the model's graph gives anyway.
 
-Kinds differ in how their pitch moves: a wail sweeps up and down 10 to 30 times a minute, a yelp 150 to 250 times (13 CCR
-1028, California; SAE J1849); hi-lo holds each of two pitches for 0.3 to 1.4 s (the rules in synth/two_tone.py); a
+Kinds differ in how their pitch moves: a wail sweeps up and down 10 to 30 times a minute, a yelp 150 to 250 times (13
+CCR 1028, California; SAE J1849); hi-lo holds each of two pitches for 0.3 to 1.4 s (the rules in synth/two_tone.py); a
 civil-defence tone stays. Two measurements:
 
 - recurrence: the correlation of the spectrum's shape with itself some time later. A sweep or alternation comes back
@@ -169,7 +169,7 @@ def _gliding_share(ridge: Ridge) -> float:
         if abs(sweep.octaves) >= 0.3
         and sweep.length_s >= 0.6
         and abs(sweep.octaves) <= 2.0 * sweep.length_s
-        and sweep.between >= 0.3
+        and sweep.between >= 0.35
     )
     return glides_s / max(len(ridge.octaves) * ridge.hop_s, 1e-9)
 

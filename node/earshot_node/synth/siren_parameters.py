@@ -139,7 +139,7 @@ def _random_mechanical(rng: np.random.Generator) -> SirenParameters:
 
 
 def _random_civil_defence(rng: np.random.Generator) -> SirenParameters:
-    """A town's siren: steady (alert, all-clear) or rising and falling (attack, alarm), as FEMA CPG 1-17 and most countries.
+    """A town's siren: steady (alert, all-clear) or rising and falling (attack), as FEMA CPG 1-17 and others say.
 
     Two rotors sound a minor or major third (5:6, 4:5); pitches and periods from recordings.
     """
