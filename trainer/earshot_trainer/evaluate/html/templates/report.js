@@ -22,6 +22,6 @@ for (const moment of moments) {
     const share = Math.min(1, Math.max(0, ((event.clientX - box.left) / box.width - left) / width));
     const go = () => { audio.currentTime = share * audio.duration; audio.play(); };
     if (audio.readyState > 0) go();
-    else { audio.addEventListener("loadedmetadata", go, { once: true }); audio.load(); }
+    else { audio.addEventListener("loadedmetadata", go, { once: true }); audio.preload = "auto"; audio.load(); }
   });
 }
