@@ -34,7 +34,7 @@ def check(file: Path, assignments: tuple[str, ...]) -> int:
     """
     from earshot_node.configuration.file import check_labels, load_config, masked_yaml, parse_assignments
     from earshot_node.configuration.problems import ConfigProblemsError
-    from earshot_node.inference.bundle import load_bundle, load_bundled
+    from earshot_node.deployment.models import active_bundle
 
     try:
         loaded = load_config(file, overrides=parse_assignments(assignments))
@@ -42,9 +42,7 @@ def check(file: Path, assignments: tuple[str, ...]) -> int:
         for problem in error.problems:
             click.echo(f"error: {problem}", err=True)
         return EXIT_FAILED
-    chosen, keys = loaded.model.bundle, loaded.model.trusted_keys
-    bundle = load_bundle(Path(chosen), trusted_keys=keys) if chosen else load_bundled()
-    check_labels(loaded, bundle.manifest.labels, file)
+    check_labels(loaded, active_bundle(loaded).manifest.labels, file)
     click.echo(masked_yaml(loaded), nl=False)
     return EXIT_DONE
 

@@ -68,14 +68,12 @@ def _choose(
 ) -> "Watched":
     from earshot_node.configuration.file import check_labels, load_config
     from earshot_node.contract.config import FileSource, MicrophoneSource
-    from earshot_node.inference.bundle import load_bundle, load_bundled
+    from earshot_node.deployment.models import active_bundle
+    from earshot_node.inference.bundle import load_bundled
     from earshot_node.monitor.watch import Watched
 
     config = load_config(path) if path else None
-    if config and config.model.bundle:
-        bundle = load_bundle(Path(config.model.bundle), trusted_keys=config.model.trusted_keys)
-    else:
-        bundle = load_bundled()
+    bundle = active_bundle(config) if config else load_bundled()
     if config:
         check_labels(config, bundle.manifest.labels, path)
         source = _source_of(config, source_id)

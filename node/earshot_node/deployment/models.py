@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from earshot_node.configuration.file import state_folder
 from earshot_node.contract.config import NodeConfig
 from earshot_node.contract.manifest import BundleManifest
 from earshot_node.contract.messages import Command
@@ -21,6 +22,7 @@ from earshot_node.deployment.slots import Slots, SlotStore
 from earshot_node.deployment.switchboard import Inference, Switchboard
 from earshot_node.deployment.telling import Telling
 from earshot_node.errors import EarshotError
+from earshot_node.inference.bundle import Bundle
 from earshot_node.inference_thread import Step
 from earshot_node.mqtt.boot_clock import BootClock
 from earshot_node.mqtt.settings import LabelSettings
@@ -64,6 +66,17 @@ def boot_models(config: NodeConfig, state_dir: Path) -> Booted:
     boot = open_models(opener, store, boot_id)
     store.clean()
     return Booted(boot, opener, store, boot_id)
+
+
+def active_bundle(config: NodeConfig) -> Bundle:
+    """Return the model that a node with this configuration decides with; changes nothing.
+
+    Raises:
+        BundleError: it cannot be trusted or used.
+    """
+    state_dir = state_folder(config)
+    store = SlotStore(state_dir)
+    return Opener(config, store, trusted_keys(config, state_dir)).open(store.load().active)
 
 
 class OperatingPoints:

@@ -13,18 +13,16 @@ _BUSY_FACTOR: Final = 0.5
 
 def check_model(config: NodeConfig | None, path: Path | None = None) -> list[Finding]:
     """Verify the bundle, run its self-test hop by hop, and compare its speed with the number of sources."""
-    from earshot_node.inference.bundle import load_bundle, load_bundled
+    from earshot_node.deployment.models import active_bundle
+    from earshot_node.inference.bundle import load_bundled
     from earshot_node.inference.model import StreamingModel
     from earshot_node.inference.self_test import self_test
 
-    chosen = config.model.bundle if config else ""
     try:
-        bundle = (
-            load_bundle(Path(chosen), trusted_keys=config.model.trusted_keys) if config and chosen else load_bundled()
-        )
+        bundle = active_bundle(config) if config else load_bundled()
         result = self_test(bundle, StreamingModel(bundle.manifest, bundle.model))
     except EarshotError as error:
-        return [fail("model", str(error), "use the bundled model (remove model.bundle), or fetch the bundle again")]
+        return [fail("model", str(error), "go back with `node-cli model rollback`, or remove model.bundle")]
     manifest = bundle.manifest
     hears = ", ".join(manifest.labels)
     findings = [
