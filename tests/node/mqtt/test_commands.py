@@ -331,6 +331,12 @@ async def test_flood_of_commands_is_bounded(tmp_path: Path, caplog: pytest.LogCa
     assert len([r for r in caplog.records if r.levelno == logging.WARNING]) == 1
 
 
+def _answered_announce(subscriber: Subscriber) -> bool:
+    """Say it until it is heard: a command before the node has subscribed is nobody's."""
+    subscriber.say("earshot/back/command/announce", '{"id": "a1"}')
+    return bool(subscriber.on("earshot/back/reply"))
+
+
 @pytest.mark.mosquitto
 async def test_announce_command_brings_back_what_was_deleted_in_home_assistant(
     own_broker: Mosquitto, tmp_path: Path
@@ -345,8 +351,8 @@ async def test_announce_command_brings_back_what_was_deleted_in_home_assistant(
         async with running_node(config, tmp_path / "state") as node:
             await until(lambda: node.publisher.connected)
             subscriber.messages.clear()
-            await until(lambda: "earshot/back/status" in retained(own_broker.port))
-            subscriber.say("earshot/back/command/announce", '{"id": "a1"}')
+            await until(lambda: retained(own_broker.port).get("earshot/back/status") == b"online")
+            await until(lambda: _answered_announce(subscriber))
             await until(lambda: subscriber.on(topic) and subscriber.on("earshot/back/reply"))
             assert subscriber.on("earshot/back/reply")[0].json["ok"]
             assert not node.store.announcements()[topic].deleted
