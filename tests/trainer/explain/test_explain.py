@@ -138,9 +138,9 @@ def test_posterior_without_that_part_shows_that_it_mattered(attribution: Attribu
     assert attribution.after < attribution.before / 2
 
 
-def test_frames_of_the_event_are_what_is_explained() -> None:
-    posteriors = np.array([0.1, 0.4, 0.9, 0.31, 0.29], np.float32)
-    assert target_frames(posteriors, POINT).tolist() == [False, True, True, True, False]
+def test_frames_that_make_an_event_begin_are_what_is_explained() -> None:
+    posteriors = np.array([0.1, 0.4, 0.9, 0.51, 0.29], np.float32)
+    assert target_frames(posteriors, POINT).tolist() == [False, False, True, True, False]
     assert target_frames(posteriors / 4, POINT).tolist() == [False, False, True, False, False]
 
 

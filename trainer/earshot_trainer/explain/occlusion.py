@@ -72,12 +72,12 @@ class Attribution:
 
 
 def target_frames(posteriors: NDArray[np.float32], point: OperatingPoint) -> NDArray[np.bool_]:
-    """Return which of float32[frames] are to be explained: those of an event, or, without one, the highest.
+    """Return which of float32[frames] are to be explained: those at or above `enter`, which make an event begin.
 
-    An event's are at or above `leave`; where nothing reaches `enter`, those at half the highest posterior or more.
+    Where nothing reaches `enter`, those at three quarters of the highest posterior or more.
     """
     highest = float(posteriors.max(initial=0.0))
-    level = point.leave if highest >= point.enter else highest / 2
+    level = point.enter if highest >= point.enter else 0.75 * highest
     return np.asarray(posteriors >= level)
 
 
