@@ -88,14 +88,14 @@ def card(
     whose: Whose = "none",
     points: PointsChosenOn = "held_out",
     chosen_on: frozenset[str] = frozenset(),
-    other_run: RunRecord | None = None,
+    other_runs: dict[str, RunRecord] | None = None,
 ) -> str:
     point = OperatingPoint(enter=0.6, leave=0.4, min_length_s=0.4, bridging_s=1, cooldown_s=3)
     presets = Presets(quiet={"siren": point}, balanced={"siren": point}, sensitive={"siren": point})
     model = members_of(shipped_bytes())["model.onnx"]
     manifest = bare_manifest(model, "test", ("siren",), presets)
     changes = {"metrics": condense(metrics), "licence": record.weights_licence()}
-    facts = CardFacts(record, whose, points, chosen_on, metrics, other_run)
+    facts = CardFacts(record, whose, points, chosen_on, metrics, other_runs or {})
     return write_model_card(manifest.model_copy(update=changes), model, facts)
 
 
@@ -144,9 +144,11 @@ def test_each_held_out_report_has_a_heading_and_the_command_that_measures_it_aga
 
 def test_what_the_measured_model_was_trained_without_is_told() -> None:
     other = run(excluded={"folds": ["us8k-fold2"], "groups": ["159738", "159742"], "sources": []}, seed=5)
-    text = card(run(), {"held_out": EVALUATION}, "other", other_run=other)
+    text = card(run(), {"held_out": EVALUATION}, "other", other_runs={"fold2": other})
     assert "code 2026.11.0, seed 5, without folds us8k-fold2; groups 159738, 159742." in text
-    assert "The second model was trained" not in card(run(), {"held_out": EVALUATION}, "this", other_run=other)
+    assert "The second model was trained" not in card(
+        run(), {"held_out": EVALUATION}, "this", other_runs={"fold2": other}
+    )
 
 
 def test_teacher_is_named_with_licence_and_hash() -> None:

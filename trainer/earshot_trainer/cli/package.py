@@ -6,8 +6,9 @@ import click
 
 EXAMPLE = """\b
 Examples:
+  # trained on everything; figures and operating points out of fold, by three runs of the same recipe
   trainer-cli package --model runs/siren/model.int8.onnx --run runs/siren --presets runs/presets.json \\
-      --metrics held_out=runs/fold2.json --metrics held_out_ambience=runs/ambience.json --held-out-run runs/fold2 \\
+      --metrics held_out=runs/out_of_fold.json --held-out-run runs/a --held-out-run runs/b --held-out-run runs/c \\
       --metrics quantization=runs/siren/quantization.json \\
       --version 2026.11.0 --out siren-2026.11.0.earshot
   # signed, for nodes that trust the key (make one with `trainer-cli key create trainer.key`)
@@ -25,8 +26,10 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--metrics", multiple=True, metavar="NAME=FILE", help="held_out..., shipped or quantization; repeatable.")
 @click.option(
     "--held-out-run",
+    "held_out_runs",
+    multiple=True,
     type=click.Path(path_type=Path),
-    help="Run of the model behind held_out..., when it is another; checked.",
+    help="Run of a model behind held_out..., when it is another; checked; repeatable.",
 )
 @click.option("--name", default="siren", show_default=True, help="The bundle's name.")
 @click.option("--version", required=True, metavar="YYYY.M.N", help="The bundle's version.")
@@ -39,7 +42,7 @@ def command(
     run: Path,
     presets: Path,
     metrics: tuple[str, ...],
-    held_out_run: Path | None,
+    held_out_runs: tuple[Path, ...],
     name: str,
     version: str,
     out: Path,
@@ -53,4 +56,4 @@ def command(
     """
     from earshot_trainer.packaging.command import PackageRequest, run_packaging
 
-    run_packaging(PackageRequest(model, run, presets, metrics, name, version, out, key, parent, install, held_out_run))
+    run_packaging(PackageRequest(model, run, presets, metrics, name, version, out, key, parent, install, held_out_runs))

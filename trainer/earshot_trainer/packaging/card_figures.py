@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from earshot_trainer.packaging.card_parts import events_section, parts_section, robustness_section, speed_section
+from earshot_trainer.packaging.card_rivals import rivals_section
 from earshot_trainer.packaging.markdown import table
 
 WEIGHTS_ONLY = "weights"
@@ -16,10 +18,11 @@ def evaluation_section(report: dict[str, Any]) -> str:
         *(f"without group {name}" for name in protocol.get("excluded_groups", ())),
     ]
     subject = report.get("subject", {})
+    hashed = "hash over the graphs' hashes" if is_pooled(report) else "graph sha256"
     text = (
         f"Protocol: {protocol.get('recordings', '?')} recordings ({protocol.get('clips', '?')} clips, "
         f"{protocol.get('long_recordings', '?')} long), {', '.join(selected) or 'everything in the manifests'}; "
-        f"data sha256 `{protocol.get('data_sha256', '?')[:16]}`; graph sha256 "
+        f"data sha256 `{protocol.get('data_sha256', '?')[:16]}`; {hashed} "
         f"`{subject.get('model_sha256', '?')[:16]}`; clip score = {protocol.get('clip_score', '?')}; decision = "
         f"{protocol.get('clip_decision', '?')}; operating points: {subject.get('presets_origin', '?')}."
     )
@@ -27,7 +30,11 @@ def evaluation_section(report: dict[str, Any]) -> str:
         text,
         f"To measure it again:\n\n```sh\n{command}\n```" if (command := report.get("command")) else "",
         *(_label_figures(label, figures) for label, figures in report.get("labels", {}).items()),
-        *_comparison(report),
+        parts_section(report),
+        rivals_section(report),
+        events_section(report),
+        robustness_section(report),
+        speed_section(report),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -41,7 +48,13 @@ def title_of(report: dict[str, Any]) -> str:
     for label, figures in report.get("labels", {}).items():
         found += [f"{label} against the rest"] if figures.get("tagging") else []
         found += ["false alarms"] if figures.get("false_alarms") else []
-    return f"{' and '.join(found) or 'evaluation'} on {where}"
+    how = ", out of fold" if is_pooled(report) else ""
+    return f"{' and '.join(found) or 'evaluation'} on {where}{how}"
+
+
+def is_pooled(report: dict[str, Any]) -> bool:
+    """Tell whether several models were measured, each on what its training left out."""
+    return len(report.get("subject", {}).get("runs", ())) > 1
 
 
 def quantization_section(report: dict[str, Any]) -> str:
@@ -102,18 +115,3 @@ def _tagging_table(tagging: dict[str, Any]) -> list[str]:
     decided = {**tagging["at_presets"], best: tagging["at_best"]}
     rows = ((name, *(f"{d[key]:.3f}" for key in ("precision", "recall", "f1"))) for name, d in decided.items())
     return table(("clips decided by", "precision", "recall", "F1"), rows)
-
-
-def _comparison(report: dict[str, Any]) -> list[str]:
-    """Return the rows of `--against`, where the evaluation had one: INT8 against float."""
-    against = report.get("against")
-    if not against:
-        return []
-    rows = []
-    for label, figures in report.get("labels", {}).items():
-        mine, theirs = figures.get("tagging"), against["labels"].get(label, {}).get("tagging")
-        if mine and theirs:
-            gap = 100 * (mine["auc"] - theirs["auc"])
-            rows.append((label, f"{mine['auc']:.4f}", f"{theirs['auc']:.4f}", f"{gap:+.2f}"))
-    title = against.get("subject", {}).get("title", "the other")
-    return ["\n".join(table(("label", "AUC", f"AUC of {title}", "difference, points"), rows))] if rows else []

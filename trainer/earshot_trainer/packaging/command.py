@@ -12,9 +12,16 @@ from earshot_node.errors import OperatorError
 from earshot_node.inference.bundle import Bundle
 from earshot_node.inference.self_test import SelfTest
 from earshot_trainer.evaluate.console import say
-from earshot_trainer.evaluate.presets import load_presets_file
+from earshot_trainer.evaluate.presets import ChosenOn, load_presets_file
 from earshot_trainer.network.architecture import HOP_SAMPLES, MEL_HOP_SAMPLES, SAMPLE_RATE_HZ
-from earshot_trainer.packaging.figures import HELD_OUT, condense, held_out_reports, load_metrics
+from earshot_trainer.packaging.figures import (
+    HELD_OUT,
+    OPERATING_POINTS,
+    condense,
+    held_out_reports,
+    load_metrics,
+    operating_point_figures,
+)
 from earshot_trainer.packaging.graph import check_labels, read_interface
 from earshot_trainer.packaging.held_out import check_held_out, check_made_by, points_chosen_on
 from earshot_trainer.packaging.install import bundled_folder, install_bundled
@@ -42,7 +49,7 @@ class PackageRequest:
     key: Path | None = None
     parent: str | None = None
     install: bool = False
-    held_out_run: Path | None = None
+    held_out_runs: tuple[Path, ...] = ()
 
 
 def run_packaging(request: PackageRequest, console: Console | None = None) -> Path:
@@ -57,17 +64,19 @@ def run_packaging(request: PackageRequest, console: Console | None = None) -> Pa
     run = load_run(request.run)
     metrics = load_metrics(request.metrics)
     model = _read(request.model)
-    other_run = load_run(request.held_out_run) if request.held_out_run else None
+    other_runs = {path.resolve().name: load_run(path) for path in request.held_out_runs}
     chosen = load_presets_file(request.presets)
-    manifest = build_manifest(model, run, chosen.presets, condense(metrics), request)
+    points = points_chosen_on(chosen.chosen_on, run, tuple(other_runs.values()))
+    short = _points_in_short(chosen.chosen_on, metrics) if points == "held_out" else {}
+    manifest = build_manifest(model, run, chosen.presets, short | condense(metrics), request)
     check_made_by(model, run)
     facts = CardFacts(
         run,
-        whose=check_held_out(metrics, run, other_run),
-        points=points_chosen_on(chosen.chosen_on, run, other_run),
+        whose=check_held_out(metrics, run, tuple(other_runs.values())),
+        points=points,
         chosen_on=chosen.chosen_on.groups if chosen.chosen_on else frozenset(),
         metrics=metrics,
-        other_run=other_run,
+        other_runs=other_runs,
     )
     references = measure_references(manifest, model)
     manifest = manifest.model_copy(update={"reference_clips": tuple(reference.clip for reference in references)})
@@ -121,6 +130,18 @@ def build_manifest(
     except ValueError as error:
         lines = [line.strip() for line in str(error).splitlines()]
         raise OperatorError(f"cannot describe the bundle: {' '.join(lines[1:3])}") from error
+
+
+def _points_in_short(chosen_on: ChosenOn | None, metrics: dict[str, Any]) -> dict[str, Any]:
+    """Return the manifest's metric of what the presets give; empty for presets without figures."""
+    if chosen_on is None or not chosen_on.figures:
+        return {}
+    nested = [
+        report["nested"]["by_label"]
+        for report in held_out_reports(metrics).values()
+        if "nested" in report and report["subject"]["model_sha256"] == chosen_on.model_sha256
+    ]
+    return {OPERATING_POINTS: operating_point_figures(chosen_on.figures, nested[0] if nested else {})}
 
 
 def _tell(console: Console, request: PackageRequest, bundle: Bundle, test: SelfTest, public_key: str | None) -> None:

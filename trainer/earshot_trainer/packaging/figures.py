@@ -1,6 +1,7 @@
 """What was measured elsewhere, cut down to what a manifest and a model card carry."""
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,15 @@ HELD_OUT = "held_out"
 SHIPPED = "shipped"
 QUANTIZATION = "quantization"
 
-_TOO_LONG = frozenset({"alarms", "classes", "groups", "missed", "problems", "manifests"})
+OPERATING_POINTS = "operating_points"
+"""The manifest's metric that says in short what each preset gives; see `operating_point_figures`."""
+
+_TOO_LONG = frozenset(
+    {"alarms", "classes", "groups", "missed", "problems", "manifests"}
+    | {"outcomes", "extra_detections", "by_group", "definitions", "mine_curve", "rival_curve", "points", "heard"}
+    | {"change", "change_interval", "found", "mean_peak", "not_measured", "left_out", "segment_based", "settings"}
+)
+"""Keys whose values list single clips, sounds, alarms or thresholds, or repeat what stands beside them."""
 
 
 def load_metrics(named_files: tuple[str, ...]) -> dict[str, Any]:
@@ -41,6 +50,50 @@ def load_metrics(named_files: tuple[str, ...]) -> dict[str, Any]:
 def held_out_reports(metrics: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the evaluations that claim to be held out."""
     return {name: report for name, report in metrics.items() if name.startswith(HELD_OUT)}
+
+
+def rivals_of(report: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield what a report was measured against."""
+    if report.get("against"):
+        yield report["against"]
+    yield from report.get("also_against", ())
+
+
+def operating_point_figures(
+    chosen: Mapping[str, Mapping[str, Mapping[str, Any]]], nested: Mapping[str, Mapping[str, Mapping[str, Any]]]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return label -> preset -> what the point gives, in short, for whoever shows a preset to a person.
+
+    Args:
+        chosen: label -> preset -> what the point gave on the recordings that it was chosen on.
+        nested: the same of points chosen on the other parts; these have no `event_recall`.
+
+    Returns:
+        `recall`, `event_recall`, `false_alarms`, `hours`, `false_alarms_per_hour` and its 95 % interval
+        `false_alarms_per_hour_interval`; under `not_chosen_on` recall and false alarms where the choice had no say.
+    """
+    return {
+        label: {preset: _in_short(found, nested.get(label, {}).get(preset)) for preset, found in presets.items()}
+        for label, presets in chosen.items()
+    }
+
+
+def _in_short(found: Mapping[str, Any], elsewhere: Mapping[str, Any] | None) -> dict[str, Any]:
+    short = {
+        "recall": found["recall"],
+        "event_recall": found.get("event_recall"),
+        "false_alarms": found["false_alarms"],
+        "hours": found["hours"],
+        "false_alarms_per_hour": found["per_hour"],
+        "false_alarms_per_hour_interval": list(found["per_hour_interval"]),
+    }
+    if elsewhere is not None:
+        short["not_chosen_on"] = {
+            "recall": elsewhere["recall"],
+            "false_alarms_per_hour": elsewhere["per_hour"],
+            "false_alarms_per_hour_interval": list(elsewhere["per_hour_interval"]),
+        }
+    return short
 
 
 def condense(value: Any) -> Any:

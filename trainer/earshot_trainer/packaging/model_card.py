@@ -1,12 +1,13 @@
 """The model card: Markdown written from the manifest, the training run and what was measured."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from earshot_node.contract.manifest import BundleManifest
-from earshot_node.contract.operating_point import PRESET_SENSITIVITY
 from earshot_trainer.packaging.card_figures import evaluation_section, quantization_section, title_of
+from earshot_trainer.packaging.card_points import points_section
 from earshot_trainer.packaging.figures import QUANTIZATION, SHIPPED, condense, held_out_reports
 from earshot_trainer.packaging.held_out import PointsChosenOn, Whose
 from earshot_trainer.packaging.markdown import table
@@ -36,6 +37,11 @@ HELD_OUT_NOTES: dict[Whose, str] = {
         f"{EXPECT} They belong to a second model of the same recipe that was trained without what it is measured on, "
         "not to the weights in this bundle."
     ),
+    "pooled": (
+        f"{EXPECT} They are out of fold: the recipe was trained several times more, each time without another part of "
+        "the recordings, and each recording was judged by a model that had not heard its original. They belong to "
+        "those models, not to the weights in this bundle."
+    ),
 }
 CHOSEN_NOTE = (
     "The operating points were chosen on these very recordings, so the figures at the presets are somewhat optimistic."
@@ -43,6 +49,7 @@ CHOSEN_NOTE = (
 POINTS_NOTES: dict[PointsChosenOn, str] = {
     "unknown": "What they were chosen on is not known.",
     "trained_on": "They were chosen on recordings that the model was trained on: too bold for new sounds.",
+    "other_recipe": "They were chosen with a model of another recipe: they may not fit this one.",
     "held_out": "They were chosen on recordings that the model looked at was not trained on.",
 }
 SHIPPED_NOTE = "A check that the bundle works and can be reproduced, not a promise."
@@ -54,7 +61,7 @@ class CardFacts:
 
     Attributes:
         run: the run that trained the weights in the bundle.
-        whose: whose figures the held-out ones are; `other_run` trained the other model, if it is another's.
+        whose: whose figures the held-out ones are; `other_runs` trained the other models, by name, if they are others'.
         points: what kind of recordings the operating points were chosen on; `chosen_on` are their groups.
         metrics: evaluation and quantization reports in full.
     """
@@ -64,7 +71,7 @@ class CardFacts:
     points: PointsChosenOn
     chosen_on: frozenset[str]
     metrics: dict[str, Any]
-    other_run: RunRecord | None = None
+    other_runs: Mapping[str, RunRecord] = field(default_factory=dict)
 
 
 def write_model_card(manifest: BundleManifest, model: bytes, facts: CardFacts) -> str:
@@ -77,7 +84,7 @@ def write_model_card(manifest: BundleManifest, model: bytes, facts: CardFacts) -
         f"## Licence\n\n{_licence(manifest, run)}",
         f"## Training\n\n{_training(run)}",
         f"## Figures\n\n{_figures(facts)}",
-        f"## Operating points\n\n{POINTS_NOTES[facts.points]}\n\n{_operating_points(manifest)}",
+        f"## Operating points\n\n{POINTS_NOTES[facts.points]}\n\n{points_section(manifest)}",
     ]
     if "operators" in facts.metrics.get(QUANTIZATION, {}):
         sections.append(f"## Precision of every operator\n\n{quantization_section(facts.metrics[QUANTIZATION])}")
@@ -134,8 +141,10 @@ def _counts(summary: Summary) -> tuple[str, ...]:
 
 def _figures(facts: CardFacts) -> str:
     parts = [HELD_OUT_NOTES[facts.whose]]
-    if facts.whose == "other" and facts.other_run is not None:
-        parts.append(_other_training(facts.other_run))
+    if facts.whose == "other":
+        parts += [_other_training(run) for run in facts.other_runs.values()]
+    elif facts.whose == "pooled":
+        parts.append(_pooled_training(facts.other_runs))
     for report in held_out_reports(facts.metrics).values():
         parts += [f"### Held out: {title_of(report)}", *_caveats(report, facts), evaluation_section(condense(report))]
     if shipped := facts.metrics.get(SHIPPED):
@@ -153,6 +162,30 @@ def _other_training(run: RunRecord) -> str:
     )
 
 
+def _pooled_training(runs: Mapping[str, RunRecord]) -> str:
+    header = ("run", "recordings", "sirens", "data sha256", "code", "seed", "trained without")
+    rows = (
+        (
+            name,
+            run.trained_on.recordings,
+            run.trained_on.siren_recordings,
+            f"`{run.dataset_sha256[:16]}`",
+            run.code_version,
+            run.seed,
+            _kept_out(run),
+        )
+        for name, run in runs.items()
+    )
+    return "\n".join(table(header, rows))
+
+
+def _kept_out(run: RunRecord) -> str:
+    """Return the folds by name, groups and sources by number."""
+    names = ", ".join(run.excluded.get("folds", ()))
+    counts = [f"{len(run.excluded[what])} {what}" for what in ("sources", "groups") if run.excluded.get(what)]
+    return ", ".join([*([names] if names else []), *counts]) or "nothing"
+
+
 def _caveats(report: dict[str, Any], facts: CardFacts) -> list[str]:
     """Return what makes held-out figures look better than new sounds would."""
     protocol, notes = report["protocol"], []
@@ -165,13 +198,3 @@ def _caveats(report: dict[str, Any], facts: CardFacts) -> list[str]:
     if facts.chosen_on & set(protocol["groups"]):
         notes.append(CHOSEN_NOTE)
     return notes
-
-
-def _operating_points(manifest: BundleManifest) -> str:
-    header = ("preset (sensitivity)", "label", "enter", "leave", "min length", "bridging", "cooldown")
-    rows = []
-    for preset, sensitivity in PRESET_SENSITIVITY.items():
-        for label, point in getattr(manifest.presets, preset).items():
-            seconds = (f"{value:g} s" for value in (point.min_length_s, point.bridging_s, point.cooldown_s))
-            rows.append((f"{preset} ({sensitivity:g})", label, f"{point.enter:g}", f"{point.leave:g}", *seconds))
-    return "\n".join(table(header, rows))
