@@ -106,6 +106,20 @@ def node_device(config: NodeConfig, info: NodeInfo) -> Payload:
             "payload_off": "offline",
             "availability": [],  # tells `offline` instead of becoming unavailable
         },
+    }
+    device = {
+        "identifiers": [_identifier(config.node.id)],
+        "name": config.node.name or config.node.id,
+        "model": "Node",
+        **_area(config.node.area),
+    }
+    parts |= _model_parts(topics) | _recorder_parts(config, info, topics)
+    return _payload(config, info, device, _named(parts, config.node.id))
+
+
+def _model_parts(topics: NodeTopics) -> dict[str, Payload]:
+    """Return what installs a model, and tells how that went."""
+    return {
         "model": {
             "platform": "update",
             "name": "Model",
@@ -129,14 +143,6 @@ def node_device(config: NodeConfig, info: NodeInfo) -> Payload:
             "json_attributes_template": "{{ {'version': value_json.version, 'reason': value_json.reason} | tojson }}",
         },
     }
-    device = {
-        "identifiers": [_identifier(config.node.id)],
-        "name": config.node.name or config.node.id,
-        "model": "Node",
-        **_area(config.node.area),
-    }
-    parts |= _recorder_parts(config, info, topics)
-    return _payload(config, info, device, _named(parts, config.node.id))
 
 
 def _recorder_parts(config: NodeConfig, info: NodeInfo, topics: NodeTopics) -> dict[str, Payload]:

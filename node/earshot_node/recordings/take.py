@@ -116,5 +116,5 @@ def warnings(measured: Loudness | RecordingInfo, *, background: bool) -> tuple[W
 WARNING_TEXTS: Final[dict[Warning_, str]] = {
     "silent": "digital silence: is the microphone muted or unplugged?",
     "quiet": f"very quiet, below {SILENT_BELOW_DBFS:.0f} dBFS: go nearer or raise gain_db",
-    "clipped": "clipped: the signal reaches full scale; go further away or lower the gain",
+    "clipped": "clipped at full scale: go further away or lower the gain",
 }
