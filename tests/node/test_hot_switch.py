@@ -106,6 +106,27 @@ def test_track_is_the_old_models_up_to_the_switch_and_the_new_ones_from_it(switc
     assert np.abs(alone(old(), street())[switched:] - warmed).max() > 0.05  # it is another model
 
 
+class Feed:
+    """Blocks come bit by bit, as from a microphone."""
+
+    def __init__(self) -> None:
+        self._rest = [
+            pair
+            for pairs in zip(blocks("mic", street()), blocks("yard", 0.5 * street()), strict=True)
+            for pair in pairs
+        ]
+        self.given, self.allowed = 0, 50
+
+    def wait(self, timeout_s: float) -> bool:
+        return threading.Event().wait(0.001)
+
+    def take(self) -> list[Block]:
+        count = min(3, self.allowed - self.given)
+        some, self._rest = self._rest[:count], self._rest[count:]
+        self.given += len(some)
+        return some
+
+
 def test_switch_in_a_running_thread_loses_no_hop_of_any_source() -> None:
     listeners = {
         name: SourceListener(CONFIG, name, ("siren",), 0.04, old().manifest.version) for name in ("mic", "yard")
@@ -117,26 +138,6 @@ def test_switch_in_a_running_thread_loses_no_hop_of_any_source() -> None:
             facts = super().push(arriving)  # type: ignore[arg-type]
             heard.extend(facts)
             return facts
-
-    class Feed:
-        """Blocks come bit by bit, as from a microphone."""
-
-        def __init__(self) -> None:
-            self._rest = [
-                pair
-                for pairs in zip(blocks("mic", street()), blocks("yard", 0.5 * street()), strict=True)
-                for pair in pairs
-            ]
-            self.given, self.allowed = 0, 50
-
-        def wait(self, timeout_s: float) -> bool:
-            return threading.Event().wait(0.001)
-
-        def take(self) -> list[Block]:
-            count = min(3, self.allowed - self.given)
-            some, self._rest = self._rest[:count], self._rest[count:]
-            self.given += len(some)
-            return some
 
     steps: list[Step] = []
     failures: list[Exception] = []
