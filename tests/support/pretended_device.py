@@ -19,11 +19,14 @@ class Pretended(Tensor):
 
     @staticmethod
     def __new__(cls, held: Tensor) -> Self:
-        made = Tensor._make_wrapper_subclass(
-            cls, held.shape, strides=held.stride(), dtype=held.dtype, device=DEVICE, requires_grad=False
-        )
+        made = Tensor._make_wrapper_subclass(cls, held.shape, strides=held.stride(), dtype=held.dtype)
         made.held = held
         return made
+
+    @property
+    def device(self) -> torch.device:
+        """Where it says it is; to torch's own code, which wants a driver, it is on the CPU."""
+        return DEVICE
 
     @classmethod
     def __torch_dispatch__(cls, call: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -42,6 +45,8 @@ def on_device(call: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     tensors = [value for value in tree_flatten((args, kwargs))[0] if isinstance(value, Tensor)]
     inside = [value for value in tensors if isinstance(value, Pretended)]
     name = call.overloadpacket.__name__
+    if inside and name == "_local_scalar_dense":
+        raise RuntimeError("a number was read from the device: the program would wait for it")
     copies = name in ("_to_copy", "copy_")
     outside = [value for value in tensors if not isinstance(value, Pretended) and value.dim() > 0]
     if inside and outside and not copies:

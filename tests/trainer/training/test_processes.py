@@ -101,7 +101,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for rank in range(2)
     ]
     try:
-        codes = [child.wait(600) for child in children]
+        codes = [child.wait(400) for child in children]
     finally:
         for child in children:
             child.kill()
@@ -115,7 +115,7 @@ def saved(folder: Path, rank: int) -> dict[str, object]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(700)
+@pytest.mark.timeout(500)
 def test_run_in_two_parts_gives_the_weights_of_a_whole_one(folder: Path) -> None:
     whole, parts = (load_checkpoint(folder / name / "checkpoint.pt") for name in ("whole", "parts"))
     assert whole["steps_done"] == parts["steps_done"] == 12

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from earshot_trainer.network.architecture import ModelConfig
 from earshot_trainer.network.features import LogMel
+from earshot_trainer.network.recurrence import run_gru
 
 __all__ = ["LogMel", "ModelConfig", "SignalPath", "StreamingCrnn"]
 
@@ -123,10 +124,24 @@ class StreamingCrnn(nn.Module):
         x = torch.relu(self.stem_norm(x))
         for index, block in enumerate(self.blocks, start=1):
             x, new_state[f"conv{index}"] = block(x, state[f"conv{index}"])
-        x = torch.relu(self.embedding(x.permute(2, 0, 1, 3).flatten(2)))
-        x, hidden = self.gru(self.dropout(x), state["gru"][None])
-        new_state["gru"] = hidden.squeeze(0)
+        x, new_state["gru"] = self._recur(self.dropout(self._embed(x)), state["gru"])
         return self.output(self.dropout(x)).transpose(0, 1), new_state
+
+    def _embed(self, x: Tensor) -> Tensor:
+        """Map the last block's output [B, C, T, M] to [T, B, embedding]."""
+        if not self.training:
+            return torch.relu(self.embedding(x.permute(2, 0, 1, 3).flatten(2)))
+        # Weights in the convolutions' order of memory instead of activations and gradients in that of the weights.
+        weight = self.embedding.weight.reshape(-1, x.shape[1], x.shape[3]).transpose(1, 2).flatten(1)
+        x = nn.functional.linear(x.permute(0, 2, 3, 1).flatten(2), weight, self.embedding.bias)
+        return torch.relu(x).transpose(0, 1)
+
+    def _recur(self, x: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Map x [T, B, embedding] and the hidden state [B, H] to the outputs [T, B, H] and the new state."""
+        if self.training and x.dtype == torch.float32 and x.device.type == "cpu":
+            return run_gru(self.gru, x, hidden)
+        x, last = self.gru(x, hidden[None])
+        return x, last.squeeze(0)
 
 
 class SignalPath(nn.Module):
