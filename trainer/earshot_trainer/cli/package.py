@@ -13,8 +13,8 @@ Examples:
       --version 2026.11.0 --out siren-2026.11.0.earshot
   # signed, for nodes that trust the key (make one with `trainer-cli key create trainer.key`)
   trainer-cli package ... --key trainer.key
-  # replace the model that ships inside the node package
-  trainer-cli package ... --install
+  # replace the model that ships inside the node package, if this one is better
+  trainer-cli package ... --install --if-better
 """
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -37,6 +37,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--key", type=FILE, help="Sign with this private key.")
 @click.option("--parent", metavar="YYYY.M.N", help="Version of the model that this one continues.")
 @click.option("--install", is_flag=True, help="Also make it the model inside the node package.")
+@click.option("--if-better", is_flag=True, help="With --install: only if it is better than the one that is there.")
 def command(
     model: Path,
     run: Path,
@@ -49,11 +50,31 @@ def command(
     key: Path | None,
     parent: str | None,
     install: bool,
+    if_better: bool,
 ) -> None:
     """Make a bundle that nodes verify and run: model, manifest, reference clips, model card, signature.
 
-    The same inputs give the same bytes. What is written was opened and self-tested as a node does it.
+    The same inputs give the same bytes. What is written was opened and self-tested as a node does it. Better means,
+    out of fold and on the recordings that the shipped model's card was measured on: neither a lower average precision
+    nor more false alarms at `balanced`, and one of the two improved.
     """
+    if if_better and not install:
+        raise click.UsageError("--if-better goes with --install")
     from earshot_trainer.packaging.command import PackageRequest, run_packaging
 
-    run_packaging(PackageRequest(model, run, presets, metrics, name, version, out, key, parent, install, held_out_runs))
+    run_packaging(
+        PackageRequest(
+            model=model,
+            run=run,
+            presets=presets,
+            metrics=metrics,
+            name=name,
+            version=version,
+            out=out,
+            key=key,
+            parent=parent,
+            install=install,
+            held_out_runs=held_out_runs,
+            if_better=if_better,
+        )
+    )

@@ -9,11 +9,12 @@ from rich.console import Console
 from earshot_node.contract.manifest import MODEL_CARD_NAME, MODEL_NAME, BundleManifest, Lineage
 from earshot_node.contract.operating_point import Presets
 from earshot_node.errors import OperatorError
-from earshot_node.inference.bundle import Bundle
+from earshot_node.inference.bundle import Bundle, load_bundled
 from earshot_node.inference.self_test import SelfTest
 from earshot_trainer.evaluate.console import say
 from earshot_trainer.evaluate.presets import ChosenOn, load_presets_file
 from earshot_trainer.network.architecture import HOP_SAMPLES, MEL_HOP_SAMPLES, SAMPLE_RATE_HZ
+from earshot_trainer.packaging.better import compare_with_shipped, is_better, print_pairs
 from earshot_trainer.packaging.figures import (
     HELD_OUT,
     OPERATING_POINTS,
@@ -50,6 +51,7 @@ class PackageRequest:
     parent: str | None = None
     install: bool = False
     held_out_runs: tuple[Path, ...] = ()
+    if_better: bool = False
 
 
 def run_packaging(request: PackageRequest, console: Console | None = None) -> Path:
@@ -85,7 +87,7 @@ def run_packaging(request: PackageRequest, console: Console | None = None) -> Pa
         files |= reference.files
     bundle, test = write_verified(seal(manifest, files, key), request.out, key)
     _tell(console, request, bundle, test, None if key is None else public_key_text(key))
-    if request.install:
+    if request.install and (not request.if_better or _beats_shipped(request, metrics, manifest, console)):
         target = install_bundled(request.out, manifest.name, manifest.version, bundled_folder())
         say(console, f"installed as the shipped model: {target}; commit it with bundled.json")
     say(console, f"next: node-cli analyze --bundle {request.out} FILE")
@@ -130,6 +132,19 @@ def build_manifest(
     except ValueError as error:
         lines = [line.strip() for line in str(error).splitlines()]
         raise OperatorError(f"cannot describe the bundle: {' '.join(lines[1:3])}") from error
+
+
+def _beats_shipped(
+    request: PackageRequest, metrics: dict[str, Any], manifest: BundleManifest, console: Console
+) -> bool:
+    """Compare with the shipped model, print it, and tell whether to install."""
+    shipped = load_bundled().manifest
+    runs = request.held_out_runs
+    pairs = compare_with_shipped(metrics, shipped.metrics, runs, manifest.presets, console)
+    print_pairs(console, pairs, shipped.version)
+    if not is_better(pairs):
+        say(console, f"not installed: {request.out} is there; --install without --if-better replaces the shipped model")
+    return is_better(pairs)
 
 
 def _points_in_short(chosen_on: ChosenOn | None, metrics: dict[str, Any]) -> dict[str, Any]:

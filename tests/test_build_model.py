@@ -1,0 +1,101 @@
+"""`scripts/build-model` goes on where it was: a step is done once for the same recipe, split and manifests."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+TRAINER = """\
+#!/usr/bin/env bash
+# Stands for the trainer: writes down what it was asked for and makes the files that the next step reads.
+echo "$*" >>calls.txt
+[ ! -f stop-at ] || [ "$(cat stop-at)" != "$1" ] || exit 1
+while [ "$#" -gt 0 ]; do
+    case "$1" in
+    --out)
+        case "$2" in
+        *.earshot) echo bundle >"$2" ;;
+        *) mkdir -p "$2" && touch "$2"/{model.pt,model.int8.onnx,run.json} ;;
+        esac
+        ;;
+    --json | --choose-presets) echo "{}" >"$2" ;;
+    esac
+    shift
+done
+"""
+
+
+@pytest.fixture
+def clone(repository: Path, tmp_path: Path) -> Path:
+    """The script in a folder of its own, with a trainer that only notes its calls, and a corpus of two manifests."""
+    folder = tmp_path / "clone"
+    shutil.copytree(repository / "scripts", folder / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(repository / "config", folder / "config")
+    (folder / "scripts/trainer").write_text(TRAINER)
+    (folder / "node/earshot_node/models").mkdir(parents=True)
+    (folder / "node/earshot_node/models/bundled.json").write_text('{"sha256": "none"}')
+    for name in ("urban", "negatives"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "manifest.csv").write_text("path,label\n")
+    return folder
+
+
+def build(clone: Path, *arguments: str) -> tuple[int, list[str], str]:
+    """Run the script; returns its exit code, the trainer's commands in order, and what it printed."""
+    (clone / "calls.txt").write_text("")
+    environ = os.environ | {"EARSHOT_DATA": str(clone.parent / "data")}
+    command = [clone / "scripts/build-model", *arguments]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    return done.returncode, (clone / "calls.txt").read_text().splitlines(), done.stdout + done.stderr
+
+
+def kinds(calls: list[str]) -> list[str]:
+    return [call.split()[0] for call in calls]
+
+
+def test_every_part_is_held_out_once_and_the_shipped_weights_hear_everything(clone: Path) -> None:
+    code, calls, text = build(clone)
+    assert code == 0, text
+    assert kinds(calls) == ["train", "quantize"] * 3 + ["evaluate"] * 2 + ["train", "quantize", "package"]
+    assert ["--hold-out a" in calls[0], "--hold-out b" in calls[2], "--hold-out c" in calls[4]] == [True] * 3
+    assert "--hold-out" not in calls[8]
+    package = calls[-1]
+    assert package.count("--held-out-run") == 3
+    assert "--install" not in package
+    assert all(f"--run runs/model/{part}" in calls[6] for part in "abc")
+
+
+def test_second_run_does_no_finished_step_again(clone: Path) -> None:
+    build(clone)
+    code, calls, text = build(clone, "--install")
+    assert (code, kinds(calls)) == (0, ["package"]), text
+    assert calls[0].endswith("--install --if-better")
+    assert build(clone, "--install", "--force")[1][0].endswith("--install")
+
+
+def test_another_recipe_or_other_data_do_everything_again(clone: Path) -> None:
+    build(clone)
+    with (clone / "config/recipes/siren.yaml").open("a") as recipe:
+        recipe.write("# changed\n")
+    assert kinds(build(clone)[1]).count("train") == 4
+    (clone.parent / "data/urban/manifest.csv").write_text("path,label\na.wav,siren\n")
+    assert kinds(build(clone)[1]).count("train") == 4
+    assert kinds(build(clone, "--set", "training.steps=20")[1]).count("train") == 4
+
+
+def test_interrupted_build_goes_on_where_it_was(clone: Path) -> None:
+    (clone / "stop-at").write_text("evaluate")
+    code, calls, text = build(clone)
+    assert (code, kinds(calls)) == (1, [*["train", "quantize"] * 3, "evaluate"])
+    assert "out_of_fold.json was not made" in text
+    (clone / "stop-at").unlink()
+    assert kinds(build(clone)[1]) == ["evaluate", "evaluate", "train", "quantize", "package"]
+
+
+@pytest.mark.parametrize("arguments", [("--wrong",), ("--out",)])
+def test_wrong_option_does_nothing(clone: Path, arguments: tuple[str, ...]) -> None:
+    code, calls, _ = build(clone, *arguments)
+    assert code != 0
+    assert calls == []
