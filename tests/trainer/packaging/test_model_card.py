@@ -120,6 +120,12 @@ def test_operating_points_chosen_on_the_measured_recordings_are_told() -> None:
     assert "chosen on these very recordings" not in card(run(), {"held_out": EVALUATION}, "other", chosen_on=others)
 
 
+def test_fold_that_steered_the_recipe_is_told_where_everything_is_measured() -> None:
+    steered = run(recipe={"name": "siren", "developed_on": ["us8k-fold2"], "model": {"labels": ["siren"]}})
+    everything = EVALUATION | {"protocol": EVALUATION["protocol"] | {"folds": [], "sources": []}}
+    assert "developed by its figures on us8k-fold2: model selection" in card(steered, {"held_out": everything}, "other")
+
+
 def test_points_chosen_on_training_data_or_unknown_data_are_told() -> None:
     assert "too bold for new sounds" in card(run(), {}, points="trained_on")
     assert "What they were chosen on is not known" in card(run(), {}, points="unknown")

@@ -4,6 +4,7 @@ from typing import Any
 
 from earshot_trainer.packaging.card_parts import events_section, parts_section, robustness_section, speed_section
 from earshot_trainer.packaging.card_rivals import rivals_section
+from earshot_trainer.packaging.figures import is_pooled
 from earshot_trainer.packaging.markdown import table
 
 WEIGHTS_ONLY = "weights"
@@ -50,11 +51,6 @@ def title_of(report: dict[str, Any]) -> str:
         found += ["false alarms"] if figures.get("false_alarms") else []
     how = ", out of fold" if is_pooled(report) else ""
     return f"{' and '.join(found) or 'evaluation'} on {where}{how}"
-
-
-def is_pooled(report: dict[str, Any]) -> bool:
-    """Tell whether several models were measured, each on what its training left out."""
-    return len(report.get("subject", {}).get("runs", ())) > 1
 
 
 def quantization_section(report: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from earshot_trainer.packaging.figures import rivals_of
+from earshot_trainer.packaging.figures import is_pooled, rivals_of
 from earshot_trainer.packaging.markdown import table
 
 
@@ -37,6 +37,8 @@ def _ranking(report: Mapping[str, Any], rival: Mapping[str, Any]) -> list[tuple[
 
 def _equal_alarms(rival: Mapping[str, Any]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
+    if is_pooled(rival):
+        return rows  # The same weights in float: ranking them is enough.
     for one in rival.get("equal_alarms", ()):
         theirs, mine = one["rival"], one["mine"]
         alarms = f"{one['preset']}, {theirs['false_alarms']} in {one['hours']:.2f} h"

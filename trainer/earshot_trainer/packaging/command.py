@@ -156,7 +156,7 @@ def _points_in_short(chosen_on: ChosenOn | None, metrics: dict[str, Any]) -> dic
         for report in held_out_reports(metrics).values()
         if "nested" in report and report["subject"]["model_sha256"] == chosen_on.model_sha256
     ]
-    return {OPERATING_POINTS: operating_point_figures(chosen_on.figures, nested[0] if nested else {})}
+    return {OPERATING_POINTS: condense(operating_point_figures(chosen_on.figures, nested[0] if nested else {}))}
 
 
 def _tell(console: Console, request: PackageRequest, bundle: Bundle, test: SelfTest, public_key: str | None) -> None:

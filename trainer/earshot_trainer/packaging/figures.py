@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from earshot_node.errors import OperatorError
+from earshot_trainer.evaluate.false_alarms import poisson_interval
 
 HELD_OUT = "held_out"
 """Evaluations whose name begins so are claims about sounds that the measured model never heard."""
@@ -17,10 +18,13 @@ OPERATING_POINTS = "operating_points"
 
 _TOO_LONG = frozenset(
     {"alarms", "classes", "groups", "missed", "problems", "manifests"}
-    | {"outcomes", "extra_detections", "by_group", "definitions", "mine_curve", "rival_curve", "points", "heard"}
-    | {"change", "change_interval", "found", "mean_peak", "not_measured", "left_out", "segment_based", "settings"}
+    | {"outcomes", "extra_detections", "by_group", "definitions", "mine_curve", "rival_curve", "points"}
+    | {"change", "change_interval", "found", "not_measured", "left_out", "segment_based", "settings"}
 )
-"""Keys whose values list single clips, sounds, alarms or thresholds, or repeat what stands beside them."""
+"""Keys that list single clips, sounds, alarms or thresholds, or repeat what stands beside them; a number stays."""
+
+_OF_A_RIVAL = frozenset({"subject", "labels", "equal_alarms", "speed"})
+"""What is kept of a model that stood beside the measured one."""
 
 
 def load_metrics(named_files: tuple[str, ...]) -> dict[str, Any]:
@@ -59,6 +63,11 @@ def rivals_of(report: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield from report.get("also_against", ())
 
 
+def is_pooled(report: Mapping[str, Any]) -> bool:
+    """Tell whether several models were measured, each on what its training left out."""
+    return len(report.get("subject", {}).get("runs", ())) > 1
+
+
 def operating_point_figures(
     chosen: Mapping[str, Mapping[str, Mapping[str, Any]]], nested: Mapping[str, Mapping[str, Mapping[str, Any]]]
 ) -> dict[str, dict[str, dict[str, Any]]]:
@@ -79,13 +88,15 @@ def operating_point_figures(
 
 
 def _in_short(found: Mapping[str, Any], elsewhere: Mapping[str, Any] | None) -> dict[str, Any]:
+    count, hours = found["false_alarms"], found["hours"]
+    low, high = poisson_interval(count)
     short = {
         "recall": found["recall"],
         "event_recall": found.get("event_recall"),
-        "false_alarms": found["false_alarms"],
-        "hours": found["hours"],
-        "false_alarms_per_hour": found["per_hour"],
-        "false_alarms_per_hour_interval": list(found["per_hour_interval"]),
+        "false_alarms": count,
+        "hours": hours,
+        "false_alarms_per_hour": count / hours,
+        "false_alarms_per_hour_interval": [low / hours, high / hours],
     }
     if elsewhere is not None:
         short["not_chosen_on"] = {
@@ -97,9 +108,17 @@ def _in_short(found: Mapping[str, Any], elsewhere: Mapping[str, Any] | None) -> 
 
 
 def condense(value: Any) -> Any:
-    """Drop what lists single clips, sounds or alarms; round numbers to six places."""
+    """Drop what lists single clips, sounds or alarms, and most of the rivals; round numbers to six places."""
     if isinstance(value, dict):
-        return {key: condense(item) for key, item in value.items() if key not in _TOO_LONG}
+        kept = {key: item for key, item in value.items() if key not in _TOO_LONG or isinstance(item, int)}
+        if kept.get("against"):
+            kept["against"] = _only_comparable(kept["against"])
+            kept["also_against"] = [_only_comparable(rival) for rival in kept.get("also_against", ())]
+        return {key: condense(item) for key, item in kept.items()}
     if isinstance(value, list):
         return [condense(item) for item in value]
     return round(value, 6) if isinstance(value, float) else value
+
+
+def _only_comparable(rival: dict[str, Any]) -> dict[str, Any]:
+    return {key: item for key, item in rival.items() if key in _OF_A_RIVAL}

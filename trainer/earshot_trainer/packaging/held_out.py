@@ -76,7 +76,8 @@ def points_chosen_on(chosen_on: ChosenOn | None, run: RunRecord, other_runs: Seq
 def _check(where: str, report: Mapping[str, Any], runs: Sequence[RunRecord]) -> frozenset[str]:
     """Return the hashes of the graphs that a report measures, after checking them and the rivals that are graphs."""
     protocol, subject = report.get("protocol", {}), report.get("subject", {})
-    if "groups" not in protocol or "not_read" not in protocol:
+    members = subject.get("runs", ())
+    if not {"groups", "not_read"} <= set(protocol) or not all("groups" in member for member in members):
         raise OperatorError(f"{where}: no evaluation of this version; write it with `trainer-cli evaluate --json`")
     if protocol["not_read"]:
         raise OperatorError(f"{where}: {protocol['not_read']} recordings could not be read; repair them and evaluate")

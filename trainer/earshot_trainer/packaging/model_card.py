@@ -189,7 +189,8 @@ def _kept_out(run: RunRecord) -> str:
 def _caveats(report: dict[str, Any], facts: CardFacts) -> list[str]:
     """Return what makes held-out figures look better than new sounds would."""
     protocol, notes = report["protocol"], []
-    steered = [name for name in (*protocol["folds"], *protocol["sources"]) if name in facts.run.developed_on]
+    measured = (*protocol["folds"], *protocol["sources"]) or facts.run.developed_on
+    steered = [name for name in measured if name in facts.run.developed_on]
     if steered:
         notes.append(
             f"The recipe was developed by its figures on {', '.join(steered)}: model selection makes them somewhat "
