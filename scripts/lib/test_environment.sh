@@ -21,6 +21,6 @@ make_test_environment() {
         say "Some tests are skipped; to run all of them: sudo apt-get install $missing"
     fi
     if can_build_pyaudio; then extras="mic,$extras"; fi
-    if [ "$1" = everything ]; then extras="trainer,$extras"; fi
+    if [ "$1" = everything ]; then extras="trainer,teacher,$extras"; fi
     make_environment .venv-dev "$extras"
 }

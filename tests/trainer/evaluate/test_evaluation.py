@@ -19,7 +19,7 @@ from earshot_node.inference.bundle import load_bundled
 from earshot_trainer.cli.evaluate import PARTS, command
 from earshot_trainer.corpus.recordings import Recording, dataset_hash, load_manifest
 from earshot_trainer.evaluate.command import EQUAL_ALARMS, SECTIONS
-from earshot_trainer.evaluate.evaluation import Selection, compare, evaluate
+from earshot_trainer.evaluate.evaluation import Selection, check_present, compare, evaluate
 from earshot_trainer.evaluate.loading import load_subject
 from earshot_trainer.evaluate.presets import load_presets, load_presets_file
 from earshot_trainer.evaluate.tracks import detect
@@ -113,7 +113,7 @@ def test_missing_file_is_named_before_anything_is_measured(tmp_path: Path) -> No
     manifest = write_corpus(tmp_path)
     (tmp_path / "hilo.flac").unlink()
     with pytest.raises(OperatorError, match=r"hilo\.flac does not exist"):
-        Selection(()).apply(load_manifest(manifest))
+        check_present(Selection(()).apply(load_manifest(manifest)))
 
 
 def test_bare_graph_gives_the_posteriors_of_its_bundle(

@@ -12,7 +12,7 @@ from earshot_node.errors import OperatorError
 from earshot_trainer.corpus.recordings import Recording, expand_path, load_manifests
 from earshot_trainer.evaluate.console import counting_up, say
 from earshot_trainer.evaluate.equal_alarms import EqualAlarms, print_equal_alarms
-from earshot_trainer.evaluate.evaluation import compare
+from earshot_trainer.evaluate.evaluation import check_present, compare
 from earshot_trainer.evaluate.events_section import EVENTS
 from earshot_trainer.evaluate.folds import FOLDS
 from earshot_trainer.evaluate.json_file import write_json
@@ -50,6 +50,7 @@ def run_evaluation(request: EvaluateRequest, console: Console | None = None) -> 
     console = console or Console(width=None if sys.stdout.isatty() else WIDTH)
     selected = request.selection.apply(load_manifests([expand_path(name) for name in request.selection.manifests]))
     first, others, recordings = _open_subjects(request, selected)
+    check_present(recordings)
     left_out = len(selected) - len(recordings)
     if left_out:
         say(console, f"left out: {left_out} recordings that every run was trained on")

@@ -35,7 +35,7 @@ class Selection:
         """Return the chosen recordings in order.
 
         Raises:
-            OperatorError: a name matches nothing, nothing is left, or a file is missing.
+            OperatorError: a name matches nothing, or nothing is left.
         """
         chosen: Sequence[Recording] = recordings
         if self.folds or self.sources:
@@ -47,10 +47,14 @@ class Selection:
         left = [recording for recording in chosen if recording.group not in self.excluded_groups]
         if not left:
             raise OperatorError("no recording is left to measure; select fewer or other folds, sources and groups")
-        for recording in left:
-            if not recording.path.is_file():
-                raise OperatorError(f"{recording.path} does not exist; check the manifest or fetch the audio again")
         return left
+
+
+def check_present(recordings: Sequence[Recording]) -> None:
+    """Raise OperatorError that names the first recording whose file is missing."""
+    for recording in recordings:
+        if not recording.path.is_file():
+            raise OperatorError(f"{recording.path} does not exist; check the manifest or fetch the audio again")
 
 
 @dataclass(frozen=True, slots=True)
