@@ -21,7 +21,7 @@ def stream_with_tone(length_s: float, begin_s: float, end_s: float) -> np.ndarra
     return np.where((times >= begin_s) & (times < end_s), 0.5 * np.sin(2 * np.pi * 1000 * times), 0.0)
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(100, 20000))
 def test_tone_is_found_where_the_clip_says_within_50_ms(block_samples: int) -> None:
     audio = stream_with_tone(20, 7.3, 9.1)
