@@ -16,6 +16,10 @@ COMMANDS = {
     "explain": "Draw what a model listened to in a recording.",
     "package": "Make a bundle that nodes can run.",
     "key": "Make and show the key that bundles are signed with.",
+    "init": "Make the trainer's home: catalogue, recordings, models, keys.",
+    "serve": "Answer nodes that join.",
+    "invite": "Print one line that lets one node join.",
+    "nodes": "Show the fleet, and take a node out of it.",
 }
 """Each is the command `command` of earshot_trainer.cli.<name>; the text is its line in the group's help."""
 
