@@ -92,8 +92,8 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:
     small = peak_memory(tmp_path / "small", minutes=3)["anonymous_mib"]
     large = peak_memory(tmp_path / "large", minutes=45)["anonymous_mib"]
     assert small > 50
-    # 42 minutes more are 77 MiB of samples and 16 MiB of frames.
-    assert large - small < 15
+    # 42 minutes more are 77 MiB of samples (307 as float32) and 16 MiB of frames.
+    assert large - small < 35  # a block of 60 s takes 70 MiB for a moment, which is not always seen
 
 
 def test_clips_of_any_length_rate_and_channel_count_are_mixed(tmp_path: Path) -> None:
@@ -139,13 +139,17 @@ def test_second_start_renders_no_street_and_reads_no_recording(tmp_path: Path, m
     cache = PcmCache(tmp_path / "cache")
     cache.add(recordings)
     first = gather_sounds(recordings, cache, recipe, tmp_path / "cache")
-    monkeypatch.setattr(sounds_module, "_in_a_street", None)
-    monkeypatch.setattr(bank_module, "_blocks", None)
+
+    def again_rendered(*arguments: object) -> None:
+        raise AssertionError("rendered or read again")
+
+    monkeypatch.setattr(sounds_module, "_in_a_street", again_rendered)
+    monkeypatch.setattr(bank_module, "_blocks", again_rendered)
     again = PcmCache(tmp_path / "cache")
     assert again.add(recordings) == 0
     second = gather_sounds(recordings, again, recipe, tmp_path / "cache")
     assert np.array_equal(first.bank.frames, second.bank.frames)
-    with pytest.raises(TypeError):
+    with pytest.raises(AssertionError, match="again"):
         gather_sounds(recordings, again, load_recipe(tmp_path / "tiny.yaml", ("training.seed=9",)), tmp_path / "cache")
 
 
