@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 from earshot_node.contract.config import HttpSection
+from earshot_node.deployment.membership import load_membership
 from earshot_node.deployment.models import Models
 from earshot_node.http.address import forget_address, keep_address
 from earshot_node.http.metrics import Metrics
@@ -46,7 +47,9 @@ class NodeServer:
         routes = [*RecordingsApi(recordings, transfers).routes(), *TakesApi(recordings).routes()]
         if models is not None:
             routes += ModelsApi(models).routes()
-        self._server = HttpServer(config, token, health, metrics, routes=routes)
+        trainer = load_membership(state_dir)
+        trainer_token = trainer.token.get_secret_value() if trainer is not None else ""
+        self._server = HttpServer(config, token, health, metrics, routes=routes, trainer_token=trainer_token)
 
     async def start(self) -> None:
         """Listen, and write down where.

@@ -32,6 +32,7 @@ class HttpServer:
         health: what `/healthz` says.
         metrics: what `/metrics` says.
         routes: further paths.
+        trainer_token: lets the joined trainer collect recordings; '' for none.
     """
 
     def __init__(
@@ -42,9 +43,10 @@ class HttpServer:
         metrics: Metrics,
         *,
         routes: Iterable[web.RouteDef] = (),
+        trainer_token: str = "",
     ) -> None:
         self._config = config
-        self._gate = TokenGate(token)
+        self._gate = TokenGate(token, trainer_token)
         self._health = health
         self._metrics = metrics
         self._routes = tuple(routes)

@@ -20,6 +20,7 @@ COMMANDS = {
     "serve": "Answer nodes that join.",
     "invite": "Print one line that lets one node join.",
     "nodes": "Show the fleet, and take a node out of it.",
+    "collect": "Bring the recordings of all nodes here.",
 }
 """Each is the command `command` of earshot_trainer.cli.<name>; the text is its line in the group's help."""
 

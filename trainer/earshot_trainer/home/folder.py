@@ -145,9 +145,13 @@ def create_home(folder: Path, settings: dict[str, Any]) -> tuple[Home, list[Path
 
 def _refuse_other_folders(folder: Path) -> None:
     if folder.is_dir() and not (folder / CONFIG_NAME).exists():
-        others = sorted(one.name for one in folder.iterdir() if one.name.partition(".part")[0] not in _OURS)
+        others = sorted(one.name for one in folder.iterdir() if not _is_ours(one.name))
         if others:
             raise OperatorError(f"{folder} holds other files, such as {others[0]}; name a new folder with --home")
+
+
+def _is_ours(name: str) -> bool:
+    return name.removesuffix(".part") in _OURS or name.endswith(".lock")
 
 
 def _refuse_other_settings(path: Path, settings: dict[str, Any]) -> None:

@@ -1,0 +1,1 @@
+"""Recordings from the nodes into the trainer's home."""

@@ -1,0 +1,150 @@
+"""Collects from all nodes at once. A cut at any point repeats harmlessly.
+
+Audio is fetched into `incoming`, checked, stored by its hash, made visible by its row in the catalogue, and only then
+acknowledged to the node.
+"""
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+
+from earshot_node.contract.recordings import RecordingInfo
+from earshot_node.deployment.durable import remove_file
+from earshot_node.errors import EarshotError
+from earshot_trainer.catalogue.library import Library, Outcome
+from earshot_trainer.catalogue.members import Member, Members
+from earshot_trainer.collecting.audio_store import AudioStore
+from earshot_trainer.collecting.node_http import TIMEOUT, LabelledMeanwhileError, NodeHttp
+
+NODES_AT_ONCE: Final = 8
+USER_AGENT: Final = "earshot-trainer collect"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeResult:
+    """What became of one node's recordings.
+
+    Attributes:
+        stored: new ones.
+        known: of which this content was here before.
+        labelled: known ones that have a newer labelling now.
+        came_bytes: audio that came over the network.
+        problem: why not all of them are here, one line; '' when all are.
+    """
+
+    node: str
+    stored: int = 0
+    known: int = 0
+    labelled: int = 0
+    came_bytes: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one node is, in bytes of audio."""
+
+    node: str
+    done_bytes: int
+    total_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Collector:
+    """Brings recordings home.
+
+    Attributes:
+        members: told when a node was emptied.
+        library: where recordings become visible.
+        audio: where their audio is kept.
+        incoming: folder for what is not whole yet.
+        on_progress: told after every piece.
+        one_at_a_time: by content, for two nodes that offer the same.
+    """
+
+    members: Members
+    library: Library
+    audio: AudioStore
+    incoming: Path
+    on_progress: Callable[[Progress], None] = lambda _: None
+    one_at_a_time: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+
+    async def collect(self, nodes: Sequence[Member]) -> list[NodeResult]:
+        """Collect from each; what goes wrong with one is in its result and holds up no other."""
+        gate = asyncio.Semaphore(NODES_AT_ONCE)
+        connector = aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(
+            timeout=TIMEOUT, connector=connector, headers={"User-Agent": USER_AGENT}
+        ) as session:
+
+            async def one(member: Member) -> NodeResult:
+                async with gate:
+                    return await self._collect_one(NodeHttp(session, member), member.id)
+
+            return list(await asyncio.gather(*(one(member) for member in nodes)))
+
+    async def _collect_one(self, node: NodeHttp, name: str) -> NodeResult:
+        result = NodeResult(name)
+        try:
+            waiting = await node.uncollected()
+            total, done = sum(info.size_bytes for info in waiting), 0
+            self.on_progress(Progress(name, 0, total))
+            for info in waiting:
+
+                def tell(have: int, before: int = done) -> None:
+                    self.on_progress(Progress(name, before + have, total))
+
+                outcome, came = await self._bring(node, name, info, tell)
+                result = _counted(result, outcome, came)
+                done += info.size_bytes
+                self.on_progress(Progress(name, done, total))
+            await asyncio.to_thread(self.members.note_collection, name, datetime.now(UTC))
+        except EarshotError as error:
+            return replace(result, problem=str(error))
+        return result
+
+    async def _bring(
+        self, node: NodeHttp, name: str, info: RecordingInfo, tell: Callable[[int], None]
+    ) -> tuple[Outcome, int]:
+        async with self.one_at_a_time[info.sha256]:
+            came = await self._store(node, name, info, tell)
+            outcome = await self._keep(info, name, came)
+        try:
+            await node.acknowledge(info)
+        except LabelledMeanwhileError:
+            newer = await node.show(info.id)
+            if newer.sha256 == info.sha256 and newer.node == name:
+                await self._keep(newer, name, 0)
+                with contextlib.suppress(LabelledMeanwhileError):  # and again; then the next collection gets it
+                    await node.acknowledge(newer)
+        return outcome, came
+
+    async def _store(self, node: NodeHttp, name: str, info: RecordingInfo, tell: Callable[[int], None]) -> int:
+        """Return how many bytes came for it; none when its content is here already."""
+        if await asyncio.to_thread(self.audio.has, info.sha256):
+            return 0
+        path = self.incoming / f"{name}-{info.sha256}"
+        came = await node.fetch(info, path, tell)
+        await asyncio.to_thread(self.audio.put, info.sha256, path)
+        await asyncio.to_thread(remove_file, path)
+        return came
+
+    async def _keep(self, info: RecordingInfo, name: str, came: int) -> Outcome:
+        return await asyncio.to_thread(self.library.keep, info, name, came, datetime.now(UTC))
+
+
+def _counted(result: NodeResult, outcome: Outcome, came: int) -> NodeResult:
+    return replace(
+        result,
+        stored=result.stored + (outcome == "stored"),
+        known=result.known + (outcome != "stored"),
+        labelled=result.labelled + (outcome == "labelled"),
+        came_bytes=result.came_bytes + came,
+    )
