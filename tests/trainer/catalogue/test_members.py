@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, text, update
 
 from earshot_node.errors import OperatorError
 from earshot_trainer.catalogue.members import InviteError, Member, Members, TakenError
@@ -85,6 +85,16 @@ def test_eight_that_use_one_invite_at_once_make_one_member(engine: Engine) -> No
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(join, range(8))) == 1
     assert len(members.all()) == 1
+
+
+def test_database_that_breaks_off_is_one_line(engine: Engine) -> None:
+    members = invited(engine)
+    with engine.begin() as connection:
+        cascade = " CASCADE" if engine.dialect.name == "postgresql" else ""
+        connection.execute(text(f"DROP TABLE nodes{cascade}"))
+    with pytest.raises(OperatorError, match="is the database up") as caught:
+        members.all()
+    assert "\n" not in str(caught.value)
 
 
 def test_token_does_not_show_in_a_repr() -> None:

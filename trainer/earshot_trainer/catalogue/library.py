@@ -6,6 +6,7 @@ from typing import Literal
 from sqlalchemy import Connection, Engine, func, insert, select, update
 
 from earshot_node.contract.recordings import RecordingInfo
+from earshot_trainer.catalogue.opening import transaction
 from earshot_trainer.catalogue.schema import recordings, stamp, transfers
 
 Outcome = Literal["stored", "duplicate", "labelled"]
@@ -28,7 +29,7 @@ class Library:
             came_bytes: how much of the audio came over the network for it.
             now: time of the transfer.
         """
-        with self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             known = connection.execute(select(recordings.c.info).where(recordings.c.sha256 == info.sha256)).scalar()
             if known is None:
                 connection.execute(insert(recordings).values(**_row(info), collected=stamp(now)))
@@ -41,20 +42,20 @@ class Library:
 
     def has(self, sha256: str) -> bool:
         """Whether a recording of this content is visible."""
-        with self._engine.connect() as connection:
+        with transaction(self._engine) as connection:
             found = connection.execute(select(recordings.c.sha256).where(recordings.c.sha256 == sha256))
             return found.first() is not None
 
     def all(self) -> list[RecordingInfo]:
         """Return every recording in order of time."""
-        with self._engine.connect() as connection:
+        with transaction(self._engine) as connection:
             rows = connection.execute(select(recordings.c.info).order_by(recordings.c.begin, recordings.c.sha256))
             return [RecordingInfo.decode(text.encode()) for text in rows.scalars()]
 
     def counts(self) -> dict[str, int]:
         """Return how many there are of each labelling, as people say it; '' for unlabelled ones."""
         counted = select(recordings.c.title, func.count()).group_by(recordings.c.title).order_by(recordings.c.title)
-        with self._engine.connect() as connection:
+        with transaction(self._engine) as connection:
             return {row[0]: row[1] for row in connection.execute(counted)}
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine, insert, or_, select, update
 
 from earshot_node.errors import OperatorError, PeerError
+from earshot_trainer.catalogue.opening import transaction
 from earshot_trainer.catalogue.schema import invites, nodes, stamp
 
 
@@ -48,7 +49,7 @@ class Members:
     def add_invite(self, secret_sha256: str, node: str, created: datetime, expires: datetime) -> None:
         """Keep an invite by the hash of its secret."""
         values = {"secret_sha256": secret_sha256, "node": node, "created": stamp(created), "expires": stamp(expires)}
-        with self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             connection.execute(insert(invites).values(values))
 
     def admit(self, secret_sha256: str, member: Member, now: datetime) -> None:
@@ -60,7 +61,7 @@ class Members:
             InviteError: unknown, used, expired or revoked.
             TakenError: it was made for another node, and a node of that id has joined already.
         """
-        with self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             made_for = _usable_invite(connection, secret_sha256, now)
             known = connection.execute(select(nodes.c.removed).where(nodes.c.id == member.id)).first()
             if known is not None and known.removed is None and made_for != member.id:
@@ -92,7 +93,7 @@ class Members:
         Raises:
             OperatorError: there is no such node.
         """
-        with self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             gone = update(nodes).where(nodes.c.id == node, nodes.c.removed.is_(None))
             if connection.execute(gone.values(token="", removed=stamp(now))).rowcount != 1:
                 raise _unknown(node)
@@ -105,7 +106,7 @@ class Members:
         Raises:
             OperatorError: there is no such node.
         """
-        with self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             change = update(nodes).where(nodes.c.id == node, nodes.c.removed.is_(None)).values(address=address)
             if connection.execute(change).rowcount != 1:
                 raise _unknown(node)
@@ -113,7 +114,7 @@ class Members:
     def all(self) -> list[Member]:
         """Return all members by id."""
         columns = (nodes.c.id, nodes.c.token, nodes.c.address, nodes.c.version, nodes.c.joined, nodes.c.collected)
-        with self._engine.connect() as connection:
+        with transaction(self._engine) as connection:
             rows = connection.execute(select(*columns).where(nodes.c.removed.is_(None)).order_by(nodes.c.id))
             return [Member(*row[:5], row[5] or "") for row in rows]
 
@@ -131,7 +132,7 @@ class Members:
 
     def note_collection(self, node: str, now: datetime) -> None:
         """A collection has reached the node and taken all that it had."""
-        with self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             connection.execute(update(nodes).where(nodes.c.id == node).values(collected=stamp(now)))
 
 

@@ -1,9 +1,11 @@
 """Opens the catalogue's database, makes its tables once, and refuses one of another version."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
-from sqlalchemy import Engine, create_engine, event, insert, inspect, select
+from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
@@ -33,6 +35,22 @@ def open_catalogue(url: str) -> Engine:
         reason = " ".join(str(getattr(error, "orig", None) or error).split())
         raise OperatorError(f"catalogue {shown}: cannot be used: {reason}") from error
     return engine
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """Do all of it or nothing.
+
+    Raises:
+        OperatorError: the database broke off, is full or stays locked.
+    """
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except SQLAlchemyError as error:
+        shown = engine.url.render_as_string(hide_password=True)
+        reason = " ".join(str(getattr(error, "orig", None) or error).split())
+        raise OperatorError(f"catalogue {shown}: {reason}; is there room, and is the database up?") from error
 
 
 def _parse(url: str) -> URL:

@@ -160,8 +160,7 @@ class NodeHttp:
                     yield response
                     return
         except (aiohttp.ClientError, TimeoutError) as error:
-            reason = " ".join(str(error).split()) or "no answer"
-            raise RetryError(f"away: {reason}") from error
+            raise RetryError(f"away: {self._member.address}: {_plain(error)}") from error
 
 
 async def _receive(
@@ -209,6 +208,12 @@ async def _limited(response: aiohttp.ClientResponse) -> bytes:
         if len(body) > MAX_JSON_BYTES:
             raise PeerError(f"its answer is longer than {MAX_JSON_BYTES >> 20} MB")
     return bytes(body)
+
+
+def _plain(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError) and not isinstance(error, aiohttp.ClientSSLError):
+        return f"{error.os_error.strerror}; is it on, and does its http.host let others in?"
+    return " ".join(str(error).split()) or "no answer"
 
 
 def _pause_s(response: aiohttp.ClientResponse) -> float:

@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from earshot_node.contract.joining import JOIN_PATH, JoinRequest
-from earshot_node.errors import MessageError
+from earshot_node.errors import MessageError, OperatorError
 from earshot_node.http.json_body import answer, read_body
 from earshot_node.http.limits import RateLimit
 from earshot_trainer.catalogue.members import InviteError, Members, TakenError
@@ -55,6 +55,9 @@ class JoinApi:
         except TakenError as error:
             _log.warning("join from %s refused: %s", remote, error)
             return answer({"error": str(error)}, 409)
+        except OperatorError as error:
+            _log.error("join from %s failed: %s", remote, error)
+            return answer({"error": "the trainer cannot keep anything now; see its log"}, 503)
         _log.info("node %s has joined from %s", wanted.node, remote)
         return web.Response(body=signed.encode(), content_type="application/json")
 
