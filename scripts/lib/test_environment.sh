@@ -8,7 +8,9 @@
 # shellcheck source=scripts/lib/microphone.sh
 . "$(dirname "${BASH_SOURCE[0]}")/microphone.sh"
 
-TEST_PACKAGES=(mosquitto ffmpeg alsa-utils libasound2-plugins openssl debootstrap systemd systemd-container shellcheck)
+TEST_PACKAGES=(
+    mosquitto ffmpeg alsa-utils libasound2-plugins openssl debootstrap systemd systemd-container shellcheck postgresql
+)
 
 make_test_environment() {
     local extras="demo,dev" packages missing
