@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pydantic import SecretStr
+from support.bundles import BUNDLED_VERSION
 from support.deployed import public_text, signed_bundle
 from support.mosquitto import Mosquitto
 from support.mqtt_subscriber import Subscriber, retained
@@ -74,8 +75,8 @@ def test_offer_is_shown_installed_on_request_and_told(
         wait_until(lambda: latest(subscriber, f"{base}/model/update"), 90)
         idle = latest(subscriber, f"{base}/model/update")
         assert (idle["installed_version"], idle["latest_version"], idle["in_progress"]) == (
-            "2026.11.0",
-            "2026.11.0",
+            BUNDLED_VERSION,
+            BUNDLED_VERSION,
             False,
         )
         payload = offer(trainer, signed_bundle("2099.1.0"), "2099.1.0", summary="Learned your street")
@@ -110,7 +111,7 @@ def test_refusal_is_told_once_and_the_offer_is_not_fetched_again(
             result = latest(subscriber, f"{base}/model/result")
             assert (result["outcome"], result["version"], result["id"]) == ("refused", "2099.1.0", "deploy-2099.1.0")
             assert result["reason"].startswith("2099.1.0: not signed")
-            assert result["active"] == "2026.11.0"
+            assert result["active"] == BUNDLED_VERSION
         with node:
             wait_until(lambda: node.log.count("MQTT: connected") == 2, 90)
 
@@ -132,9 +133,9 @@ def test_candidate_in_the_shadow_is_reported_and_decides_nothing(
         subscriber.say(f"{base}/model/offer", offer(trainer, signed_bundle(), "2099.1.0", mode="shadow"), retain=True)
         fed_until(node, lambda: latest(subscriber, f"{base}/model/shadow"))
         report = latest(subscriber, f"{base}/model/shadow")
-        assert (report["active"], report["candidate"], report["problem"]) == ("2026.11.0", "2099.1.0", "")
+        assert (report["active"], report["candidate"], report["problem"]) == (BUNDLED_VERSION, "2099.1.0", "")
         assert latest(subscriber, f"{base}/model/result")["outcome"] == "shadowed"
-        assert latest(subscriber, f"{base}/info")["model"]["version"] == "2026.11.0"
+        assert latest(subscriber, f"{base}/info")["model"]["version"] == BUNDLED_VERSION
         heard_s = report["heard_s"]
         fed_until(node, lambda: latest(subscriber, f"{base}/model/shadow")["heard_s"] > heard_s + 30)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.bundles import BUNDLED_VERSION
 from support.deployed import public_text, slots_on_disk, write_bundle
 from support.node_process import NodeProcess
 from support.waiting import wait_until
@@ -63,13 +64,13 @@ def test_model_is_installed_into_the_running_node_and_taken_back(tmp_path: Path)
         node.feed(noise())
         with answered(node, "install", str(bundle)) as (code, out, error):
             assert code == 0, error
-            assert out.strip() == ("2099.1.0 is active, on trial for 30 min of listening; it was 2026.11.0")
+            assert out.strip() == f"2099.1.0 is active, on trial for 30 min of listening; it was {BUNDLED_VERSION}"
             assert error.split("\n")[-2] == "switching ..."
         node.wait_for_log("siren 2099.1.0 decides from now on")
         assert slots_on_disk(node.state_dir)["watch"]["running"]
         with answered(node, "rollback") as (code, out, error):
-            assert (code, out.strip()) == (0, "siren 2026.11.0 is active"), error
-        node.wait_for_log("siren 2026.11.0 decides from now on")
+            assert (code, out.strip()) == (0, f"siren {BUNDLED_VERSION} is active"), error
+        node.wait_for_log(f"siren {BUNDLED_VERSION} decides from now on")
         with answered(node, "install", str(bundle)) as (code, _, error):
             assert code == 1
             assert "2099.1.0 is not newer than 2099.1.0, which this node has had" in error
@@ -88,7 +89,7 @@ def test_node_that_is_killed_on_trial_starts_with_the_former_model(tmp_path: Pat
         node.kill()
     with node:
         wait_until(lambda: node.log.count("HTTP on") == 2, 90)
-        assert slots_on_disk(node.state_dir)["active"]["version"] == "2026.11.0"
+        assert slots_on_disk(node.state_dir)["active"]["version"] == BUNDLED_VERSION
     assert history(node) == ["installed", "rolled_back"]
 
 
@@ -123,7 +124,7 @@ def test_model_that_alarms_far_more_often_is_taken_back(tmp_path: Path) -> None:
         with contextlib.suppress(BrokenPipeError):
             while "going back" not in node.log and len(node.log) < 100_000:
                 node.feed(noise())
-        node.wait_for_log("siren 2026.11.0 decides from now on", 90)
+        node.wait_for_log(f"siren {BUNDLED_VERSION} decides from now on", 90)
     assert history(node) == ["installed", "rolled_back"]
     reason = slots_on_disk(node.state_dir)["history"][-1]["reason"]
     assert reason.startswith("2099.1.0 has alarmed 5 times")
@@ -143,7 +144,7 @@ def test_without_a_running_node_the_next_start_uses_the_model(tmp_path: Path) ->
         wait_until(lambda: slots_on_disk(node.state_dir)["watch"]["running"], 90)
     with answered_alone(node, "history") as (code, out, _):
         assert "installed" in out
-        assert "2099.1.0 after 2026.11.0" in out
+        assert f"2099.1.0 after {BUNDLED_VERSION}" in out
 
 
 @contextmanager
@@ -170,7 +171,7 @@ def test_node_that_never_installed_anything_says_so(tmp_path: Path, command: str
     with answered_alone(node, command) as (code, out, error):
         expected = {
             "rollback": (1, "error: there is no previous model to go back to"),
-            "list": (0, "active    siren 2026.11.0  (came with the node)"),
+            "list": (0, f"active    siren {BUNDLED_VERSION}  (came with the node)"),
             "history": (0, "nothing was ever installed"),
         }[command]
         assert code == expected[0]

@@ -26,6 +26,10 @@ def members_of(bundle: bytes) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
+BUNDLED_VERSION: str = json.loads(members_of(shipped_bytes())[MANIFEST])["version"]
+"""Of the model inside the node package."""
+
+
 def zip_members(members: Mapping[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
     """A zip file of `members`, as they are."""
     stream = io.BytesIO()

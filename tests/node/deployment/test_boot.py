@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from support.bundles import BUNDLED_VERSION
 from support.deployed import CONFIG, OTHER_KEY, install, public_text, without_proof, write_bundle
 
 from earshot_node.deployment import installer as installer_module
@@ -11,7 +12,7 @@ from earshot_node.deployment.rollback import swapped
 from earshot_node.deployment.slots import Slots, SlotStore
 from earshot_node.errors import OperatorError
 
-BUNDLED, OLD, NEW = "2026.11.0", "2099.1.0", "2099.1.1"
+BUNDLED, OLD, NEW = BUNDLED_VERSION, "2099.1.0", "2099.1.1"
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.bundles import build_bundle, members_of, shipped_bytes
+from support.bundles import BUNDLED_VERSION, build_bundle, members_of, shipped_bytes
 from support.deployed import KEY, OTHER_KEY, install, installer, signed_bundle, without_proof, write_bundle
 
 from earshot_node.contract.manifest import MAX_BUNDLE_BYTES
@@ -132,7 +132,7 @@ def test_model_for_another_node_is_refused(tmp_path: Path, field: str, value: ob
 
 
 @pytest.mark.usefixtures("_unproven")
-@pytest.mark.parametrize("version", ["2099.1.0", "2098.12.7", "2026.11.0"])
+@pytest.mark.parametrize("version", ["2099.1.0", "2098.12.7", BUNDLED_VERSION])
 def test_version_that_is_not_newer_is_refused_unless_asked_for(tmp_path: Path, version: str) -> None:
     state = tmp_path / "state"
     install(state, write_bundle(tmp_path, "2099.1.0"))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.bundles import BUNDLED_VERSION
 from support.deployed import CONFIG, install, installer, public_text, without_proof, write_bundle
 from support.power_cuts import Lost, RecordedDisk, killed_at, write_disk
 
@@ -121,4 +122,4 @@ def test_first_installation_that_is_cut_leaves_the_model_of_the_package(tmp_path
         shutil.rmtree(victim, ignore_errors=True)
         write_disk(disk.after(count, "everything"), tmp_path / "state", victim)
         seen.add(boot(victim))
-    assert seen == {"2026.11.0", NEW}
+    assert seen == {BUNDLED_VERSION, NEW}

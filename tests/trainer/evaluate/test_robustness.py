@@ -253,7 +253,7 @@ def test_two_processes_measure_what_one_does(recordings: list[Recording]) -> Non
     one = measure_robustness(subject, [recordings], conditions=chosen)
     two = measure_robustness(subject, [recordings], conditions=chosen, jobs=2)
     assert replace(one, wall_s=0.0) == replace(two, wall_s=0.0)
-    assert one.conditions[0].recall["balanced"] == 1.0
+    assert one.conditions[0].recall["sensitive"] > 0.5
     assert json.loads(json.dumps(one.to_dict()))["conditions"][1]["value"] == 0.0
 
 
