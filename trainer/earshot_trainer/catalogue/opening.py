@@ -85,5 +85,7 @@ def _prepare(engine: Engine, shown: str) -> None:
             metadata.create_all(connection)
             connection.execute(insert(schema_version).values(version=SCHEMA))
         version = connection.execute(select(schema_version.c.version)).scalar_one()
+        if version == SCHEMA:
+            metadata.create_all(connection)  # tables that this program knows and the one that made it did not
     if version != SCHEMA:
         raise OperatorError(f"catalogue {shown}: has schema {version}, this program knows {SCHEMA}; update Earshot")

@@ -6,7 +6,7 @@ from typing import Final
 from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
 SCHEMA: Final = 1
-"""Grows with every change of a table; see `opening`."""
+"""Grows with every change of a table; a new table needs none, `opening` makes it."""
 
 metadata = MetaData()
 _TIME = String(24)
@@ -73,6 +73,90 @@ transfers = Table(
     Column("outcome", String(20), nullable=False),  # stored, duplicate, labelled
     Column("bytes", Integer, nullable=False),  # that came over the network
     Column("time", _TIME, nullable=False),
+)
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("sha256", _SHA256, primary_key=True),  # of the bundle, models/<sha256>.earshot in the home
+    Column("version", String(20), nullable=False, unique=True),
+    Column("name", _SLUG, nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Column("labels", String(400), nullable=False),
+    Column("parent", String(20), nullable=False),  # '' if unknown
+    Column("summary", String(255), nullable=False),  # what is new, for people
+    Column("made_by", String(80), nullable=False),
+    Column("gate", String(20), nullable=False),  # passed, failed, synthetic; '' if none was asked
+    Column("gate_reason", Text, nullable=False),
+    Column("is_forced", Boolean, nullable=False),  # released against the gate
+    Column("registered", _TIME, nullable=False),
+)
+
+offers = Table(
+    "offers",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("node", _SLUG, primary_key=True),
+    Column("sha256", _SHA256, ForeignKey("releases.sha256"), nullable=False),
+    Column("mode", String(10), nullable=False),
+    Column("is_canary", Boolean, nullable=False),
+    Column("made_by", String(80), nullable=False),
+    Column("is_forced", Boolean, nullable=False),
+    Column("offered", _TIME, nullable=False),
+    Column("outcome", String(20), nullable=False),  # '' until the node has told one
+    Column("reason", Text, nullable=False),
+    Column("told", _TIME),
+    Column("withdrawn", _TIME),
+    Column("withdrawn_why", Text, nullable=False),
+)
+
+disagreements = Table(
+    "disagreements",
+    metadata,
+    Column("node", _SLUG, primary_key=True),
+    Column("event", String(64), primary_key=True),
+    Column("heard_by", String(10), nullable=False),  # active, candidate
+    Column("source", _SLUG, nullable=False),
+    Column("label", _SLUG, nullable=False),
+    Column("onset", _TIME, nullable=False),
+    Column("offset", _TIME, nullable=False),
+    Column("peak", Float, nullable=False),
+    Column("active", String(20), nullable=False),
+    Column("candidate", String(20), nullable=False),
+    Column("candidate_sha256", _SHA256, nullable=False),
+    Column("seen", _TIME, nullable=False),
+)
+
+alarm_hours = Table(
+    "alarm_hours",
+    metadata,
+    Column("node", _SLUG, primary_key=True),
+    Column("hour", _TIME, primary_key=True),
+    Column("alarms", Integer, nullable=False),
+    Column("listened_s", Float, nullable=False),
+)
+
+labellings = Table(  # what somebody said at the trainer, so that it can be taken back
+    "labellings",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("sha256", _SHA256, nullable=False),
+    Column("before", Text, nullable=False),  # the recording's `Labelling` until then, JSON; '' for none
+    Column("after", Text, nullable=False),
+    Column("time", _TIME, nullable=False),
+)
+
+corpora = Table(  # what retraining may learn from beside the household's own recordings
+    "corpora",
+    metadata,
+    Column("name", _SLUG, primary_key=True),
+    Column("kind", String(20), nullable=False),  # see `corpus.layouts.Layout`
+    Column("folder", Text, nullable=False),
+    Column("manifest", Text, nullable=False),  # absolute path of its table
+    Column("recordings", Integer, nullable=False),  # as counted when it was added
+    Column("duration_s", Float, nullable=False),
+    Column("licences", Text, nullable=False),
+    Column("added", _TIME, nullable=False),
 )
 
 
