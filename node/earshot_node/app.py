@@ -352,6 +352,9 @@ def _describe(config: NodeConfig, manifest: BundleManifest) -> NodeInfo:
         model=ModelInfo(name=manifest.name, version=manifest.version, labels=manifest.labels),
         labels=config.labels,
         recording_labels=(*configured_labels(config), BACKGROUND),
-        sources=tuple(SourceInfo(id=one.id, name=one.name or one.id, type=one.type) for one in config.sources),
+        sources=tuple(
+            SourceInfo(id=one.id, name=one.name or one.id, type=one.type, area=one.area or config.node.area)
+            for one in config.sources
+        ),
         started=datetime.now(UTC),
     )

@@ -32,6 +32,7 @@ PLATFORM_KEYS = {
         "value_template",
     },
     "event": {"state_topic", "event_types"},
+    "image": {"image_topic", "content_type"},
     "switch": {"state_topic", "command_topic"},
     "button": {"command_topic", "payload_press"},
     "select": {"state_topic", "command_topic", "options"},
@@ -53,7 +54,7 @@ def payloads(config: NodeConfig) -> dict[str, Any]:
 
 def components() -> list[dict[str, Any]]:
     every = [part for payload in payloads(two_label_config()).values() for part in payload["components"].values()]
-    assert len(every) == 7 + 4 + 2 * (6 + 7 + 6)
+    assert len(every) == 7 + 4 + 2 * (6 + 5 + 7 + 6)
     return every
 
 
@@ -123,6 +124,13 @@ def test_sensitivity_fixed_by_the_configuration_is_not_offered() -> None:
     assert numbers == {"number.hall_street_siren_sensitivity", "number.hall_yard_siren_sensitivity"}
 
 
+def test_picture_switched_off_is_not_announced() -> None:
+    config = node_config(1883, spectrogram={"enabled": False})
+    platforms = {part["platform"] for payload in payloads(config).values() for part in payload["components"].values()}
+    assert "sensor" in platforms
+    assert "image" not in platforms
+
+
 def test_discovery_switched_off_announces_nothing() -> None:
     assert payloads(node_config(1883, home_assistant={"enabled": False})) == {}
 
@@ -139,5 +147,5 @@ def test_fingerprint_survives_an_update_and_changes_with_the_configuration() -> 
 
 @pytest.mark.parametrize("state", ["starting", "healthy", "ended"])
 def test_problem_sensor_is_off_in_every_fine_state(state: str) -> None:
-    (template,) = {part["value_template"] for part in components() if part.get("device_class") == "problem"}
+    (template,) = {part["value_template"] for part in components() if part["name"] == "Problem"}
     assert f"'{state}'" in template.split("in ")[1].split("else")[0]

@@ -12,6 +12,7 @@ from support.mqtt_node import LONG_AGO, event, node_config, node_info
 from earshot_node.contract.messages import (
     MAX_PAYLOAD_BYTES,
     Command,
+    DrillCommand,
     EventMessage,
     FeedbackMessage,
     Message,
@@ -51,6 +52,7 @@ MESSAGES: dict[str, Message] = {
     ),
     "command": Command(id="a1"),
     "command_record": RecordCommand(id="a1", label="siren", source="street", seconds=3),
+    "command_drill": DrillCommand(id="a1", source="street", level_dbfs=-30),
     "feedback": FeedbackMessage(id="a1", event="0123456789abcdef0123456789abcdef"),
 }
 

@@ -51,6 +51,9 @@ def every_topic() -> dict[str, Topic]:
         "set_recorder_setting_source": TOPICS.set_recorder_setting("source"),
         "feedback_confirm": TOPICS.feedback("street", "siren", "confirm"),
         "feedback_reject": TOPICS.feedback("street", "siren", "reject"),
+        "spectrogram": TOPICS.spectrogram("street"),
+        "drill": TOPICS.drill("street", "siren"),
+        "drill_result": TOPICS.drill_result("street"),
         "discovery_node": DISCOVERY.node_device(),
         "discovery_source": DISCOVERY.source_device("street"),
     }
@@ -81,7 +84,7 @@ def test_every_entity_has_a_topic_of_its_own() -> None:
 
 def test_events_and_commands_are_never_retained() -> None:
     retained = {name for name, topic in every_topic().items() if topic.retain}
-    assert retained.isdisjoint({"onset", "offset", "late", "reply", "command", "level", "confidence"})
+    assert retained.isdisjoint({"onset", "offset", "late", "reply", "command", "level", "confidence", "drill"})
     assert retained.isdisjoint({"feedback_confirm", "feedback_reject"})
     assert not {name for name in retained if name.startswith("set_")}
 

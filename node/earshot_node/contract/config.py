@@ -168,6 +168,38 @@ class AutoSection(Section):
     per_day_s: float = Field(default=300.0, gt=0, le=86_400, description="Audio kept a day, all sources together.")
 
 
+class SpectrogramSection(Section):
+    """A picture of the last event's sound, for phones and dashboards."""
+
+    enabled: bool = Field(
+        default=True, description="Publish it; false also removes the last one. No speech can be made out in it."
+    )
+
+
+class DrillSection(Section):
+    """A siren that the node plays to itself, to see whether it would be heard and told."""
+
+    weekly: str = Field(
+        default="",
+        pattern=r"^$|^(mon|tue|wed|thu|fri|sat|sun) ([01][0-9]|2[0-3]):[0-5][0-9]$",
+        description="Local time of a weekly drill of every source, such as 'wed 11:00'; default: none.",
+    )
+    level_dbfs: float = Field(default=-30.0, ge=-60, le=-3, description="How loud the siren is mixed in.")
+
+
+class HouseSection(Section):
+    """One alarm for the whole house out of all nodes at the broker; one node of the house has this enabled."""
+
+    enabled: bool = False
+    needed: int = Field(
+        default=1, ge=1, le=100, description="Microphones that must hear it; all that listen, if fewer do."
+    )
+    window_s: float = Field(default=10.0, ge=1, le=120, description="Within this time of each other.")
+    quiet_s: float = Field(
+        default=10.0, ge=0, le=300, description="Nobody hears it for so long: it is over. Rooms hear it in turn."
+    )
+
+
 class RecordingsSection(Section):
     """Audio recorded on purpose for training; labelled and not collected, it is never deleted to make room."""
 
@@ -204,6 +236,9 @@ class NodeConfig(Section):
     home_assistant: HomeAssistantSection = HomeAssistantSection()
     clips: ClipsSection = ClipsSection()
     recordings: RecordingsSection = RecordingsSection()
+    spectrogram: SpectrogramSection = SpectrogramSection()
+    drill: DrillSection = DrillSection()
+    house: HouseSection = HouseSection()
     http: HttpSection = HttpSection()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

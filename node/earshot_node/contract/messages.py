@@ -76,6 +76,7 @@ class EventMessage(Message):
         peak: highest posterior so far, 0 to 1.
         level_dbfs: loudest level so far, after the source's gain, which can lift it above 0.
         late: delivered so late that nobody should act on it.
+        drill: it was played to the node by itself; it goes to a topic of its own and alarms nobody.
     """
 
     id: str = Field(min_length=8, max_length=64)
@@ -94,6 +95,7 @@ class EventMessage(Message):
     level_dbfs: float = Field(allow_inf_nan=False)
     model: str
     late: bool = False
+    drill: bool = False
 
 
 class ModelInfo(BaseModel):
@@ -107,13 +109,14 @@ class ModelInfo(BaseModel):
 
 
 class SourceInfo(BaseModel):
-    """A configured source."""
+    """A configured source; `area` is the room that it hears, '' if nobody has said."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     id: Slug
     name: str
     type: str
+    area: str = ""
 
 
 class NodeInfo(Message):
@@ -206,6 +209,18 @@ class RecordCommand(Command):
     seconds: float = Field(default=3.0, ge=0.5, le=60)
 
 
+class DrillCommand(Command):
+    """The command `drill`: play the node a siren and see whether it is heard.
+
+    Attributes:
+        source: which source; None: the only one.
+        level_dbfs: how loud it is mixed in; None: as configured.
+    """
+
+    source: Slug | None = None
+    level_dbfs: float | None = Field(default=None, ge=-60, le=-3, allow_inf_nan=False)
+
+
 class FeedbackMessage(Command):
     """What a person says about an event; the topic holds source, label and verdict.
 
@@ -216,5 +231,5 @@ class FeedbackMessage(Command):
     event: str = Field(default="", max_length=64)
 
 
-COMMAND_TYPES: Final[dict[str, type[Command]]] = {"record": RecordCommand}
+COMMAND_TYPES: Final[dict[str, type[Command]]] = {"record": RecordCommand, "drill": DrillCommand}
 """Commands that take more than an id."""

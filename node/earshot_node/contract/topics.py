@@ -128,6 +128,14 @@ class NodeTopics:
         """`SourceHealth`, every 30 s and at every change."""
         return Topic(f"{self._source(source)}/health", 1, retain=True)
 
+    def spectrogram(self, source: str) -> Topic:
+        """Picture of the last event, PNG: some seconds after its onset, and again at its offset; empty: none."""
+        return Topic(f"{self._source(source)}/spectrogram", 1, retain=True)
+
+    def drill_result(self, source: str) -> Topic:
+        """`DrillResult` of the last drill."""
+        return Topic(f"{self._source(source)}/drill/result", 1, retain=True)
+
     def state(self, source: str, label: str) -> Topic:
         """`ON` while an event lasts, else `OFF`."""
         return Topic(f"{self._label(source, label)}/state", 1, retain=True)
@@ -151,6 +159,10 @@ class NodeTopics:
     def late(self, source: str, label: str) -> Topic:
         """`EventMessage` that could not be delivered in time; no entity listens here."""
         return Topic(f"{self._label(source, label)}/late", 1, retain=False)
+
+    def drill(self, source: str, label: str) -> Topic:
+        """`EventMessage` of a drill, both phases; no entity listens here."""
+        return Topic(f"{self._label(source, label)}/drill", 1, retain=False)
 
     def setting(self, source: str, label: str, setting: SettingName) -> Topic:
         """Echo of a setting: `ON`/`OFF` or a number from 0 to 100."""

@@ -26,6 +26,7 @@ class Board:
         self.settings = settings
         self.recorder_options = recorder_options(config, info)
         self.recorder: dict[RecorderSetting, str] = {name: one[0] for name, one in self.recorder_options.items()}
+        self._has_pictures = config.spectrogram.enabled
         self._info = info
         self._recordings: RecordingsReport | None = None
         self._sources = [source.id for source in config.sources]
@@ -156,7 +157,9 @@ class Board:
         topics = [self.topics.status(), self.topics.info(), self.topics.health(), self.topics.recordings()]
         topics += [topic for topic, _ in self.recorder_echo()]
         topics += [self.topics.update(), self.topics.model_result(), self.topics.model_shadow()]
-        topics += [self.topics.source_health(source) for source in self._sources]
+        for source in self._sources:
+            topics += [self.topics.source_health(source), self.topics.drill_result(source)]
+            topics += [self.topics.spectrogram(source)] if self._has_pictures else []
         for key in self.settings:
             topics += [self.topics.state(*key), self.topics.last_event(*key)]
             topics += [topic for topic, _ in self.setting(key)]

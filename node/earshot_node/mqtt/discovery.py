@@ -12,7 +12,9 @@ from earshot_node.contract.config import NodeConfig, Source
 from earshot_node.contract.deployment import Outcome
 from earshot_node.contract.messages import HealthState, NodeInfo, SourceState
 from earshot_node.contract.topics import DiscoveryTopics, NodeTopics, Topic
+from earshot_node.drill.discovery import drill_parts
 from earshot_node.mqtt.recorder import recorder_options
+from earshot_node.spectrogram.discovery import spectrogram_parts
 
 Payload = dict[str, Any]
 
@@ -184,7 +186,8 @@ def _recorder_parts(config: NodeConfig, info: NodeInfo, topics: NodeTopics) -> d
 def source_device(config: NodeConfig, info: NodeInfo, source: Source) -> Payload:
     """Return the discovery payload of a source and of what is listened for there."""
     topics = NodeTopics(config.mqtt.prefix, config.node.id)
-    parts = _source_parts(topics, source.id)
+    parts = _source_parts(topics, source.id) | spectrogram_parts(config, topics, source.id)
+    parts |= drill_parts(topics, source.id)
     for label in config.labels:
         parts |= _label_parts(config, topics, source.id, label)
     device = {

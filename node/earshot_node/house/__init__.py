@@ -1,0 +1,1 @@
+"""One alarm for the whole house out of what all nodes at a broker hear."""
