@@ -157,7 +157,7 @@ def test_command_measures_out_of_fold_and_says_which_runs_judged_what(
     result = CliRunner().invoke(command, [*arguments, "--choose-presets", str(chosen), "--json", str(report)])
     assert result.exit_code == 0, result.output
     assert "left out: 1 recordings that every run was trained on" in result.output
-    assert "siren: fold by fold, out of fold, 2 runs (model.int8.onnx)" in result.output
+    assert "siren: fold by fold, model.int8.onnx, 2 runs out of fold" in result.output
     values = json.loads(report.read_text())
     assert values["protocol"]["heard_by_no_run"] == 1
     assert values["protocol"]["recordings"] == 6
@@ -191,6 +191,6 @@ def test_other_graphs_of_the_same_runs_are_compared_out_of_fold(corpus: Path, ru
     result = CliRunner().invoke(command, [*arguments, "--json", str(report)])
     assert result.exit_code == 0, result.output
     values = json.loads(report.read_text())
-    assert values["against"]["subject"]["title"] == "out of fold, 2 runs (model.float.onnx)"
+    assert values["against"]["subject"]["title"] == "model.float.onnx, 2 runs out of fold"
     assert values["against"]["posterior_gaps"]["siren"]["largest"] == 0.0
-    assert values["against"]["subject"]["presets_origin"] == "those of out of fold, 2 runs (model.int8.onnx)"
+    assert values["against"]["subject"]["presets_origin"] == "those of model.int8.onnx, 2 runs out of fold"

@@ -82,7 +82,7 @@ class PooledSubject:
     def title(self) -> str:
         """What to call it in tables."""
         models = sorted({member.name.rpartition("/")[2] for member in self.members})
-        return f"out of fold, {len(self.members)} runs ({', '.join(models)})"
+        return f"{', '.join(models)}, {len(self.members)} runs out of fold"
 
     @property
     def labels(self) -> tuple[str, ...]:

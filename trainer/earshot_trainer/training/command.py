@@ -106,7 +106,7 @@ def _prepare(
         ask_teacher(teacher, recipe.teacher, split.train, cache, cache_folder) if teacher and recipe.teacher else None,
     )
     console.print(
-        f"{len(sounds.sirens)} siren recordings, {len(sounds.synthetic_sirens)} synthesized sirens, "
+        f"{len(sounds.sirens)} siren recordings (with those rendered in a street), {len(sounds.synthetic_sirens)} synthesized sirens, "
         f"{len(sounds.traps)} traps, {len(sounds.spans)} spans of negatives"
     )
     return sounds
