@@ -21,6 +21,7 @@ COMMANDS = {
     "invite": "Print one line that lets one node join.",
     "nodes": "Show the fleet, and take a node out of it.",
     "collect": "Bring the recordings of all nodes here.",
+    "corpora": "Name folders of audio that retraining learns from too.",
 }
 """Each is the command `command` of earshot_trainer.cli.<name>; the text is its line in the group's help."""
 

@@ -1,7 +1,8 @@
 """What there is to learn from: manifest CSV files read into recordings.
 
-A manifest is a CSV file with at least `path` and `label`; `is_siren`, `kind`, `source`, `orig`, `licence`,
-`fsid`, `fold`, `dur` and `note` are used where present. Paths are relative to the manifest's folder.
+A manifest is a CSV file with at least `path` and `label`; `is_siren`, `labels`, `kind`, `source`, `orig`, `licence`,
+`fsid`, `fold`, `dur` and `note` are used where present. Paths are relative to the manifest's folder. `labels` names all
+that sounds, with spaces between; without it, `is_siren` or `label` say whether a siren does.
 """
 
 import csv
@@ -113,7 +114,7 @@ def _parse_row(row: Mapping[str, str | None], manifest: Path, line: int) -> Reco
         path=(manifest.parent / name).absolute(),
         name=name,
         label=label,
-        labels=frozenset({"siren"} if is_siren else ()),
+        labels=frozenset(text("labels").split() or ({"siren"} if is_siren else ())),
         kind="long" if text("kind") == "long" else "clip",
         source=text("source") or manifest.parent.name,
         group=_group(text("fsid"), text("source"), text("orig"), name),

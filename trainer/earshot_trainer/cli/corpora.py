@@ -1,0 +1,90 @@
+"""`trainer-cli corpora`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from earshot_trainer.cli.home_option import HELP_NAMES, home_option
+
+if TYPE_CHECKING:
+    from earshot_trainer.catalogue.corpora import Corpora
+
+EXAMPLE = """\b
+Examples:
+  trainer-cli corpora add us8k ~/UrbanSound8K
+  trainer-cli corpora add esc50 ~/ESC-50
+  trainer-cli corpora add mine ~/sounds --manifest ~/sounds/manifest.csv
+  trainer-cli corpora list
+  trainer-cli corpora remove mine
+"""
+
+
+@click.group("corpora", epilog=EXAMPLE, context_settings=HELP_NAMES)
+@home_option
+@click.pass_context
+def command(context: click.Context, home: Path | None) -> None:
+    """Name folders of audio that retraining learns from beside the household's own recordings."""
+    context.obj = home
+
+
+@command.command(
+    "add", epilog="\b\nExample:\n  trainer-cli corpora add us8k ~/UrbanSound8K\n", context_settings=HELP_NAMES
+)
+@click.argument("name")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--manifest", type=click.Path(path_type=Path, dir_okay=False), help="Its table; default: found in PATH.")
+@click.pass_obj
+def add(home: Path | None, name: str, path: Path, manifest: Path | None) -> None:
+    """Register the corpus at PATH as NAME. Nothing is copied: the folder has to stay where it is.
+
+    PATH holds a manifest.csv (columns path, label; optional is_siren, kind, source, orig, licence, fsid, fold, dur,
+    note), or UrbanSound8K (metadata/UrbanSound8K.csv) or ESC-50 (meta/esc50.csv) as downloaded.
+    """
+    from earshot_node.contract.names import validate_slug
+    from earshot_trainer.corpus.registered import is_non_commercial, register
+
+    try:
+        validate_slug(name)
+    except ValueError as error:
+        raise click.UsageError(f"NAME: {error}") from error
+    corpus, found = register(_corpora(home), name, path, manifest)
+    sirens = sum(one.is_siren for one in found.recordings)
+    groups = len({one.group for one in found.recordings})
+    click.echo(
+        f"read {corpus.manifest} ({corpus.layout}): {corpus.recordings} recordings, {corpus.duration_s / 3600:.1f} h"
+    )
+    click.echo(f"{sirens} with a siren, {corpus.recordings - sirens} background, from {groups} original recordings")
+    if found.missing:
+        click.echo(f"{found.missing} listed files are not there and are left out", err=True)
+    click.echo(f"licences: {corpus.licences}")
+    if is_non_commercial(found.recordings):
+        click.echo("a model that learns from it is not for commercial use, or not without asking")
+    click.echo(f"registered as {name}; next: trainer-cli retrain")
+
+
+@command.command("list", epilog="\b\nExample:\n  trainer-cli corpora list\n", context_settings=HELP_NAMES)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def show(home: Path | None, as_json: bool) -> int:
+    """Show what is registered, and whether it is still there. Exit code 3: one is not."""
+    from earshot_trainer.corpus.listing import show_corpora
+
+    return show_corpora(_corpora(home), as_json=as_json)
+
+
+@command.command("remove", epilog="\b\nExample:\n  trainer-cli corpora remove mine\n", context_settings=HELP_NAMES)
+@click.argument("name")
+@click.pass_obj
+def remove(home: Path | None, name: str) -> None:
+    """Forget NAME. Its files stay where they are."""
+    _corpora(home).remove(name)
+    click.echo(f"removed {name}; its files are where they were")
+
+
+def _corpora(home: Path | None) -> "Corpora":
+    from earshot_trainer.catalogue.corpora import Corpora
+    from earshot_trainer.catalogue.opening import open_catalogue
+    from earshot_trainer.home.folder import open_home
+
+    return Corpora(open_catalogue(open_home(home).catalogue_url))
