@@ -10,6 +10,9 @@ import pytest
 from support.mosquitto import MOSQUITTO, Mosquitto
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+HOME_ASSISTANT_VARIABLE = "EARSHOT_TEST_HOME_ASSISTANT"
+HOME_ASSISTANT_TIMEOUT_S = 900
+LEFT_OUT = pytest.StashKey[int]()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -26,6 +29,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs root; run scripts/test as root")
     if item.get_closest_marker("audio_data") and not os.environ.get("EARSHOT_DATA"):
         pytest.skip("EARSHOT_DATA is unset; point it to the folder with urban/manifest.csv")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what runs in a real Home Assistant unless scripts/test-home-assistant asks for it; it takes minutes."""
+    inside = [item for item in items if item.get_closest_marker("home_assistant")]
+    if os.environ.get(HOME_ASSISTANT_VARIABLE):
+        for item in inside:
+            item.add_marker(pytest.mark.timeout(HOME_ASSISTANT_TIMEOUT_S))
+    elif inside:
+        config.hook.pytest_deselected(items=inside)
+        config.stash[LEFT_OUT] = len(inside)
+        items[:] = [item for item in items if not item.get_closest_marker("home_assistant")]
 
 
 def skipped_reasons(terminal: pytest.TerminalReporter) -> list[str]:
@@ -49,7 +64,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name what was skipped where nothing may be."""
+    """Say what was left out, and name what was skipped where nothing may be."""
+    left_out = terminalreporter.config.stash.get(LEFT_OUT, 0)
+    if left_out:
+        terminalreporter.section("left out")
+        terminalreporter.line(f"{left_out} tests in a real Home Assistant; scripts/test-home-assistant runs them")
     skipped = skipped_reasons(terminalreporter)
     if skipped and os.environ.get("EARSHOT_NO_SKIPS"):
         terminalreporter.section("skipped, and EARSHOT_NO_SKIPS is set", red=True)

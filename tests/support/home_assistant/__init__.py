@@ -1,0 +1,1 @@
+"""A real, headless Home Assistant for tests: installed, started, onboarded, driven and cleaned up."""
