@@ -32,7 +32,7 @@ def own_files() -> list[Path]:
     """Every text file of the project."""
     folders = [path for name in OWN_FOLDERS for path in (REPOSITORY / name).rglob("*")]
     files = [*folders, REPOSITORY / "README.md", REPOSITORY / "pyproject.toml"]
-    binary = {".earshot", ".onnx", ".pyc", ".flac", ".wav"}
+    binary = {".earshot", ".onnx", ".pt", ".pyc", ".flac", ".wav"}
     return [path for path in files if path.is_file() and path.suffix not in binary]
 
 

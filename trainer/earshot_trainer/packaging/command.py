@@ -14,6 +14,7 @@ from earshot_node.inference.self_test import SelfTest
 from earshot_trainer.evaluate.console import say
 from earshot_trainer.evaluate.presets import ChosenOn, load_presets_file
 from earshot_trainer.network.architecture import HOP_SAMPLES, MEL_HOP_SAMPLES, SAMPLE_RATE_HZ
+from earshot_trainer.packaging.base import install_base
 from earshot_trainer.packaging.better import compare_with_shipped, is_better, print_pairs
 from earshot_trainer.packaging.figures import (
     HELD_OUT,
@@ -88,8 +89,10 @@ def run_packaging(request: PackageRequest, console: Console | None = None) -> Pa
     bundle, test = write_verified(seal(manifest, files, key), request.out, key)
     _tell(console, request, bundle, test, None if key is None else public_key_text(key))
     if request.install and (not request.if_better or _beats_shipped(request, metrics, manifest, console)):
+        base = install_base(request.run, bundle)
         target = install_bundled(request.out, manifest.name, manifest.version, bundled_folder())
         say(console, f"installed as the shipped model: {target}; commit it with bundled.json")
+        say(console, f"and as what retraining begins with: {base}; commit it with base.json")
     say(console, f"next: node-cli analyze --bundle {request.out} FILE")
     return request.out
 
