@@ -19,7 +19,7 @@ from earshot_node.synth.instruments import (
     subtractive,
     sung,
 )
-from earshot_node.synth.score import BUSY, CALM, FLOWING, Rhythm
+from earshot_node.synth.score import BUSY, CALM, FLOWING, LONG, Rhythm
 
 VOWELS = (((700.0, 14.0), (1200.0, 10.0)), ((350.0, 14.0), (800.0, 8.0)), ((450.0, 14.0), (1900.0, 8.0)))
 
@@ -209,6 +209,12 @@ def _voice(rng: np.random.Generator) -> Part:
     return sung(VOWELS[int(rng.integers(len(VOWELS)))]), touch
 
 
+def _any_that_holds(rng: np.random.Generator) -> Part:
+    """One of the instruments that hold a note."""
+    leads = (_organ, _strings, _flute, _brass, _voice, _synth_lead, _pad)
+    return leads[int(rng.integers(len(leads)))](rng)
+
+
 STYLES: dict[str, Style] = {
     "chiptune": Style(_chip_lead, _chip_backing, FLOWING + BUSY, (60, 92), (90, 180), 1, 0.1, 0.5, 0.4, 0.85, 0.7),
     "synth_lead": Style(_synth_lead, _pad, CALM + FLOWING + BUSY, (60, 90), (70, 150), bass=0.7, drums=0.6, solo=0.15),
@@ -223,19 +229,21 @@ STYLES: dict[str, Style] = {
     "music_box": Style(_bell, _bell, FLOWING + BUSY, (67, 96), (60, 130), 3, bass=0.15, drums=0.1, solo=0.4),
     "brass": Style(_brass, _brass, FLOWING, (55, 82), (70, 140), pads=0.6, bass=0.6, drums=0.4),
     "voice": Style(_voice, _pad, CALM + FLOWING, (57, 84), (60, 110), bass=0.4, drums=0.3, solo=0.25),
+    "long_tones": Style(_any_that_holds, _pad, LONG, (50, 90), (45, 110), solo=1.0),
 }
 SHARES = {
-    "chiptune": 0.2,
-    "synth_lead": 0.14,
-    "club": 0.06,
+    "chiptune": 0.17,
+    "synth_lead": 0.12,
+    "club": 0.05,
     "organ": 0.05,
     "theremin": 0.03,
     "pads": 0.06,
-    "strings": 0.10,
-    "flute": 0.08,
-    "electric_guitar": 0.09,
-    "plucks": 0.05,
-    "music_box": 0.05,
+    "strings": 0.08,
+    "flute": 0.07,
+    "electric_guitar": 0.07,
+    "plucks": 0.04,
+    "music_box": 0.04,
     "brass": 0.05,
     "voice": 0.04,
+    "long_tones": 0.13,
 }

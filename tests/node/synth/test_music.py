@@ -35,7 +35,7 @@ def test_random_music_draws_every_style_and_its_shares_are_whole():
     rng = np.random.default_rng(2)
     drawn = {random_music(rng, 0.05)[1] for _ in range(250)}
     assert drawn == set(STYLES)
-    assert len(drawn) == 13
+    assert len(drawn) == 14
 
 
 def test_music_is_tonal_a_hundredth_of_the_spectrum_holds_most_of_its_power():
