@@ -50,6 +50,7 @@ from earshot_node.recordings.labels import configured_labels
 from earshot_node.recordings.service import RecordingService
 from earshot_node.recordings.tap import StreamTap, TappedBlocks
 from earshot_node.reporting import Reporter
+from earshot_node.spectrogram.pictures import Pictures
 from earshot_node.systemd import Notifier
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ class Node:
         self._inference = self._build_inference(models.boot.bundle)
         topics = NodeTopics(config.mqtt.prefix, config.node.id)
         telling = Telling(self._publisher.publish_retained, topics, manifest.version)
+        self._pictures = Pictures(topics, self._in_loop(self._publisher.publish_retained), self._clips)
         self._models = Models(models, self._inference, self._points, telling, state_dir, self._use_model)
         self._reporter = Reporter(
             config, manifest.version, self._publisher, self._metrics, self._statuses(), self._kept_counters()
@@ -271,6 +273,8 @@ class Node:
                 task = asyncio.create_task(self._tell_event(event), name=f"event {event.id}")
                 self._telling.add(task)
                 task.add_done_callback(self._told)
+            for sketch in heard.sketches:
+                self._clip_writer.submit(self._pictures.draw, sketch)
             for clip in heard.clips:
                 self._clip_writer.submit(self._keep_clip, clip)
 

@@ -16,6 +16,7 @@ from earshot_node.contract.config import NodeConfig
 from earshot_node.contract.messages import EventMessage
 from earshot_node.inference.facts import Fact, Frames, Offset, Onset, SoundEvent, StreamReset
 from earshot_node.inference.timing import StreamClock
+from earshot_node.spectrogram.sketch import Sketch, Sketcher
 
 _LEVELS_KEPT = 750
 """Half a minute of hops: the longest minimum length, over which an onset looks back for its loudest level."""
@@ -39,6 +40,7 @@ class Heard:
         clips: clips that are complete.
         levels_dbfs: level of each run of frames, with its number of hops.
         peaks: highest posterior by label.
+        sketches: what pictures of events are to be drawn from.
     """
 
     source: str
@@ -46,6 +48,7 @@ class Heard:
     clips: tuple[CutClip, ...] = ()
     levels_dbfs: tuple[tuple[float, int], ...] = ()
     peaks: dict[str, float] = field(default_factory=dict)
+    sketches: tuple[Sketch, ...] = ()
 
 
 @dataclass(slots=True)
@@ -76,6 +79,7 @@ class SourceListener:
         self._hop_s = hop_s
         self._model_version = model_version
         self._cutter = ClipCutter(config.clips) if config.clips.store != "off" else None
+        self._sketcher = Sketcher() if config.spectrogram.enabled else None
         self._clocks: dict[int, StreamClock] = {}
         self._levels: deque[tuple[float, float]] = deque(maxlen=_LEVELS_KEPT)
         self._open: dict[str, _OpenEvent] = {}
@@ -104,9 +108,11 @@ class SourceListener:
         levels: list[tuple[float, int]] = []
         peaks: dict[str, float] = {}
         cuts: list[Cut] = []
+        sketches: list[Sketch] = []
         for fact in facts:
             match fact:
                 case Frames():
+                    sketches += self._sketch(fact)
                     levels.append((fact.level_dbfs, len(fact.posteriors)))
                     self._levels.append((fact.begin_s + len(fact.posteriors) * self._hop_s, fact.level_dbfs))
                     for label, peak in zip(self._labels, fact.posteriors.max(axis=0).tolist(), strict=True):
@@ -117,19 +123,28 @@ class SourceListener:
                     message, complete = self._end(fact)
                     events.append(message)
                     cuts.extend(complete)
+                    if self._sketcher is not None and fact.event.offset_s is not None:
+                        sketches += self._sketcher.end(message, fact.event.offset_s)
                 case StreamReset():
                     self._levels.clear()
+                    if self._sketcher is not None:
+                        self._sketcher.reset()
         if self._cutter is not None:
             for block in blocks:
                 cuts.extend(self._cutter.push(block))
         clips = tuple(self._describe(cut) for cut in cuts)
         self._forget(blocks[-1].stream if blocks else None)
-        return Heard(self._source, tuple(events), clips, tuple(levels), peaks)
+        return Heard(self._source, tuple(events), clips, tuple(levels), peaks, tuple(sketches))
 
     def end_stream(self) -> Heard:
         """No more audio comes for now: return the clips that wait for their post-roll, as far as they go."""
         cuts = self._cutter.flush() if self._cutter is not None else []
         return Heard(self._source, clips=tuple(self._describe(cut) for cut in cuts))
+
+    def _sketch(self, fact: Frames) -> list[Sketch]:
+        if self._sketcher is None:
+            return []
+        return self._sketcher.push(fact.begin_s, fact.log_mel, len(fact.posteriors) * self._hop_s / len(fact.log_mel))
 
     def _begin(self, fact: Onset) -> EventMessage:
         event = fact.event
@@ -152,6 +167,8 @@ class SourceListener:
         self._latest[message.id] = message
         if self._cutter is not None:
             self._cutter.begin(message.id, fact.stream, event.onset_s)
+        if self._sketcher is not None:
+            self._sketcher.begin(message, event.onset_s, fact.decided_s)
         return message
 
     def _end(self, fact: Offset) -> tuple[EventMessage, list[Cut]]:

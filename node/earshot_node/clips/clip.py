@@ -49,8 +49,12 @@ class Clip:
     @property
     def name(self) -> str:
         """File name without suffix: sorts by time, names source and label, and holds the event's id."""
-        event = self.info.event
-        return f"{event.onset:%Y%m%dT%H%M%S}-{event.source}-{event.event_type}-{event.id[:8]}"
+        return clip_name(self.info.event)
+
+
+def clip_name(event: EventMessage) -> str:
+    """Return the file name without suffix of an event's clip; see `Clip.name`."""
+    return f"{event.onset:%Y%m%dT%H%M%S}-{event.source}-{event.event_type}-{event.id[:8]}"
 
 
 def encode_clip(pcm: Pcm, begin: datetime, event: EventMessage) -> Clip:

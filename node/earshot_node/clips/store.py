@@ -12,11 +12,15 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from earshot_node.atomic_file import remove_left_overs, write_atomically
-from earshot_node.clips.clip import Clip, ClipInfo
+from earshot_node.clips.clip import Clip, ClipInfo, clip_name
 from earshot_node.contract.config import ClipsSection
+from earshot_node.contract.messages import EventMessage
 
 _log = logging.getLogger(__name__)
 _MB = 1_000_000
+_SUFFIXES = (".json", ".png", ".flac")
+"""Of the files of one clip; the audio is removed last, because it is what clips are found and counted by."""
+_PICTURES_WAITING = 8
 _EVENT_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 
@@ -25,6 +29,9 @@ class ClipStore(Protocol):
 
     def add(self, clip: Clip) -> None:
         """Keep a clip, as the store's kind and limits allow."""
+
+    def add_picture(self, event: EventMessage, png: bytes) -> None:
+        """Keep a picture of the event's sound beside its clip, whichever comes first, where that is a file."""
 
     def find(self, event_id: str) -> Clip | None:
         """Return the clip of an event, None if there is no such clip (any more)."""
@@ -41,6 +48,7 @@ class DiskClips:
         self._quota_bytes = quota_mb * _MB
         self._floor_bytes = free_floor_mb * _MB
         self._refused = False
+        self._pictures: OrderedDict[str, bytes] = OrderedDict()
         remove_left_overs(folder)
 
     def add(self, clip: Clip) -> None:
@@ -63,7 +71,20 @@ class DiskClips:
         # The audio comes first and the JSON last: a clip with its JSON is whole, whenever the power goes.
         write_atomically(path, clip.flac)
         write_atomically(path.with_suffix(".json"), info)
+        picture = self._pictures.pop(clip.name, None)
+        if picture is not None:
+            write_atomically(path.with_suffix(".png"), picture)
         return path
+
+    def add_picture(self, event: EventMessage, png: bytes) -> None:
+        """Write the picture beside the event's clip; one that comes before its clip waits for it."""
+        name = clip_name(event)
+        if (self._folder / f"{name}.flac").exists():
+            write_atomically(self._folder / f"{name}.png", png)
+            return
+        self._pictures[name] = png
+        while len(self._pictures) > _PICTURES_WAITING:
+            self._pictures.popitem(last=False)
 
     def find(self, event_id: str) -> Clip | None:
         """Read the event's clip, None if it is not there."""
@@ -86,13 +107,13 @@ class DiskClips:
 
     def _evict(self, incoming_bytes: int) -> None:
         files = sorted(self._folder.glob("*.flac"))
-        sizes = {path: path.stat().st_size + _size(path.with_suffix(".json")) for path in files}
+        sizes = {path: sum(_size(path.with_suffix(one)) for one in _SUFFIXES) for path in files}
         total = sum(sizes.values()) + incoming_bytes
         for path in files:
             if total <= self._quota_bytes:
                 return
-            path.with_suffix(".json").unlink(missing_ok=True)
-            path.unlink(missing_ok=True)
+            for suffix in _SUFFIXES:
+                path.with_suffix(suffix).unlink(missing_ok=True)
             total -= sizes[path]
 
 
@@ -110,6 +131,9 @@ class RamClips:
             self._clips[clip.info.event.id] = clip
             while len(self._clips) > self._keep:
                 self._clips.popitem(last=False)
+
+    def add_picture(self, event: EventMessage, png: bytes) -> None:
+        """Do nothing: the broker has the latest one, and no file is to be found beside a clip in memory."""
 
     def find(self, event_id: str) -> Clip | None:
         """Return the event's clip, None if it is no longer in memory."""

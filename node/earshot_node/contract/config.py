@@ -172,7 +172,7 @@ class SpectrogramSection(Section):
     """A picture of the last event's sound, for phones and dashboards."""
 
     enabled: bool = Field(
-        default=True, description="Publish it; false also removes the last one. No speech can be made out in it."
+        default=True, description="Publish it; false also removes the last one from the broker."
     )
 
 

@@ -65,6 +65,28 @@ def test_oldest_clips_go_first_when_the_quota_is_full(tmp_path: Path) -> None:
     assert len(names(tmp_path)) == 4
 
 
+@pytest.mark.parametrize("picture_first", [True, False])
+def test_picture_lies_beside_its_clip_and_goes_with_it(tmp_path: Path, *, picture_first: bool) -> None:
+    store = DiskClips(tmp_path, quota_mb=1, free_floor_mb=0)
+    one = clip(1)
+    for action in (lambda: store.add_picture(one.info.event, b"png"), lambda: store.add(one))[
+        :: 1 if picture_first else -1
+    ]:
+        action()
+    assert (tmp_path / f"{one.name}.png").read_bytes() == b"png"
+    store = DiskClips(tmp_path, quota_mb=0.000001, free_floor_mb=0)
+    store.add(clip(2))
+    assert names(tmp_path) == []
+
+
+def test_picture_without_a_clip_is_not_written(tmp_path: Path) -> None:
+    store = DiskClips(tmp_path, quota_mb=1, free_floor_mb=0)
+    for number in range(50):
+        store.add_picture(clip(number).info.event, b"png")
+    store.add(clip(60))
+    assert not list(tmp_path.glob("*.png"))
+
+
 def test_nothing_is_written_below_the_free_space_floor_and_it_is_said_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
