@@ -30,15 +30,20 @@ class Library:
             now: time of the transfer.
         """
         with transaction(self._engine) as connection:
-            known = connection.execute(select(recordings.c.info).where(recordings.c.sha256 == info.sha256)).scalar()
-            if known is None:
-                connection.execute(insert(recordings).values(**_row(info), collected=stamp(now)))
-                outcome: Outcome = "stored"
-            else:
-                outcome = _merge(connection, RecordingInfo.decode(known.encode()), info)
+            outcome = _enter(connection, info, now)
             values = {"node": node, "recording_id": info.id, "sha256": info.sha256, "outcome": outcome}
             connection.execute(insert(transfers).values(**values, bytes=came_bytes, time=stamp(now)))
         return outcome
+
+    def add(self, info: RecordingInfo, now: datetime) -> Outcome:
+        """Do the same with one that came from no node: it was imported."""
+        with transaction(self._engine) as connection:
+            return _enter(connection, info, now)
+
+    def get(self, sha256: str) -> RecordingInfo | None:
+        """Return one by its content; None if it is not known."""
+        with transaction(self._engine) as connection:
+            return known_recording(connection, sha256)
 
     def has(self, sha256: str) -> bool:
         """Whether a recording of this content is visible."""
@@ -59,6 +64,25 @@ class Library:
             return {row[0]: row[1] for row in connection.execute(counted)}
 
 
+def known_recording(connection: Connection, sha256: str) -> RecordingInfo | None:
+    """Return a recording within a transaction; None if it is not known."""
+    text = connection.execute(select(recordings.c.info).where(recordings.c.sha256 == sha256)).scalar()
+    return None if text is None else RecordingInfo.decode(text.encode())
+
+
+def replace_recording(connection: Connection, info: RecordingInfo) -> None:
+    """Put what is known of a recording in place of what was, within a transaction."""
+    connection.execute(update(recordings).where(recordings.c.sha256 == info.sha256).values(_row(info)))
+
+
+def _enter(connection: Connection, info: RecordingInfo, now: datetime) -> Outcome:
+    known = known_recording(connection, info.sha256)
+    if known is not None:
+        return _merge(connection, known, info)
+    connection.execute(insert(recordings).values(**_row(info), collected=stamp(now)))
+    return "stored"
+
+
 def _merge(connection: Connection, known: RecordingInfo, told: RecordingInfo) -> Outcome:
     if told.labelling is None or told.labelling == known.labelling:
         return "duplicate"
@@ -66,8 +90,7 @@ def _merge(connection: Connection, known: RecordingInfo, told: RecordingInfo) ->
         return "duplicate"
     same = (told.node, told.id) == (known.node, known.id)
     change = {"labelling": told.labelling, "revision": told.revision if same else known.revision}
-    row = _row(known.model_copy(update=change))
-    connection.execute(update(recordings).where(recordings.c.sha256 == known.sha256).values(row))
+    replace_recording(connection, known.model_copy(update=change))
     return "labelled"
 
 

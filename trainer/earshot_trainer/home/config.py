@@ -38,6 +38,9 @@ class TrainerConfig(Section):
     recordings: str = Field(
         default="", description="fsspec URL such as s3://bucket/earshot; default: the folder recordings in the home."
     )
+    labels_file: str = Field(
+        default="", description="The household's labels, the same file as on every node; default: siren alone."
+    )
 
 
 def load_trainer_config(path: Path) -> TrainerConfig:
@@ -95,4 +98,5 @@ def _with_absolute_paths(config: TrainerConfig, folder: Path) -> TrainerConfig:
         names = ("ca_file", "cert_file", "key_file")
         tls = mqtt.tls.model_copy(update={name: absolute(getattr(mqtt.tls, name)) for name in names})
         mqtt = mqtt.model_copy(update={"tls": tls})
-    return config.model_copy(update={"serve": serve, "mqtt": mqtt, "ca_file": absolute(config.ca_file)})
+    files = {name: absolute(getattr(config, name)) for name in ("ca_file", "labels_file")}
+    return config.model_copy(update={"serve": serve, "mqtt": mqtt, **files})

@@ -1,0 +1,1 @@
+"""What people say about recordings: labelling, importing, exporting, and the page where it is done."""
