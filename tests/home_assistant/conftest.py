@@ -2,14 +2,18 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.home_assistant.installation import install
 from support.home_assistant.instance import HomeAssistant
 from support.home_assistant.place import Place
 from support.home_assistant.releases import RELEASES
+from support.live_audio import Pcm, read_pcm
 from support.mosquitto import Mosquitto
+from support.node_process import NodeProcess
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +46,24 @@ def report(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
     return say
 
 
+@pytest.fixture(scope="session")
+def siren() -> Pcm:
+    """Twelve seconds of a real police car; use with the marker `audio_data`."""
+    folder = Path(os.environ["EARSHOT_DATA"]) / "urban" / "audio"
+    return read_pcm(folder / "amrrashed_police_car_sound.opus", 1.0, 13.0)
+
+
 @pytest.fixture
-def siren_recording(audio_data: Path) -> Path:
-    """A real fire engine; use with the marker `audio_data`."""
-    return audio_data / "urban" / "audio" / "amrrashed_fire_truck_sound.opus"
+def live_node(home_assistant: HomeAssistant, tmp_path: Path) -> Iterator[Callable[[str], NodeProcess]]:
+    """Start a node with an id and one source, `porch`, that hears what a `LiveAudio` plays."""
+    with ExitStack() as nodes:
+        yield lambda node_id: nodes.enter_context(NodeProcess(tmp_path / node_id, live_config(home_assistant, node_id)))
+
+
+def live_config(home_assistant: HomeAssistant, node_id: str) -> dict[str, Any]:
+    """One source, `porch`, that reads standard input."""
+    return {
+        "node": {"id": node_id, "name": f"Node {node_id}"},
+        "sources": [{"id": "porch", "name": "Porch", "type": "stdin"}],
+        "mqtt": {"host": "127.0.0.1", "port": home_assistant.broker.port},
+    }

@@ -5,14 +5,13 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from support.home_assistant.place import InstallError
+from support.home_assistant.place import CERTIFICATES, InstallError
 
 PACKAGES = (
     "base-files", "libc6", "libc-bin", "dash", "coreutils", "python3", "python3-venv", "libstdc++6", "libturbojpeg0",
     "ca-certificates", "tzdata", "netbase",
 )  # fmt: skip
 MIRROR_VARIABLE = "EARSHOT_DEBIAN_MIRROR"
-CERTIFICATES = Path("etc/ssl/certs/ca-certificates.crt")
 
 
 def make_chroot(suite: str, root: Path) -> None:
@@ -35,10 +34,11 @@ def make_chroot(suite: str, root: Path) -> None:
         raise InstallError(f"mmdebstrap of {suite} failed, is the network up?\n{done.stderr[-1000:]}")
     subprocess.run(["chroot", str(root), "ldconfig"], check=True, capture_output=True)
     (root / "etc/hosts").write_text("127.0.0.1 localhost\n")
-    for path in (Path("etc/resolv.conf"), CERTIFICATES, Path("etc/pip.conf")):
-        if (Path("/") / path).exists():
-            (root / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(Path("/") / path, root / path)
+    for path in (Path("/etc/resolv.conf"), CERTIFICATES, Path("/etc/pip.conf")):
+        if path.exists():
+            copy = root / path.relative_to("/")
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy)
 
 
 def _mirror() -> str:

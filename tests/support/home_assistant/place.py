@@ -12,6 +12,7 @@ from pathlib import Path
 
 from support.home_assistant.releases import Release
 
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 CACHE_VARIABLE = "EARSHOT_HOME_ASSISTANT_CACHE"
 
 
@@ -61,11 +62,16 @@ class Place:
         return [*chroot, *map(str, words)]
 
     def environ(self) -> dict[str, str]:
-        """Return the environment for programs inside: nothing of this process's own."""
+        """Return the environment for programs inside; of this process's own, proxies and certificates alone."""
         home = self.inside(self.work)
         path = [str(self.venv / "bin"), "/usr/local/bin", "/usr/bin", "/usr/sbin", "/bin"]
         fixed = {"PATH": ":".join(path), "HOME": str(home), "LANG": "C.UTF-8", "TZ": "UTC", "TMPDIR": str(home)}
-        return fixed | {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
+        certificates = {"SSL_CERT_FILE": str(CERTIFICATES), "UV_SYSTEM_CERTS": "true"} if CERTIFICATES.exists() else {}
+        return (
+            fixed
+            | certificates
+            | {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
+        )
 
 
 def cache_folder() -> Path:

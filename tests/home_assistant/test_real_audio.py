@@ -1,0 +1,51 @@
+"""A real siren recording through a real node process, seen from Home Assistant."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+import pytest
+from support.home_assistant.instance import HomeAssistant
+from support.live_audio import LiveAudio, Pcm
+from support.node_process import NodeProcess
+from support.waiting import wait_until
+
+pytestmark = [pytest.mark.home_assistant, pytest.mark.mosquitto, pytest.mark.audio_data]
+SIREN, EVENT, CONFIDENCE = (
+    "binary_sensor.audio_porch_siren",
+    "event.audio_porch_siren",
+    "sensor.audio_porch_siren_confidence",
+)
+LEVEL = "sensor.audio_porch_sound_level"
+
+
+@pytest.fixture
+def audio(home_assistant: HomeAssistant, live_node: Callable[[str], NodeProcess]) -> Iterator[LiveAudio]:
+    with LiveAudio(live_node("audio")) as playing:
+        home_assistant.wait_for(SIREN, "off", 120)
+        yield playing
+
+
+def test_siren_turns_the_sensor_on_fires_one_event_and_ends(
+    home_assistant: HomeAssistant, audio: LiveAudio, siren: Pcm, report: Callable[[str], None]
+) -> None:
+    wait_until(lambda: home_assistant.state(LEVEL) not in {"unknown", "unavailable"}, 60, "a sound level")
+    quiet_dbfs = float(home_assistant.state(LEVEL))
+    began, seen = audio.play(siren), len(home_assistant.happened)
+    home_assistant.wait_for(SIREN, "on", 60)
+    on_at = next(at for at, state in home_assistant.changes(SIREN, seen) if state["state"] == "on")
+    wait_until(lambda: home_assistant.changes(EVENT, seen), 30, "the event")
+    details = home_assistant.attributes(EVENT)
+    onset, decided = (datetime.fromisoformat(details[name]).timestamp() for name in ("onset", "decided"))
+    wait_until(lambda: float(home_assistant.state(CONFIDENCE)) > 50, 30, "a high confidence")
+    wait_until(lambda: float(home_assistant.state(LEVEL)) > quiet_dbfs + 10, 30, "a higher sound level")
+    assert (details["event_type"], details["phase"], details["source_name"]) == ("siren", "onset", "Porch")
+    assert details["confidence"] > 50
+    assert began - 1 < onset < on_at
+    home_assistant.wait_for(SIREN, "off", 90)
+    told = home_assistant.attributes(SIREN)
+    assert (told["id"], told["phase"]) == (details["id"], "offset")
+    assert 1 < told["duration_s"] < 40
+    assert len(home_assistant.changes(EVENT, seen)) == 1
+    report(
+        f"siren sounds -> sensor on in Home Assistant {on_at - began:.2f} s, of it decided -> on {on_at - decided:.3f} s"
+    )
