@@ -44,6 +44,7 @@ class InstallResult(Message):
         id: the offer's, '' if the model came another way.
         version: which model it is about; '' when it could not be told.
         reason: one line unless all went well.
+        again: the node tries by itself once more; a `refused` with it is not its last word.
         active: the version that decides now.
     """
 
@@ -52,6 +53,7 @@ class InstallResult(Message):
     sha256: str = ""
     outcome: Outcome
     reason: str = ""
+    again: bool = False
     active: str
     time: Time
 

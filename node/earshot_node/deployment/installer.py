@@ -184,7 +184,10 @@ class Installer:
             error: why.
             offer: id of the offer that it came with; a refused bundle's is not acted on again, it stays what it is.
         """
-        told = HistoryEntry(time=datetime.now(UTC), action="refused", version=what, reason=str(error), offer=offer)
+        again = bool(offer) and isinstance(error, RetryError)
+        told = HistoryEntry(
+            time=datetime.now(UTC), action="refused", version=what, reason=str(error), offer=offer, again=again
+        )
         settled = offer if isinstance(error, BundleError) else ""
 
         def change(slots: Slots) -> Slots:

@@ -81,6 +81,7 @@ class HistoryEntry(_Part):
         version: of the model; the name of the file when it could not be told.
         former: what was active before.
         offer: id of the trainer's offer that it came from, or ''.
+        again: what was refused for now is tried again.
     """
 
     time: Time
@@ -90,6 +91,7 @@ class HistoryEntry(_Part):
     former: str = ""
     reason: str = ""
     offer: str = ""
+    again: bool = False
 
 
 class Slots(_Part):

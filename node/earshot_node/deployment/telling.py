@@ -48,6 +48,7 @@ class Telling:
                 sha256=last.sha256,
                 outcome=last.action,
                 reason=last.reason,
+                again=last.again,
                 active=self._installed,
                 time=last.time,
             )

@@ -40,15 +40,21 @@ def wanted_span(request: web.Request, size: int, etag: str) -> Span | None:
 
 
 async def send_span(
-    request: web.Request, path: Path, span: Span, etag: str, left: Callable[[int], None]
+    request: web.Request,
+    path: Path,
+    span: Span,
+    etag: str,
+    left: Callable[[int], None],
+    *,
+    content_type: str = "audio/flac",
 ) -> web.StreamResponse:
-    """Send part of a FLAC file; `left` is called with the size of each piece handed to the network.
+    """Send part of a file; `left` is called with the size of each piece handed to the network.
 
     Raises:
         ConnectionError: the client has gone, or takes nothing for half a minute.
     """
     headers = {
-        "Content-Type": "audio/flac",
+        "Content-Type": content_type,
         "Content-Length": str(span.end - span.begin),
         "Accept-Ranges": "bytes",
         "ETag": etag,

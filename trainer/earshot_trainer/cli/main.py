@@ -17,10 +17,13 @@ COMMANDS = {
     "package": "Make a bundle that nodes can run.",
     "key": "Make and show the key that bundles are signed with.",
     "init": "Make the trainer's home: catalogue, recordings, models, keys.",
-    "serve": "Answer nodes that join.",
+    "serve": "Answer nodes that join or fetch a model.",
     "invite": "Print one line that lets one node join.",
     "nodes": "Show the fleet, and take a node out of it.",
     "collect": "Bring the recordings of all nodes here.",
+    "releases": "List the models that can be deployed, and where they run.",
+    "deploy": "Give nodes a model.",
+    "rollback": "Let nodes go back to the model before.",
     "corpora": "Name folders of audio that retraining learns from too.",
 }
 """Each is the command `command` of earshot_trainer.cli.<name>; the text is its line in the group's help."""

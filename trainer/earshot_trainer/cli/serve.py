@@ -15,10 +15,12 @@ Example:
 @click.command("serve", epilog=EXAMPLE, context_settings=HELP_NAMES)
 @home_option
 def command(home: Path | None) -> None:
-    """Answer nodes that join, until interrupted. Address and certificate: `serve` in trainer.yaml."""
+    """Answer nodes that join or fetch a model, and note what they tell of it, until interrupted.
+
+    Address and certificate: `serve` in trainer.yaml.
+    """
     import logging
 
-    from earshot_trainer.catalogue.members import Members
     from earshot_trainer.catalogue.opening import open_catalogue
     from earshot_trainer.fleet.server import serve
     from earshot_trainer.home.folder import open_home
@@ -29,4 +31,4 @@ def command(home: Path | None) -> None:
     def tell(address: str) -> None:
         click.echo(f"listening on {address}; nodes reach it at {here.config.url}")
 
-    serve(here, Members(open_catalogue(here.catalogue_url)), tell)
+    serve(here, open_catalogue(here.catalogue_url), tell)

@@ -4,8 +4,8 @@ import logging
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from earshot_node.contract.deployment import InstallResult
-from earshot_node.contract.messages import EventMessage, Message, NodeHealth, NodeInfo
+from earshot_node.contract.deployment import InstallResult, ShadowReport, UpdateState
+from earshot_node.contract.messages import MAX_PAYLOAD_BYTES, EventMessage, Message, NodeHealth, NodeInfo
 from earshot_node.contract.names import validate_slug
 from earshot_node.contract.recordings import RecordingsReport
 from earshot_node.contract.topics import NodeTopics
@@ -25,6 +25,8 @@ class NodeView:
     Attributes:
         is_member: whether it has joined this trainer.
         status: `online` or `offline`, '' if it never was.
+        update: how far it is with a model.
+        shadow: how the candidate in the shadow does.
         last_event: the latest of all its sources and labels.
     """
 
@@ -35,6 +37,8 @@ class NodeView:
     health: NodeHealth | None = None
     recordings: RecordingsReport | None = None
     result: InstallResult | None = None
+    update: UpdateState | None = None
+    shadow: ShadowReport | None = None
     last_event: EventMessage | None = None
 
     @property
@@ -51,6 +55,8 @@ class NodeView:
             "health": self.health,
             "recordings": self.recordings,
             "model_result": self.result,
+            "model_update": self.update,
+            "model_shadow": self.shadow,
             "last_event": self.last_event,
         }
         shown = {name: part.model_dump(mode="json", by_alias=True) if part else None for name, part in parts.items()}
@@ -72,13 +78,18 @@ class FleetBoard:
     def filters(self) -> tuple[str, ...]:
         """Return the subscriptions that cover all of it."""
         every = NodeTopics(self._prefix, "+")
-        topics = (every.status(), every.info(), every.health(), every.recordings(), every.model_result())
-        return (*(topic.name for topic in topics), every.last_event("+", "+").name)
+        topics = (every.status(), every.info(), every.health(), every.recordings())
+        models = (every.model_result(), every.update(), every.model_shadow())
+        return (*(topic.name for topic in (*topics, *models)), every.last_event("+", "+").name)
 
     @property
     def views(self) -> list[NodeView]:
         """Members first, then nodes that are at the broker and have not joined; by id."""
         return sorted(self._views.values(), key=lambda view: (not view.is_member, view.id))
+
+    def view(self, node: str) -> NodeView:
+        """Return what is known of a node, which need not be at the broker."""
+        return self._views.get(node) or NodeView(node)
 
     def push(self, message: Received) -> None:
         """Take one message; what makes no sense is logged and leaves all as it was."""
@@ -107,6 +118,10 @@ class FleetBoard:
             view.recordings = _decoded(RecordingsReport, payload)
         elif topic == topics.model_result().name:
             view.result = _decoded(InstallResult, payload)
+        elif topic == topics.update().name:
+            view.update = _update(payload)
+        elif topic == topics.model_shadow().name:
+            view.shadow = _decoded(ShadowReport, payload)
         else:
             _keep_later(view, _decoded(EventMessage, payload))
 
@@ -121,3 +136,8 @@ def _keep_later(view: NodeView, event: EventMessage | None) -> None:
 
 def _decoded(kind: type[MessageT], payload: bytes) -> MessageT | None:
     return kind.decode(payload) if payload else None
+
+
+def _update(payload: bytes) -> UpdateState | None:
+    """It has no schema number, because Home Assistant reads it."""
+    return UpdateState.model_validate_json(payload) if 0 < len(payload) <= MAX_PAYLOAD_BYTES else None

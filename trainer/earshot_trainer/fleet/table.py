@@ -17,7 +17,7 @@ def rows_of(views: list[NodeView], now: datetime) -> list[tuple[str, ...]]:
     for view in views:
         name = view.id if view.is_member else f"{view.id} (not joined)"
         rows.append((name, view.state, _model(view), _sources(view), *_figures(view), _event(view, now)))
-    return [tuple(_clean(text) for text in row) for row in rows]
+    return [tuple(clean(text) for text in row) for row in rows]
 
 
 def problems_of(views: list[NodeView]) -> list[str]:
@@ -30,7 +30,7 @@ def problems_of(views: list[NodeView]) -> list[str]:
             lines.append(f"{view.id}: {view.recordings.problem}")
         if view.result is not None and view.result.reason:
             lines.append(f"{view.id}: model {view.result.version} {view.result.outcome}: {view.result.reason}")
-    return [_clean(line) for line in lines]
+    return [clean(line) for line in lines]
 
 
 def fleet_table(views: list[NodeView], now: datetime) -> Table:
@@ -90,6 +90,6 @@ def _ago(seconds: float) -> str:
     return f"{seconds / 86_400:.0f} days ago"
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Nodes choose these texts; a terminal must not obey them."""
     return "".join(c if c.isprintable() else " " for c in text)[:200]

@@ -1,0 +1,165 @@
+"""Who gets a model, in which order, and how it is told; nodes are pretended, broker and catalogue are real."""
+
+import asyncio
+from contextlib import ExitStack
+
+import pytest
+from support.household import NAMES, Household
+from support.mqtt_subscriber import retained
+from support.waiting import wait_until
+
+from earshot_node.contract.deployment import ModelOffer
+from earshot_node.errors import BundleError, OperatorError
+from earshot_trainer.deploying.deployment import Deployed, NodeProgress
+from earshot_trainer.deploying.registering import GateVerdict, bundle_path
+from earshot_trainer.deploying.rollback import roll_back
+from earshot_trainer.deploying.watched_fleet import WatchedFleet
+
+pytestmark = pytest.mark.mosquitto
+
+
+def states(deployed: Deployed) -> dict[str, str]:
+    return {one.node: one.state for one in deployed.nodes}
+
+
+def rolled_back(household: Household, *nodes: str) -> list[NodeProgress]:
+    async def work() -> list[NodeProgress]:
+        fleet = WatchedFleet(household.home, household.engine, nodes)
+        async with fleet.connected():
+            return await roll_back(fleet, household.engine, nodes)
+
+    return asyncio.run(work())
+
+
+def test_every_node_gets_it_and_the_catalogue_knows(household: Household) -> None:
+    release = household.release()
+    with ExitStack() as stack:
+        for name in NAMES:
+            stack.enter_context(household.node(name))
+        deployed = household.deploy(release)
+    assert (deployed.exit_code, states(deployed)) == (0, dict.fromkeys(NAMES, "installed"))
+    kept = household.releases.offers(release.sha256)
+    assert {(one.node, one.outcome, one.id) for one in kept} == {(name, "installed", deployed.id) for name in NAMES}
+
+
+def test_refusal_and_absence_are_told_and_the_exit_code_is_3(household: Household) -> None:
+    release = household.release()
+    with household.node("attic"), household.node("hall", decide=lambda _: ("refused", "does not hear glass")):
+        deployed = household.deploy(release)
+    assert (deployed.exit_code, states(deployed)) == (
+        3,
+        {"attic": "installed", "hall": "refused", "street": "away"},
+    )
+    reasons = {one.node: one.reason for one in household.releases.offers()}
+    assert reasons == {"attic": "", "hall": "does not hear glass", "street": ""}
+    assert household.said == ["no `trainer-cli serve` is on: nodes fetch the bundle once it is"]
+
+
+def test_node_that_was_away_finds_the_offer_when_it_is_back(household: Household) -> None:
+    household.deploy(household.release(), nodes=("street",))
+    with household.node("street") as street:
+        wait_until(lambda: street.version == "2099.1.0", 20, "the offer")
+
+
+def test_refusal_for_now_is_not_the_last_word(household: Household) -> None:
+    release = household.release()
+
+    def at_the_second_attempt(offer: ModelOffer) -> tuple[str, str]:
+        hall.tell_result("refused", "the trainer is away", offer=offer, again=True)
+        return "installed", ""
+
+    seen: list[str] = []
+    with household.node("hall", decide=at_the_second_attempt) as hall:
+        deployed = household.deploy(release, lambda nodes: seen.extend(one.state for one in nodes), nodes=("hall",))
+    assert (deployed.exit_code, states(deployed)) == (0, {"hall": "installed"})
+    assert "refused" not in seen
+
+
+def test_canary_that_does_well_lets_the_others_have_it(household: Household) -> None:
+    order: list[str] = []
+
+    def noted(name: str) -> tuple[str, str]:
+        order.append(name)
+        return "installed", ""
+
+    with ExitStack() as stack:
+        for name in NAMES:
+            stack.enter_context(household.node(name, decide=lambda _, name=name: noted(name)))
+        deployed = household.deploy(household.release(), canary="hall", watch_s=1.0)
+    assert (deployed.exit_code, order[0], sorted(order)) == (0, "hall", sorted(NAMES))
+    assert [one.node for one in household.releases.offers() if one.is_canary] == ["hall"]
+
+
+def test_canary_that_alarms_stops_it_goes_back_and_nobody_else_hears_of_it(household: Household) -> None:
+    def alarms(line: str) -> None:
+        assert line.startswith("hall has it; watching it for 1 min")
+        for number in range(5):
+            hall.alarm(f"false-alarm-{number}")
+
+    with household.node("hall") as hall, household.node("attic") as attic:
+        deployed = household.deploy(household.release(), say=alarms, canary="hall", watch_s=60.0)
+        assert deployed.exit_code == 1
+        wait_until(lambda: hall.version == "2026.11.0", 20, "the rollback")
+        wait_until(lambda: hall.offers[-1] is None, 20, "the offer taken back")
+    assert attic.offers == []
+    assert states(deployed) == {"attic": "stopped", "hall": "rolled_back", "street": "stopped"}
+    assert "alarmed 5 times" in deployed.stopped
+    assert household.releases.offers()[0].withdrawn_why == deployed.stopped
+
+
+def test_canary_that_refuses_stops_it(household: Household) -> None:
+    with household.node("hall", decide=lambda _: ("refused", "not signed")), household.node("attic") as attic:
+        deployed = household.deploy(household.release(), canary="hall", watch_s=60.0)
+    assert (deployed.exit_code, deployed.stopped, attic.offers) == (1, "hall: refused: not signed", [])
+
+
+def test_canary_that_is_away_is_named_before_anything_is_offered(household: Household) -> None:
+    with pytest.raises(OperatorError, match="the canary hall is away"):
+        household.deploy(household.release(), canary="hall")
+    assert household.releases.offers() == []
+
+
+def test_node_that_has_the_version_is_left_alone(household: Household) -> None:
+    with household.node("hall", version="2099.1.0") as hall:
+        deployed = household.deploy(household.release(), nodes=("hall",))
+    assert (states(deployed), deployed.exit_code, hall.offers) == ({"hall": "same"}, 0, [])
+
+
+def test_offer_that_waits_for_a_person_is_not_waited_for(household: Household) -> None:
+    with household.node("hall") as hall:
+        deployed = household.deploy(household.release(), nodes=("hall",), mode="offer")
+        wait_until(lambda: hall.offers, 20, "the offer")
+    assert (states(deployed), deployed.exit_code, hall.version) == ({"hall": "offered"}, 0, "2026.11.0")
+
+
+def test_gate_holds_back_what_it_failed_unless_it_is_forced_or_in_the_shadow(household: Household) -> None:
+    failed = household.release(verdict=GateVerdict("failed", "three more false alarms"))
+    with pytest.raises(OperatorError, match="three more false alarms"):
+        household.deploy(failed, nodes=("hall",))
+    household.deploy(failed, nodes=("hall",), wait_s=0.0, mode="shadow")
+    household.deploy(failed, nodes=("hall",), wait_s=0.0, is_forced=True)
+    assert [(one.mode, one.is_forced) for one in household.releases.offers()] == [("shadow", False), ("install", True)]
+
+
+def test_bundle_altered_in_the_home_is_offered_to_nobody(household: Household) -> None:
+    release = household.release()
+    path = bundle_path(household.home, release.sha256)
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(BundleError, match="was altered"):
+        household.deploy(release)
+    assert household.releases.offers() == []
+
+
+def test_rollback_asks_each_node_and_tells_what_came_of_it(household: Household) -> None:
+    with household.node("hall") as hall, household.node("attic"):
+        household.deploy(household.release(), nodes=("hall", "street"))
+        done = {one.node: one for one in rolled_back(household, *NAMES)}
+        wait_until(lambda: hall.offers[-1] is None, 20, "the offer taken back")
+    assert {name: one.state for name, one in done.items()} == {
+        "attic": "refused",
+        "hall": "rolled_back",
+        "street": "away",
+    }
+    assert done["attic"].reason == "there is no previous model"
+    assert done["street"].reason == "it cannot be asked now; what was offered to it is taken back"
+    assert retained(household.port, f"{household.prefix}/+/model/offer") == {}

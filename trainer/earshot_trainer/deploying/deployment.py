@@ -1,0 +1,294 @@
+"""One deployment: offers to nodes, a canary first if one is named, and what became of it at each.
+
+offer to the canary -> installed -> watched -> offers to the others -> each has told, or is away
+                    -> stopped: the offer is taken back, the canary goes back
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal
+
+from sqlalchemy import Engine
+
+from earshot_node.contract.deployment import ModelOffer, OfferMode
+from earshot_node.contract.messages import Command
+from earshot_node.deployment.installer import WATCH_S
+from earshot_node.errors import OperatorError
+from earshot_trainer.catalogue.alarms import Alarms
+from earshot_trainer.catalogue.releases import Offer, Release, Releases
+from earshot_trainer.catalogue.schema import stamp
+from earshot_trainer.deploying.canary import CanaryWatch
+from earshot_trainer.deploying.registering import current_user
+from earshot_trainer.deploying.watched_fleet import WatchedFleet
+
+PAST: Final = timedelta(days=14)
+WAIT_S: Final = 900.0
+NodeState = Literal[
+    "pending",
+    "offered",
+    "away",
+    "working",
+    "installed",
+    "shadowed",
+    "refused",
+    "rolled_back",
+    "same",
+    "stopped",
+    "late",
+]
+_GOOD: Final = ("installed", "shadowed", "same")
+_OVER: Final = (*_GOOD, "refused", "rolled_back", "stopped")
+
+
+@dataclass(frozen=True, slots=True)
+class DeployRequest:
+    """What to deploy where.
+
+    Attributes:
+        release: what.
+        nodes: ids of members.
+        mode: see `ModelOffer`.
+        canary: gets it first, '' for nobody.
+        watch_s: how long the canary is watched.
+        trial_s: how long every node has it on trial, in seconds of listening.
+        wait_s: how long to wait for nodes that are there; 0: not at all.
+        is_forced: against the gate.
+    """
+
+    release: Release
+    nodes: tuple[str, ...]
+    mode: OfferMode = "install"
+    canary: str = ""
+    watch_s: float = 1800.0
+    trial_s: float = WATCH_S
+    wait_s: float = WAIT_S
+    is_forced: bool = False
+
+
+@dataclass(slots=True)
+class NodeProgress:
+    """How far one node is.
+
+    Attributes:
+        percent: of the installation, None when it tells none.
+        reason: why, '' when there is nothing to say.
+    """
+
+    node: str
+    state: NodeState = "pending"
+    percent: int | None = None
+    reason: str = ""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the node has said its last word."""
+        return self.state in _OVER
+
+
+@dataclass(slots=True)
+class Deployed:
+    """What became of a deployment.
+
+    Attributes:
+        id: of its offers.
+        nodes: in the order of the request.
+        stopped: why the canary stopped it, '' if it did not.
+    """
+
+    id: str
+    mode: OfferMode
+    waited: bool
+    nodes: list[NodeProgress] = field(default_factory=list)
+    stopped: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        """Return 0 when all have it (or nobody waited), 3 when some, 1 when none or when the canary stopped it."""
+        if self.stopped:
+            return 1
+        if not self.waited:
+            return 0
+        fine = [one for one in self.nodes if one.state in (*_GOOD, *(("offered",) if self.mode == "offer" else ()))]
+        if len(fine) == len(self.nodes):
+            return 0
+        return 3 if fine or any(one.state in ("away", "late") for one in self.nodes) else 1
+
+
+class Deployment:
+    """Runs one request.
+
+    Args:
+        fleet: connected.
+        engine: the catalogue.
+        request: what to do.
+        tell: called whenever a node is further.
+        say: called with single lines for people.
+    """
+
+    def __init__(
+        self,
+        fleet: WatchedFleet,
+        engine: Engine,
+        request: DeployRequest,
+        tell: Callable[[Sequence[NodeProgress]], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._fleet = fleet
+        self._releases = Releases(engine)
+        self._alarms = Alarms(engine)
+        self._request = request
+        self._tell = tell
+        self._say = say
+        self._loop = asyncio.get_running_loop()
+        self._deployed = Deployed(
+            id=f"{request.release.version}-{secrets.token_hex(6)}",
+            mode=request.mode,
+            waited=request.wait_s > 0,
+            nodes=[NodeProgress(node) for node in request.nodes],
+        )
+
+    async def run(self) -> Deployed:
+        """Do it.
+
+        Raises:
+            OperatorError: the canary is away, or the broker or the catalogue cannot be used.
+        """
+        canary = self._request.canary
+        for one in self._deployed.nodes:
+            if self._has_it_already(one.node):
+                one.state = "same"
+        if canary:
+            if not self._fleet.is_online(canary):
+                raise OperatorError(f"the canary {canary} is away; choose a node that is there (`trainer-cli nodes`)")
+            chosen = [one for one in self._open if one.node == canary]
+            await self._offer_to(chosen, is_canary=True)
+            await self._follow(chosen)
+            self._deployed.stopped = await self._watch(chosen)
+            if self._deployed.stopped:
+                await self._stop(chosen)
+                return self._deployed
+        await self._offer_to([one for one in self._open if one.state == "pending"], is_canary=False)
+        if self._deployed.waited:
+            await self._follow(self._deployed.nodes)
+        return self._deployed
+
+    @property
+    def _open(self) -> list[NodeProgress]:
+        return [one for one in self._deployed.nodes if not one.is_over]
+
+    def _has_it_already(self, node: str) -> bool:
+        info = self._fleet.view(node).info
+        return (
+            self._request.mode != "shadow" and info is not None and info.model.version == self._request.release.version
+        )
+
+    async def _offer_to(self, nodes: Sequence[NodeProgress], *, is_canary: bool) -> None:
+        """Enter the offers in the catalogue, then lay them before the nodes."""
+        request, release = self._request, self._request.release
+        made = [
+            Offer(
+                id=self._deployed.id,
+                node=one.node,
+                sha256=release.sha256,
+                mode=request.mode,
+                is_canary=is_canary,
+                made_by=current_user()[:80],
+                is_forced=request.is_forced,
+                offered=stamp(datetime.now(UTC)),
+            )
+            for one in nodes
+        ]
+        await asyncio.to_thread(self._releases.note_offers, made)
+        offer = ModelOffer(
+            id=self._deployed.id,
+            version=release.version,
+            sha256=release.sha256,
+            size_bytes=release.size_bytes,
+            summary=release.summary,
+            mode=request.mode,
+            watch_s=request.trial_s,
+        )
+        for one in nodes:
+            await self._fleet.offer(one.node, offer)
+            one.state = "offered"
+        self._tell(self._deployed.nodes)
+
+    async def _follow(self, nodes: Sequence[NodeProgress]) -> None:
+        """Return when each node has told what became of it, is away, or time is up."""
+        deadline_s = self._loop.time() + self._request.wait_s
+        while True:
+            for one in nodes:
+                self._look(one)
+            self._tell(self._deployed.nodes)
+            waiting = [one for one in nodes if not one.is_over and one.state != "away"]
+            if not waiting or (self._request.mode == "offer" and all(one.state == "offered" for one in waiting)):
+                return
+            if self._loop.time() >= deadline_s:
+                for one in waiting:
+                    one.state = "late"
+                    one.reason = one.reason or f"nothing was told within {self._request.wait_s / 60:.0f} min"
+                self._tell(self._deployed.nodes)
+                return
+            await self._fleet.changed()
+
+    def _look(self, one: NodeProgress) -> None:
+        view = self._fleet.view(one.node)
+        if one.is_over:
+            return
+        result = view.result
+        if result is not None and result.id == self._deployed.id and not (result.outcome == "refused" and result.again):
+            one.percent, one.reason = None, result.reason
+            one.state = "installed" if result.outcome == "kept" else result.outcome
+            return
+        if result is not None and result.id == self._deployed.id:
+            one.reason = f"{result.reason}; it tries again"
+        if view.status != "online":
+            one.state, one.percent = "away", None
+        elif view.update is not None and view.update.in_progress:
+            one.state, one.percent = "working", view.update.update_percentage
+        else:
+            one.state, one.percent = "offered", None
+
+    async def _watch(self, canaries: Sequence[NodeProgress]) -> str:
+        """Watch the canary; return why it is stopped, '' when it did well."""
+        if not canaries:
+            return ""  # it has had this model before
+        one = canaries[0]
+        if one.state not in _GOOD:
+            return f"{one.node}: {one.state}{': ' if one.reason else ''}{one.reason}"
+        past = await asyncio.to_thread(self._alarms.past, one.node, datetime.now(UTC) - PAST)
+        health = self._fleet.view(one.node).health
+        was_deaf = health is not None and health.state == "deaf"
+        watch = CanaryWatch(self._request.release.sha256, past, was_deaf, self._loop.time())
+        self._fleet.on_alarm = lambda node, event: watch.heard(event) if node == one.node else None
+        self._say(f"{one.node} has it; watching it for {self._request.watch_s / 60:g} min before the others get it")
+        until_s = self._loop.time() + self._request.watch_s
+        try:
+            while self._loop.time() < until_s:
+                await self._fleet.changed()
+                if reason := watch.judge(self._fleet.view(one.node), self._loop.time()):
+                    return reason
+        finally:
+            self._fleet.on_alarm = lambda _node, _event: None
+        self._say(f"{one.node} did well ({watch.alarms} alarms); now the others")
+        return ""
+
+    async def _stop(self, canaries: Sequence[NodeProgress]) -> None:
+        """Take the offer back from the canary, and let it go back if it has the model."""
+        why = self._deployed.stopped
+        for one in canaries:
+            await self._fleet.take_back(one.node)
+            await asyncio.to_thread(
+                self._releases.note_withdrawal, one.node, [self._deployed.id], why, datetime.now(UTC)
+            )
+            info = self._fleet.view(one.node).info
+            if info is not None and info.model.version == self._request.release.version:
+                await self._fleet.command(one.node, "roll_back_model", Command(id=secrets.token_hex(8)))
+                one.state = "rolled_back"
+            one.reason = one.reason or why
+        for one in self._open:
+            one.state, one.reason = "stopped", "not offered: the canary stopped it"
+        self._tell(self._deployed.nodes)
