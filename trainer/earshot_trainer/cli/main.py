@@ -21,9 +21,18 @@ COMMANDS = {
     "invite": "Print one line that lets one node join.",
     "nodes": "Show the fleet, and take a node out of it.",
     "collect": "Bring the recordings of all nodes here.",
+    "retrain": "Teach the model the household's recordings: all of the next six, and deploy.",
+    "split": "Begin a retraining: keep some own sessions to compare on.",
+    "tune": "Fine-tune the shipped model on the others.",
+    "calibrate": "Make a candidate's operating points comparable.",
+    "gate": "Compare a candidate with the active model.",
+    "sign": "Sign a candidate and make it a release.",
     "releases": "List the models that can be deployed, and where they run.",
     "deploy": "Give nodes a model.",
     "rollback": "Let nodes go back to the model before.",
+    "label": "Say what is in the recordings that wait; find wrong labels.",
+    "import": "Bring a folder of audio here.",
+    "export": "Write recordings into a folder.",
     "corpora": "Name folders of audio that retraining learns from too.",
 }
 """Each is the command `command` of earshot_trainer.cli.<name>; the text is its line in the group's help."""

@@ -204,7 +204,7 @@ def load_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected a mapping with `name` and `model`")
     for override in overrides:
-        _apply_override(values, override)
+        apply_override(values, override)
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
@@ -213,7 +213,8 @@ def load_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
         raise ConfigError(f"{path}: {key}: {first['msg']}; see the recipe keys in the documentation") from error
 
 
-def _apply_override(values: dict[str, Any], override: str) -> None:
+def apply_override(values: dict[str, Any], override: str) -> None:
+    """Set the value that a `section.key=value` text names; ConfigError for another text."""
     key, separator, text = override.partition("=")
     *sections, last = key.strip().split(".")
     if not separator or not last:

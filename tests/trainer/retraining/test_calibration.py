@@ -1,0 +1,67 @@
+"""Thresholds that mean the same for another model."""
+
+import math
+
+import numpy as np
+import pytest
+from support.tracks import make_track
+
+from earshot_node.contract.operating_point import OperatingPoint, Presets
+from earshot_node.errors import OperatorError
+from earshot_trainer.evaluate.tracks import Track, detect
+from earshot_trainer.retraining.calibration import comparable_points, moved
+
+POINT = OperatingPoint(enter=0.8, leave=0.4, min_length_s=0.2, bridging_s=0.4, cooldown_s=0.0)
+PRESETS = Presets(
+    quiet={"siren": POINT.model_copy(update={"enter": 0.9})},
+    balanced={"siren": POINT},
+    sensitive={"siren": POINT.model_copy(update={"enter": 0.6})},
+)
+
+
+def noise(log_odds: float, seed: int = 1) -> list[Track]:
+    """Twenty minutes that hold nothing, every opinion raised by so much."""
+    rng = np.random.default_rng(seed)
+    tracks = []
+    for number in range(20):
+        smooth = np.convolve(rng.normal(0, 6, 1500), np.ones(12) / 12, mode="same") - 1.5
+        posteriors = 1 / (1 + np.exp(-(smooth + log_odds)))
+        tracks.append(make_track("street", list(posteriors), group=str(number), kind="long"))
+    return tracks
+
+
+def alarms(tracks: list[Track], point: OperatingPoint) -> int:
+    return sum(len(detect(track.posteriors, "siren", point, track.hop_s)) for track in tracks)
+
+
+@pytest.mark.parametrize("louder", [-1.0, 0.0, 0.7])
+def test_a_louder_model_gets_higher_thresholds_by_as_much(louder: float) -> None:
+    points, shift = comparable_points(noise(0), noise(louder), "siren", PRESETS)
+    assert shift.measured == pytest.approx(louder, abs=0.05)
+    logit = math.log(points["balanced"].enter / (1 - points["balanced"].enter))
+    assert logit - math.log(0.8 / 0.2) == pytest.approx(louder, abs=0.05)
+
+
+def test_no_preset_gives_more_false_alarms_than_the_active_model() -> None:
+    active, candidate = noise(0), noise(0.5, seed=2)
+    points, shift = comparable_points(active, candidate, "siren", PRESETS)
+    for name in ("quiet", "balanced", "sensitive"):
+        allowed = alarms(active, getattr(PRESETS, name)["siren"])
+        assert alarms(candidate, points[name]) <= allowed
+        assert shift.false_alarms[name] == (allowed, alarms(candidate, points[name]))
+
+
+def test_presets_stay_in_order() -> None:
+    points, _ = comparable_points(noise(0), noise(1.2, seed=5), "siren", PRESETS)
+    assert points["quiet"].enter >= points["balanced"].enter >= points["sensitive"].enter
+
+
+def test_moved_point_stays_a_point() -> None:
+    for log_odds in (-20.0, 20.0):
+        point = moved(POINT, log_odds)
+        assert 0 < point.leave <= point.enter < 1
+
+
+def test_nothing_to_calibrate_on_is_told() -> None:
+    with pytest.raises(OperatorError, match="comparable"):
+        comparable_points([], [], "siren", PRESETS)

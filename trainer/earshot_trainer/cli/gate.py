@@ -1,0 +1,29 @@
+"""`trainer-cli gate`."""
+
+from pathlib import Path
+
+import click
+
+from earshot_trainer.cli.home_option import HELP_NAMES, home_option
+
+EXAMPLE = """\b
+Examples:
+  trainer-cli gate
+  trainer-cli gate --run 20261122T150200-1f0c
+"""
+
+
+@click.command("gate", epilog=EXAMPLE, context_settings=HELP_NAMES)
+@home_option
+@click.option("--run", "run_name", default="", metavar="RUN", help="Of this retraining; default: the newest.")
+def command(home: Path | None, run_name: str) -> int:
+    """Compare a candidate with the active model: promote, shadow or stop.
+
+    A stage of `trainer-cli retrain`, after `evaluate`. Exit code 4: stopped.
+    """
+    from rich.console import Console
+
+    from earshot_trainer.home.folder import open_home
+    from earshot_trainer.retraining.command import run_alone
+
+    return run_alone(open_home(home), "gate", run_name, Console())

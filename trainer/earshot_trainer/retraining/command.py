@@ -1,0 +1,167 @@
+"""`trainer-cli retrain`: all stages of a run in order, going on with one that was interrupted."""
+
+from collections.abc import Callable
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from earshot_node.errors import OperatorError
+from earshot_trainer.catalogue.corpora import Corpora
+from earshot_trainer.catalogue.library import Library
+from earshot_trainer.catalogue.members import Members
+from earshot_trainer.catalogue.opening import open_catalogue
+from earshot_trainer.evaluate.console import say
+from earshot_trainer.home.folder import Home
+from earshot_trainer.retraining.run_folder import (
+    STAGES,
+    RunFolder,
+    RunRequest,
+    StageName,
+    find_run,
+    new_run,
+    runs_of,
+)
+from earshot_trainer.retraining.stage import EXIT_STOPPED, Stage, run_stage, time_line
+
+PURPOSES: Final[dict[StageName, str]] = {
+    "collect": "brings the recordings of all nodes here",
+    "split": "keeps some of the household's sessions to compare on",
+    "train": "fine-tunes the shipped model on them, with replay",
+    "quantize": "exports it and stores its weights as INT8",
+    "calibrate": "moves its thresholds to mean the same as the active model's",
+    "evaluate": "hears the base test set, long negatives and what was kept, with both models",
+    "gate": "compares; stops what is worse or gains nothing (exit code 4)",
+    "package": "makes a bundle with card, reference clips and what the gate said",
+    "sign": "signs it with the home's key and makes it a release",
+    "deploy": "gives it to the nodes: to decide, or to hear in the shadow",
+}
+
+
+def work_of(name: StageName) -> Callable[[Stage], None]:
+    """Return a stage's function; what it needs is imported only then."""
+    if name in ("collect", "split", "train", "quantize"):
+        from earshot_trainer.retraining import learning_stages as module
+    elif name in ("calibrate", "evaluate", "gate"):
+        from earshot_trainer.retraining import comparing_stages as module  # type: ignore[no-redef]
+    else:
+        from earshot_trainer.retraining import releasing_stages as module  # type: ignore[no-redef]
+    work: Callable[[Stage], None] = getattr(module, name)
+    return work
+
+
+def retrain(home: Home, request: RunRequest, console: Console, *, new: bool = False, run_name: str = "") -> int:
+    """Run what is left of a run; returns 0, 4 where the gate stopped it, or what deploying returned.
+
+    Args:
+        home: whose.
+        request: for a new run.
+        console: for people.
+        new: begin a new one, whatever is unfinished.
+        run_name: go on with this one; '' with the newest if it is unfinished, else with a new one.
+
+    Raises:
+        OperatorError: a stage cannot do its work; the run can be gone on with.
+    """
+    with home.alone("retrain"):
+        run = _chosen_run(home, request, new=new, run_name=run_name, console=console)
+        code = 0
+        for name in STAGES:
+            if (stamp := run.stamp(name)) is not None:
+                say(console, f"{name}: done before ({time_line(stamp)})")
+                continue
+            console.rule(f"[bold]{name}[/]: {PURPOSES[name]}", align="left")
+            code = run_stage(home, run, name, work_of(name), console, say_next=False)
+            if code:
+                break
+        _tell_end(run, console, code)
+        return code
+
+
+def run_alone(home: Home, name: StageName, run_name: str, console: Console) -> int:
+    """Run one stage of a run (the newest for ''), whether or not it was done; those after it are to be done again.
+
+    Raises:
+        OperatorError: a stage before it was not run, or its work cannot be done.
+    """
+    with home.alone("retrain"):
+        run = find_run(home.folder, run_name)
+        for earlier in STAGES[: STAGES.index(name)]:
+            if run.stamp(earlier) is None:
+                raise OperatorError(f"run {run.name}: {earlier} comes before {name}; next: trainer-cli retrain")
+        return run_stage(home, run, name, work_of(name), console)
+
+
+def prepare_split(home: Home, request: RunRequest, console: Console) -> int:
+    """Begin a new run with its split alone; nothing is collected.
+
+    Raises:
+        OperatorError: too few recordings.
+    """
+    with home.alone("retrain"):
+        run = new_run(home.folder, request.model_copy(update={"collect": False}))
+        run_stage(home, run, "collect", work_of("collect"), console, say_next=False)
+        return run_stage(home, run, "split", work_of("split"), console)
+
+
+def show_plan(home: Home, request: RunRequest, console: Console) -> None:
+    """Print what a retraining would do, and with what; changes nothing."""
+    engine = open_catalogue(home.catalogue_url)
+    nodes, counts = Members(engine).chosen(request.nodes), Library(engine).counts()
+    corpora = [one.name for one in Corpora(engine).all()] + list(request.manifests)
+    here = ", ".join(f"{count} {title or 'unlabelled'}" for title, count in counts.items())
+    say(console, f"nodes: {', '.join(one.id for one in nodes) or 'none has joined'}")
+    say(console, f"recordings here: {here or 'none'}")
+    say(console, f"corpora: {', '.join(corpora) or 'none; synthesized material only, so shadow at most'}")
+    unfinished = _unfinished(home)
+    if unfinished is not None:
+        say(console, f"unfinished: {unfinished.name}, next stage {unfinished.next_stage()}; --new leaves it")
+    table = Table(box=None, show_header=False)
+    for name in STAGES:
+        done = "done" if unfinished is not None and unfinished.stamp(name) is not None else ""
+        table.add_row(name, PURPOSES[name], done)
+    console.print(table)
+    say(console, "nothing was changed; next: trainer-cli retrain")
+
+
+def _chosen_run(home: Home, request: RunRequest, *, new: bool, run_name: str, console: Console) -> RunFolder:
+    if run_name:
+        run = find_run(home.folder, run_name)
+        if request.force and not run.request.force:
+            run = run.forced()
+        say(console, f"run {run.folder}")
+        return run
+    unfinished = None if new else _unfinished(home)
+    if unfinished is None:
+        run = new_run(home.folder, request)
+        say(console, f"run {run.folder}")
+        return run
+    if unfinished.request != request:
+        raise OperatorError(
+            f"run {unfinished.name} is unfinished and was asked for with other options; go on with it by "
+            f"`trainer-cli retrain --run {unfinished.name}`, or leave it and begin with `trainer-cli retrain --new ...`"
+        )
+    say(console, f"going on with run {unfinished.folder}; --new leaves it")
+    return unfinished
+
+
+def _unfinished(home: Home) -> RunFolder | None:
+    """Return the newest run if it was interrupted; one that the gate stopped is over."""
+    runs = runs_of(home.folder)
+    if not runs or runs[-1].next_stage() is None:
+        return None
+    if runs[-1].next_stage() == "package" and _outcome(runs[-1]) == "stop":
+        return None
+    return runs[-1]
+
+
+def _outcome(run: RunFolder) -> str:
+    return str(run.read("gate.json", "gate")["outcome"])
+
+
+def _tell_end(run: RunFolder, console: Console, code: int) -> None:
+    stamps = [stamp for name in STAGES if (stamp := run.stamp(name)) is not None]
+    wall_s, cpu_s = sum(one.wall_s for one in stamps), sum(one.cpu_s for one in stamps)
+    say(console, f"all stages: {wall_s:.0f} s, {cpu_s:.0f} s of processors; {run.folder}")
+    if code == EXIT_STOPPED:
+        say(console, f"next: record what it still gets wrong, or trainer-cli retrain --run {run.name} --force")

@@ -1,0 +1,176 @@
+"""From the catalogue to a quantized candidate: collect, split, train, quantize."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from earshot_node.errors import OperatorError
+from earshot_trainer.catalogue.library import Library
+from earshot_trainer.catalogue.members import Members
+from earshot_trainer.catalogue.opening import open_catalogue
+from earshot_trainer.collecting.audio_store import open_audio_store
+from earshot_trainer.collecting.command import run_collection
+from earshot_trainer.corpus.cache import PcmCache, default_cache_dir
+from earshot_trainer.corpus.recordings import dataset_hash
+from earshot_trainer.evaluate.console import counting
+from earshot_trainer.graph.command import FLOAT_NAME, INT8_NAME, REPORT_NAME, calibration_clips, pick_calibration
+from earshot_trainer.packaging.base import Base
+from earshot_trainer.retraining.material import Material
+from earshot_trainer.retraining.own import lay_out, split_own, usable, write_manifest
+from earshot_trainer.retraining.parts import (
+    HELD_OUT_NAME,
+    TRAIN_NAME,
+    OwnRecordings,
+    base_of,
+    material_of,
+    own_recordings,
+)
+from earshot_trainer.retraining.stage import Stage
+from earshot_trainer.retraining.synthetic import count_of, synthetic_set
+from earshot_trainer.training.checkpoint import MODEL_NAME
+from earshot_trainer.training.run_record import RUN_NAME, record_graphs
+
+SPLIT_NAME: Final = "split.json"
+FEWEST_OWN: Final = 4
+CALIBRATION_CLIPS: Final = 32
+TIMED_CALLS: Final = 100
+
+
+def collect(stage: Stage) -> None:
+    """Bring the nodes' recordings here; what is away is left for the next time."""
+    if not stage.run.request.collect:
+        stage.skipped = "not asked for"
+        stage.note("nothing collected, as asked")
+        return
+    if not Members(open_catalogue(stage.home.catalogue_url)).chosen(stage.run.request.nodes):
+        stage.skipped = "no node has joined"
+        stage.note("no node has joined: nothing to collect")
+        return
+    if run_collection(stage.home, stage.run.request.nodes, as_json=False):
+        stage.note("not everything could be collected; the rest comes the next time")
+
+
+def split(stage: Stage) -> None:
+    """Part the household's recordings in two sides, in whole sessions.
+
+    Raises:
+        OperatorError: too few recordings.
+    """
+    run, settings = stage.run, stage.run.request.settings
+    infos = Library(open_catalogue(stage.home.catalogue_url)).all()
+    kept, left = usable(infos)
+    told = "".join(f"; left out: {count} {why}" for why, count in left.items())
+    stage.read(f"catalogue: {len(infos)} recordings, {len(kept)} usable{told}")
+    if len(kept) < FEWEST_OWN:
+        raise OperatorError(
+            f"{len(kept)} labelled recordings are too few to learn from; record some with `node-cli record`, collect "
+            "them, and label what is unlabelled with `trainer-cli label`"
+        )
+    sides = split_own(
+        kept, settings.split.held_out_share, settings.split.session_gap_s, settings.seed, run.request.held_out_from
+    )
+    if not sides.train:
+        raise OperatorError("all recordings would be held out; choose a later --held-out-from")
+    folder = stage.home.folder / "runs" / "audio"
+    lay_out(kept, open_audio_store(stage.home.recordings_place), folder)
+    for name, side in ((TRAIN_NAME, sides.train), (HELD_OUT_NAME, sides.held_out)):
+        write_manifest(run / name, side, sides.session_of, folder)
+        sirens = sum(one.labelling is not None and "siren" in one.labelling.labels for one in side)
+        sessions = len({sides.session_of[one.sha256] for one in side})
+        stage.write(
+            run / name, f"{sirens} with a siren, {len(side) - sirens} without, in {sessions} session(s) of their own"
+        )
+    for note in sides.notes:
+        stage.note(note)
+    values = {
+        "seed": settings.seed,
+        "held_out_share": settings.split.held_out_share,
+        "session_gap_s": settings.split.session_gap_s,
+        "notes": sides.notes,
+        "held_out_sessions": sorted({sides.session_of[one.sha256] for one in sides.held_out}),
+    }
+    stage.write(run.write(SPLIT_NAME, values))
+
+
+def train(stage: Stage) -> None:
+    """Fine-tune the base; goes on from a checkpoint.
+
+    Raises:
+        OperatorError: nothing to learn from, or the training diverged.
+    """
+    from earshot_trainer.retraining.tuning import tune
+    from earshot_trainer.training.progress import TrainingReport
+
+    run, settings = stage.run, stage.run.request.settings
+    own, base = own_recordings(run), base_of(run)
+    stage.read(f"checkpoint of model {base.pin.version}; {len(own.train)} own recordings")
+    render(stage)
+    material = material_of(stage.home, run, own)
+    own_sounds, replay_sounds = _gather(base, own, material, stage)
+    learnt = (*own.train, *material.replay)
+    origin = hashlib.sha256(
+        f"{base.pin.sha256} {settings.model_dump_json()} {dataset_hash(learnt)}".encode()
+    ).hexdigest()
+    with TrainingReport(stage.console, run.folder / "curves") as report:
+        model = tune(base.values, settings.tuning, settings.seed, own_sounds, replay_sounds, run.folder, origin, report)
+    stage.write(model, f"{settings.tuning.steps} steps of {settings.tuning.batch_size} segments")
+    stage.write(_write_run_record(stage, base, own, material))
+
+
+def render(stage: Stage) -> None:
+    """Render synthesized material that is not in the cache, and count it."""
+    settings = stage.run.request.settings
+    for purpose in ("replay", "calibration", "test"):
+        with counting(f"synthesized material, {purpose}", count_of(purpose, settings.material)) as advance:
+            synthetic_set(purpose, settings.material, settings.seed, default_cache_dir(), lambda _, go=advance: go())  # type: ignore[misc]
+
+
+def quantize(stage: Stage) -> None:
+    """Export the tuned network and make it INT8, calibrated on what was trained on."""
+    from earshot_trainer.graph.export import export_float
+    from earshot_trainer.graph.quantize import quantize_model
+    from earshot_trainer.training.command import load_network
+
+    run, settings = stage.run, stage.run.request.settings
+    own = own_recordings(run)
+    material = material_of(stage.home, run, own)
+    stage.read(f"{run / MODEL_NAME}")
+    picked = pick_calibration((*own.train, *material.replay), CALIBRATION_CLIPS, settings.seed)
+    clips = calibration_clips(picked, settings.seed, default_cache_dir())
+    export_float(load_network(run / MODEL_NAME), run / FLOAT_NAME)
+    # Weights alone: fine-tuning changes no operator, and choosing by measured time is not worth a household's minutes.
+    report = quantize_model(run / FLOAT_NAME, clips, run / INT8_NAME, groups=(), timed_calls=TIMED_CALLS)
+    calibration = {"dataset_sha256": dataset_hash(picked), "clips": len(picked), "seed": settings.seed}
+    hashes = {hashlib.sha256((run / name).read_bytes()).hexdigest(): name for name in (FLOAT_NAME, INT8_NAME)}
+    record_graphs(run.folder, hashes)
+    stage.write(run / FLOAT_NAME)
+    stage.write(run / INT8_NAME, f"{report.file_bytes} bytes, mean deviation {report.candidates[0].mean_deviation:.5f}")
+    stage.write(run.write(REPORT_NAME, report.to_dict() | {"calibration": calibration}))
+    stage.wrote.append(run / RUN_NAME)
+
+
+def _gather(base: Base, own: OwnRecordings, material: Material, stage: Stage) -> tuple[Any, Any]:
+    """Return sounds of the household and sounds to replay."""
+    from earshot_trainer.segments.sounds import gather_sounds
+    from earshot_trainer.segments.synthetic import load_pool
+    from earshot_trainer.training.recipe import Recipe
+
+    amounts, seed, folder = stage.run.request.settings.material, stage.run.request.settings.seed, default_cache_dir()
+    recipe = Recipe.model_validate(json.loads(base.values["recipe"]))
+    recipe = recipe.model_copy(update={"mixing": recipe.mixing.model_copy(update={"streets": 0}), "teacher": None})
+    counts = {"sirens": amounts.pool_sirens, "traps": amounts.pool_traps, "music": amounts.pool_music}
+    pool = load_pool(recipe.synthetic.model_copy(update=counts), seed, folder)
+    cache = PcmCache(folder)
+    with counting("decoding", len(own.train) + len(material.replay)) as advance:
+        cache.add((*own.train, *material.replay), lambda _: advance())
+    others = () if any(not one.is_siren for one in own.train) else material.replay
+    own_sounds = gather_sounds((*own.train, *others), cache, recipe, folder, [one for one in pool if one.is_siren])
+    return own_sounds, gather_sounds(material.replay, cache, recipe, folder, pool)
+
+
+def _write_run_record(stage: Stage, base: Base, own: OwnRecordings, material: Material) -> Path:
+    """Write `run.json`: what quantize, evaluate and package need to know of this training and of the base's."""
+    from earshot_trainer.retraining.run_values import run_values
+
+    return stage.run.write(RUN_NAME, run_values(stage.run, base, own, material))

@@ -1,0 +1,188 @@
+"""The household's own recordings: from the catalogue to a side of the split, in whole sessions."""
+
+import csv
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from earshot_node.contract.recordings import BACKGROUND, RecordingInfo
+from earshot_node.deployment.durable import make_folder, write_file
+from earshot_node.errors import OperatorError
+from earshot_trainer.collecting.audio_store import AudioStore
+
+COLUMNS: Final = ("path", "label", "labels", "is_siren", "kind", "source", "fsid", "licence", "dur", "note")
+LICENCE: Final = "the household's own"
+
+
+@dataclass(frozen=True)
+class OwnSplit:
+    """Two sides that share no session.
+
+    Attributes:
+        train, held_out: in order of time.
+        session_of: recording's sha256 -> name of its session.
+        notes: what a person should know, one line each.
+    """
+
+    train: tuple[RecordingInfo, ...]
+    held_out: tuple[RecordingInfo, ...]
+    session_of: dict[str, str]
+    notes: tuple[str, ...]
+
+
+def name_sessions(infos: Sequence[RecordingInfo], gap_s: float) -> dict[str, str]:
+    """Return each recording's session by its sha256.
+
+    A session is what one source recorded without a pause longer than `gap_s`, and all recordings around one event are
+    of one session with whatever else is.
+    """
+    sessions: dict[str, str] = {}
+    by_event: dict[str, str] = {}
+    ends: dict[tuple[str, str], tuple[datetime, str]] = {}
+    for info in sorted(infos, key=lambda one: (one.begin, one.sha256)):
+        place = (info.node, info.source)
+        end, current = ends.get(place, (None, ""))
+        event = info.event.id if info.event is not None else ""
+        if event in by_event:
+            name = by_event[event]
+        elif end is not None and (info.begin - end).total_seconds() <= gap_s:
+            name = current
+        else:
+            name = f"{info.node}/{info.source}/{info.begin:%Y%m%dT%H%M%S}-{info.sha256[:4]}"
+        sessions[info.sha256] = name
+        if event:
+            by_event[event] = name
+        until = info.begin + timedelta(seconds=info.duration_s)
+        ends[place] = (max(until, end) if end is not None else until, name)
+    return sessions
+
+
+def split_own(
+    infos: Sequence[RecordingInfo], share: float, gap_s: float, seed: int, held_out_from: datetime | None = None
+) -> OwnSplit:
+    """Keep about `share` of each kind of recordings back, in whole sessions drawn by `seed`.
+
+    Where a kind has one session only, all of it is trained on and a note says so.
+
+    Args:
+        infos: labelled recordings.
+        share: of each kind (siren, or none).
+        gap_s: see `name_sessions`.
+        seed: of the draw.
+        held_out_from: instead of drawing, keep back the sessions that begin at this time or later.
+    """
+    session_of = name_sessions(infos, gap_s)
+    ordered = sorted(infos, key=lambda one: (one.begin, one.sha256))
+    begins: dict[str, datetime] = {}
+    for info in ordered:
+        begins.setdefault(session_of[info.sha256], info.begin)
+    if held_out_from is not None:
+        kept = {name for name, begin in begins.items() if begin >= held_out_from}
+    else:
+        kept = _draw_sessions(ordered, session_of, share, seed)
+    notes = []
+    for kind in ("siren", "no siren"):
+        here = {session_of[one.sha256] for one in ordered if _kind(one) == kind}
+        if here and not here & kept:
+            notes.append(f"nothing with {kind} is held out: its recordings are of {len(here)} session(s)")
+        elif here and here <= kept:
+            notes.append(f"all recordings with {kind} are held out")
+    return OwnSplit(
+        tuple(one for one in ordered if session_of[one.sha256] not in kept),
+        tuple(one for one in ordered if session_of[one.sha256] in kept),
+        session_of,
+        tuple(notes),
+    )
+
+
+def _draw_sessions(infos: Sequence[RecordingInfo], session_of: dict[str, str], share: float, seed: int) -> set[str]:
+    """Draw sessions, kind by kind, as long as that comes nearer to the share; never the last one of a kind."""
+    kept: set[str] = set()
+    for number, kind in enumerate(("siren", "no siren")):
+        of_session: dict[str, int] = defaultdict(int)
+        sessions_of_kind = [session_of[one.sha256] for one in infos if _kind(one) == kind]
+        for name in sessions_of_kind:
+            of_session[name] += 1
+        names = sorted(of_session)
+        wanted, here = share * len(sessions_of_kind), sum(of_session[name] for name in names if name in kept)
+        for index in np.random.default_rng([seed, 11, number]).permutation(len(names)):
+            name = names[int(index)]
+            left = [other for other in names if other not in kept and other != name]
+            if name in kept or not left:
+                continue
+            if here == 0 or abs(here + of_session[name] - wanted) < abs(here - wanted):
+                kept.add(name)
+                here += of_session[name]
+    return kept
+
+
+def _kind(info: RecordingInfo) -> str:
+    return "siren" if info.labelling is not None and "siren" in info.labelling.labels else "no siren"
+
+
+def usable(infos: Sequence[RecordingInfo]) -> tuple[list[RecordingInfo], dict[str, int]]:
+    """Return the recordings that say whether a siren sounds, and how many say something else, by reason."""
+    kept: list[RecordingInfo] = []
+    left: dict[str, int] = defaultdict(int)
+    for info in infos:
+        if info.labelling is None:
+            left["not labelled"] += 1
+        elif info.labelling.absent and "siren" not in info.labelling.absent and not info.labelling.labels:
+            left["not said whether a siren sounds"] += 1
+        else:
+            kept.append(info)
+    return kept, dict(left)
+
+
+def lay_out(infos: Sequence[RecordingInfo], audio: AudioStore, folder: Path) -> None:
+    """Put the audio of recordings into `folder` by content hash, for whoever reads manifests.
+
+    Raises:
+        OperatorError: audio is missing or damaged, or the folder cannot be written.
+    """
+    try:
+        make_folder(folder)
+        for info in infos:
+            path = folder / f"{info.sha256}.flac"
+            if path.is_file() and path.stat().st_size == info.size_bytes:
+                continue
+            data = audio.read(info.sha256)
+            if hashlib.sha256(data).hexdigest() != info.sha256:
+                raise OperatorError(f"recording {info.sha256[:12]} is damaged; restore it from a backup")
+            write_file(path, data)
+    except OSError as error:
+        raise OperatorError(f"{folder}: cannot be written ({error.strerror}); free some space") from error
+
+
+def write_manifest(path: Path, infos: Sequence[RecordingInfo], session_of: dict[str, str], folder: Path) -> None:
+    """Write recordings as a manifest that every command of the trainer reads; a session is a group.
+
+    Raises:
+        OperatorError: it cannot be written.
+    """
+    try:
+        with path.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, COLUMNS)
+            writer.writeheader()
+            for info in infos:
+                labels = info.labelling.labels if info.labelling else ()
+                row = {
+                    "path": str((folder / f"{info.sha256}.flac").absolute()),
+                    "label": "siren" if "siren" in labels else " + ".join(labels) or BACKGROUND,
+                    "labels": " ".join(labels),
+                    "is_siren": int("siren" in labels),
+                    "kind": "clip",
+                    "source": f"{info.node}/{info.source}",
+                    "fsid": session_of[info.sha256],
+                    "licence": LICENCE,
+                    "dur": info.duration_s,
+                }
+                writer.writerow(row)
+    except OSError as error:
+        raise OperatorError(f"cannot write {path}: {error.strerror}; free some space") from error

@@ -1,0 +1,236 @@
+"""Fine-tuning of the base: read top to bottom.
+
+Every step has segments of the household's recordings and replayed ones (synthesized sounds and corpora). The first
+teach what is new; on the second the network is held to what the base says of them. Batch norms keep the base's
+statistics, and its normalization stays: a household is too little to estimate them from.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from earshot_node.errors import OperatorError
+from earshot_trainer.network.model import ModelConfig, State, StreamingCrnn
+from earshot_trainer.retraining.settings import TuningSettings
+from earshot_trainer.segments import augment
+from earshot_trainer.segments.mixing import OPENING_DECISIONS, Batch, SegmentMixer
+from earshot_trainer.segments.prefetch import Prefetcher
+from earshot_trainer.segments.sounds import Sounds
+from earshot_trainer.training.checkpoint import CHECKPOINT_NAME, MODEL_NAME, load_checkpoint, save_atomically
+from earshot_trainer.training.losses import segment_loss
+from earshot_trainer.training.recipe import Recipe
+from earshot_trainer.training.train import StepReport
+
+DEVICE = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Segments of one step, the household's first.
+
+    `heard` is what the base hears, `log_mel` the same with masks, both [B, F, M].
+    """
+
+    heard: Tensor
+    log_mel: Tensor
+    targets: Tensor
+    weights: Tensor
+    own: int
+
+    def tensors(self) -> Iterator[Tensor]:
+        """All tensors."""
+        yield from (self.heard, self.log_mel, self.targets, self.weights)
+
+
+def tune(
+    values: dict[str, Any],
+    settings: TuningSettings,
+    seed: int,
+    own: Sounds,
+    replay: Sounds,
+    out: Path,
+    origin: str,
+    report: Callable[[StepReport], None] = lambda _: None,
+) -> Path:
+    """Fine-tune into `out`, going on from a checkpoint that lies there; returns the path of the model.
+
+    Args:
+        values: of the base's checkpoint.
+        settings: how.
+        seed: of every draw.
+        own: sounds to make the household's segments from.
+        replay: sounds for the others.
+        out: an existing folder.
+        origin: names base, settings and recordings; a checkpoint of another origin is not gone on from.
+        report: told after each step.
+
+    Raises:
+        OperatorError: the training diverged.
+    """
+    recipe = Recipe.model_validate(json.loads(values["recipe"]))
+    tuner = Tuner(values, settings, seed)
+    first = tuner.resume(out / CHECKPOINT_NAME, origin)
+    make = LessonMaker(recipe, settings, seed, own, replay)
+    mean_loss = 0.0
+    with Prefetcher(make, DEVICE) as lessons:
+        for step in range(first, settings.steps):
+            loss = tuner.step(lessons.take(step, end=settings.steps), step)
+            if not math.isfinite(loss):
+                raise OperatorError(f"fine-tuning diverged at step {step}; try --set tuning.learning_rate=0.0001")
+            mean_loss = loss if step == first else 0.95 * mean_loss + 0.05 * loss
+            report(StepReport(step + 1, settings.steps, mean_loss, 0.0))
+            if (step + 1) % settings.checkpoint_every_steps == 0 and step + 1 < settings.steps:
+                save_atomically(tuner.state_dict() | {"origin": origin, "done": step + 1}, out / CHECKPOINT_NAME)
+    kept = {"network": tuner.average.state_dict(), "config": values["config"], "recipe": values["recipe"]}
+    save_atomically(kept, out / MODEL_NAME)
+    (out / CHECKPOINT_NAME).unlink(missing_ok=True)
+    return out / MODEL_NAME
+
+
+class LessonMaker:
+    """Makes the segments of a step; knows nothing of other steps."""
+
+    def __init__(self, recipe: Recipe, settings: TuningSettings, seed: int, own: Sounds, replay: Sounds) -> None:
+        self._recipe = recipe
+        self._seed = seed
+        self._own_count = max(1, round(settings.own_share * settings.batch_size))
+        self._replay_count = settings.batch_size - self._own_count
+        own_mixing = recipe.mixing.model_copy(
+            update={
+                "synthetic_share": settings.own_synthetic_share,
+                "clean_share": settings.own_clean_share,
+                "trap_share": 0.0,
+            }
+        )
+        self._own, self._replay = own, replay
+        self._own_mixer = SegmentMixer(own, recipe.model, own_mixing, recipe.augment, seed * 2 + 1, DEVICE)
+        self._replay_mixer = SegmentMixer(replay, recipe.model, recipe.mixing, recipe.augment, seed * 2 + 2, DEVICE)
+
+    def __call__(self, step: int) -> Lesson:
+        """Mix, colour and mask."""
+        parts = [self._own_mixer.batch(step, self._own_count, self._own.span_odds)]
+        if self._replay_count:
+            parts.append(self._replay_mixer.batch(step, self._replay_count, self._replay.span_odds))
+        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + step)
+        with torch.no_grad():
+            heard = augment.colour(_joined(parts, "log_mel"), self._recipe.augment, self._recipe.model, generator)
+            masked = augment.mask_spectrum(heard, self._recipe.augment, generator)
+        return Lesson(heard, masked, _joined(parts, "targets"), _joined(parts, "weights"), self._own_count)
+
+
+class Tuner:
+    """The network under tuning, its average, and the base that it is held to."""
+
+    def __init__(self, values: dict[str, Any], settings: TuningSettings, seed: int) -> None:
+        torch.manual_seed(seed)
+        self._recipe = Recipe.model_validate(json.loads(values["recipe"]))
+        self._settings = settings
+        self._seed = seed
+        self.base, self.network, self.average = (_network(values) for _ in range(3))
+        groups = [
+            {"params": [p for p in self.network.parameters() if p.ndim >= 2], "weight_decay": settings.weight_decay},
+            {"params": [p for p in self.network.parameters() if p.ndim < 2], "weight_decay": 0.0},
+        ]
+        self._optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
+        self._scheduler = torch.optim.lr_scheduler.LambdaLR(self._optimizer, self._schedule)
+        self._left: State = {}
+        self._base_left: State = {}
+
+    def step(self, lesson: Lesson, step: int) -> float:
+        """Learn from a lesson; returns its loss."""
+        torch.manual_seed(self._seed * 1_000_003 + step)  # dropout
+        carried = torch.rand(len(lesson.log_mel)) < self._recipe.training.carry_share
+        with torch.no_grad():
+            said, base_left = self.base(lesson.heard, _opening(self.base, self._base_left, carried))
+        self.network.train()
+        for module in self.network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        logits, left = self.network(lesson.log_mel, _opening(self.network, self._left, carried))
+        self._left = {name: value.detach() for name, value in left.items()}
+        self._base_left = base_left
+        loss = self._loss(logits[:, :, 0], said, logits, lesson)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), self._settings.clip_gradient)
+        self._optimizer.step()
+        self._scheduler.step()
+        self._update_average(step)
+        return float(loss.detach())
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that resuming needs."""
+        return {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "scheduler": self._scheduler.state_dict(),
+            "left": self._left,
+            "base_left": self._base_left,
+        }
+
+    def resume(self, path: Path, origin: str) -> int:
+        """Continue from a checkpoint of the same origin, if there is one; returns the steps done."""
+        if not path.exists():
+            return 0
+        values = load_checkpoint(path)
+        if values.get("origin") != origin:
+            return 0
+        self.network.load_state_dict(values["network"])
+        self.average.load_state_dict(values["average"])
+        self._optimizer.load_state_dict(values["optimizer"])
+        self._scheduler.load_state_dict(values["scheduler"])
+        self._left, self._base_left = values["left"], values["base_left"]
+        return int(values["done"])
+
+    def _loss(self, siren: Tensor, said: Tensor, logits: Tensor, lesson: Lesson) -> Tensor:
+        own, settings, training = lesson.own, self._settings, self._recipe.training
+        loss = settings.own_weight * segment_loss(siren[:own], lesson.targets[:own], lesson.weights[:own], training)
+        if own < len(siren):
+            labelled = segment_loss(siren[own:], lesson.targets[own:], lesson.weights[own:], training)
+            kept = binary_cross_entropy_with_logits(
+                logits[own:, OPENING_DECISIONS:], torch.sigmoid(said[own:, OPENING_DECISIONS:])
+            )
+            loss = loss + settings.replay_weight * labelled + settings.keep_weight * kept
+        return loss
+
+    def _schedule(self, step: int) -> float:
+        total = self._settings.steps
+        warm = max(1, round(total * self._settings.warmup_share))
+        if step < warm:
+            return (step + 1) / warm
+        return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm) / max(1, total - warm))))
+
+    @torch.no_grad()
+    def _update_average(self, step: int) -> None:
+        decay = min(self._settings.average_decay, (step + 1) / (step + 10))
+        for kept, new in zip(self.average.parameters(), self.network.parameters(), strict=True):
+            kept.lerp_(new, 1 - decay)
+
+
+def _network(values: dict[str, Any]) -> StreamingCrnn:
+    network = StreamingCrnn(ModelConfig.from_dict(values["config"]))
+    network.load_state_dict(values["network"])
+    return network.eval()
+
+
+def _opening(network: StreamingCrnn, left: State, carried: Tensor) -> State:
+    """The state that the carried rows inherit from the step before; silence for the others."""
+    state = network.initial_state(len(carried))
+    if not left or len(left["gru"]) != len(carried):
+        return state
+    return {
+        name: torch.where(carried.reshape(-1, *(1 for _ in zeros.shape[1:])), left[name], zeros)
+        for name, zeros in state.items()
+    }
+
+
+def _joined(parts: list[Batch], name: str) -> Tensor:
+    return torch.cat([getattr(part, name) for part in parts])
