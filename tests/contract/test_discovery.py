@@ -54,7 +54,7 @@ def payloads(config: NodeConfig) -> dict[str, Any]:
 
 def components() -> list[dict[str, Any]]:
     every = [part for payload in payloads(two_label_config()).values() for part in payload["components"].values()]
-    assert len(every) == 7 + 4 + 2 * (6 + 5 + 7 + 6)
+    assert len(every) == 7 + 4 + 2 * (6 + 5 + 11 + 9)
     return every
 
 

@@ -13,6 +13,7 @@ from earshot_node.contract.deployment import Outcome
 from earshot_node.contract.messages import HealthState, NodeInfo, SourceState
 from earshot_node.contract.topics import DiscoveryTopics, NodeTopics, Topic
 from earshot_node.drill.discovery import drill_parts
+from earshot_node.mqtt.last_event import last_event_parts
 from earshot_node.mqtt.recorder import recorder_options
 from earshot_node.spectrogram.discovery import spectrogram_parts
 
@@ -298,7 +299,7 @@ def _label_parts(config: NodeConfig, topics: NodeTopics, source: str, label: str
             "command_topic": topics.set_setting(source, label, "enabled").name,
         },
     }
-    parts |= _feedback_parts(topics, source, label)
+    parts |= last_event_parts(topics, source, label) | _feedback_parts(topics, source, label)
     if label not in config.detection.operating_points:
         parts[f"{label}-sensitivity"] = {
             "platform": "number",

@@ -85,7 +85,7 @@ async def test_removed_label_is_removed_by_platform_then_omitted(tmp_path: Path)
     gone = {key: part for key, part in removal.items() if key.startswith("horn")}
     assert gone["horn-sound"] == {"platform": "binary_sensor"}
     assert gone["horn-sensitivity"] == {"platform": "number"}
-    assert len(gone) == 7
+    assert len(gone) == 10
     assert not [key for key in clean if key.startswith("horn")]
     assert clean == again
     assert removal["siren-sound"] == clean["siren-sound"]
