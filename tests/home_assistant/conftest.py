@@ -54,16 +54,15 @@ def siren() -> Pcm:
 
 
 @pytest.fixture
-def live_node(home_assistant: HomeAssistant, tmp_path: Path) -> Iterator[Callable[[str], NodeProcess]]:
-    """Start a node with an id and one source, `porch`, that hears what a `LiveAudio` plays."""
+def live_config(home_assistant: HomeAssistant) -> Callable[[str], dict[str, Any]]:
+    """Make the configuration of a node with one source, `porch`, that hears what a `LiveAudio` plays."""
+    mqtt = {"host": "127.0.0.1", "port": home_assistant.broker.port}
+    source = {"id": "porch", "name": "Porch", "type": "stdin"}
+    return lambda node_id: {"node": {"id": node_id, "name": f"Node {node_id}"}, "sources": [source], "mqtt": mqtt}
+
+
+@pytest.fixture
+def live_node(live_config: Callable[[str], dict[str, Any]], tmp_path: Path) -> Iterator[Callable[[str], NodeProcess]]:
+    """Start a node with such a configuration until the test ends."""
     with ExitStack() as nodes:
-        yield lambda node_id: nodes.enter_context(NodeProcess(tmp_path / node_id, live_config(home_assistant, node_id)))
-
-
-def live_config(home_assistant: HomeAssistant, node_id: str) -> dict[str, Any]:
-    """One source, `porch`, that reads standard input."""
-    return {
-        "node": {"id": node_id, "name": f"Node {node_id}"},
-        "sources": [{"id": "porch", "name": "Porch", "type": "stdin"}],
-        "mqtt": {"host": "127.0.0.1", "port": home_assistant.broker.port},
-    }
+        yield lambda node_id: nodes.enter_context(NodeProcess(tmp_path / node_id, live_config(node_id)))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from typing import Any
 
 import pytest
 from support.home_assistant.instance import HomeAssistant
@@ -15,6 +16,7 @@ SIREN, EVENT, CONFIDENCE = (
     "event.audio_porch_siren",
     "sensor.audio_porch_siren_confidence",
 )
+LAST = "sensor.audio_porch_siren_last"
 LEVEL = "sensor.audio_porch_sound_level"
 
 
@@ -46,6 +48,14 @@ def test_siren_turns_the_sensor_on_fires_one_event_and_ends(
     assert (told["id"], told["phase"]) == (details["id"], "offset")
     assert 1 < told["duration_s"] < 40
     assert len(home_assistant.changes(EVENT, seen)) == 1
-    report(
-        f"siren sounds -> sensor on in Home Assistant {on_at - began:.2f} s, of it decided -> on {on_at - decided:.3f} s"
-    )
+    last_event_sensors_tell(home_assistant, told)
+    report(f"siren sounds -> sensor on in Home Assistant {on_at - began:.2f} s, decided -> on {on_at - decided:.3f} s")
+
+
+def last_event_sensors_tell(home_assistant: HomeAssistant, event: dict[str, Any]) -> None:
+    wait_until(lambda: home_assistant.state(f"{LAST}_duration") != "unknown", 30, "the duration of the last siren")
+    began = datetime.fromisoformat(home_assistant.state(LAST))
+    assert abs((began - datetime.fromisoformat(event["onset"])).total_seconds()) <= 1
+    assert home_assistant.state(f"{LAST}_confidence") == str(event["confidence"])
+    assert float(home_assistant.state(f"{LAST}_duration")) == pytest.approx(event["duration_s"])
+    assert home_assistant.state(f"{LAST}_kind") == event["kind"]

@@ -123,12 +123,12 @@ class HomeAssistant:
         }
 
     def problems(self, since: int = 0) -> list[LogLine]:
-        """Return what the log warns of from byte `since` on, but for what comes of this bare installation."""
+        """Return what the log warns of from byte `since` on, but for this bare installation and wrong requests."""
         return [
             line
             for line in self.process.log_lines(since)
             if line.level in {"WARNING", "ERROR", "CRITICAL"}
-            and not line.logger.startswith("haffmpeg")
+            and not line.logger.startswith(("haffmpeg", "homeassistant.components.websocket_api"))
             and "Skipping pip installation" not in line.text
         ]
 

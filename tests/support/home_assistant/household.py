@@ -1,0 +1,355 @@
+"""What a household has besides Earshot: a phone, a lamp, a radio, counters; and a node that says what a test wants."""
+
+import json
+import secrets
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Final, Self
+
+from earshot_node.contract.config import NodeConfig
+from earshot_node.contract.messages import EventMessage, ModelInfo, NodeInfo, SourceHealth, SourceState
+from earshot_node.contract.topics import NodeTopics, Topic
+from earshot_node.mqtt.discovery import announcements, encode
+from support.home_assistant.instance import HomeAssistant
+from support.mqtt_subscriber import Subscriber
+from support.waiting import wait_until
+
+PACKAGE: Final = """
+mobile_app:
+counter:
+  sirens:
+  false_alarms:
+input_boolean:
+  playing:
+input_text:
+  told:
+    max: 255
+media_player:
+  - platform: universal
+    name: Radio
+    unique_id: radio
+    state_template: "{{ 'playing' if is_state('input_boolean.playing', 'on') else 'paused' }}"
+    commands:
+      media_pause: {action: input_boolean.turn_off, target: {entity_id: input_boolean.playing}}
+      media_play: {action: input_boolean.turn_on, target: {entity_id: input_boolean.playing}}
+"""
+"""Configuration of Home Assistant that these parts need."""
+SOON_S: Final = 60.0
+
+
+class Phone:
+    """A phone with Home Assistant's app: takes notifications over HTTP, answers by events on the bus.
+
+    Attributes:
+        notifications: what it was sent, in order.
+        device: its id in the device registry.
+    """
+
+    def __init__(self, home_assistant: HomeAssistant) -> None:
+        self.notifications: list[dict[str, Any]] = []
+        self.device = ""
+        self._home_assistant = home_assistant
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._receiver())
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        name = f"Phone {secrets.token_hex(4)}"
+        app = {"push_token": "token", "push_url": f"http://127.0.0.1:{self._server.server_port}/push"}
+        registration = {
+            "app_id": "test",
+            "app_name": "Test",
+            "app_version": "1",
+            "device_id": secrets.token_hex(8),
+            "device_name": name,
+            "manufacturer": "Test",
+            "model": "Test",
+            "os_name": "Android",
+            "os_version": "16",
+            "supports_encryption": False,
+            "app_data": app,
+        }
+        self._home_assistant.api.json("POST", "/api/mobile_app/registrations", body=registration)
+
+        def registered() -> list[str]:
+            listed = self._home_assistant.api.command("config/device_registry/list")
+            return [device["id"] for device in listed if device["name"] == name]
+
+        wait_until(registered, SOON_S, "the phone's device")
+        self.device = registered()[0]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def wait_for(self, count: int) -> None:
+        """Return when it has `count` notifications."""
+        wait_until(lambda: len(self.notifications) >= count, SOON_S, f"{count} notifications")
+
+    def answer(self, action: str) -> None:
+        """Tap an action."""
+        self._home_assistant.api.json("POST", "/api/events/mobile_app_notification_action", body={"action": action})
+
+    def _receiver(phone) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - `self` is the request below
+        class Receiver(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                phone.notifications.append(json.loads(body))
+                self.send_response(201)
+                self.send_header("Content-Type", "application/json")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+            def log_message(self, *_: object) -> None:
+                return
+
+        return Receiver
+
+
+class Lamp:
+    """A lamp over MQTT that does what it is told and remembers it.
+
+    Attributes:
+        commands: what it was told, in order.
+    """
+
+    def __init__(self, broker: Subscriber, object_id: str) -> None:
+        self.entity = f"light.{object_id}"
+        self._broker = broker
+        self._base = f"test/{object_id}"
+        self.state = {"state": "ON", "brightness": 100, "color_mode": "rgb", "color": {"r": 0, "g": 255, "b": 0}}
+        config = {
+            "schema": "json",
+            "unique_id": object_id,
+            "default_entity_id": self.entity,
+            "name": None,
+            "device": {"identifiers": [object_id], "name": object_id},
+            "state_topic": f"{self._base}/state",
+            "command_topic": f"{self._base}/set",
+            "brightness": True,
+            "supported_color_modes": ["rgb"],
+        }
+        broker.say(f"homeassistant/light/{object_id}/config", json.dumps(config), retain=True)
+
+    @property
+    def commands(self) -> list[dict[str, Any]]:
+        return [heard.json for heard in self._broker.on(f"{self._base}/set")]
+
+    def tell(self) -> None:
+        """Say its state."""
+        self._broker.say(f"{self._base}/state", json.dumps(self.state), retain=True)
+
+
+class ToldNode:
+    """A node of which Home Assistant learns what a test says, by the contract's own topics and messages.
+
+    Args:
+        broker: where it speaks.
+        node: its id; nobody else's.
+        rooms: area by source.
+    """
+
+    def __init__(self, broker: Subscriber, node: str, rooms: dict[str, str]) -> None:
+        self._broker = broker
+        self.node = node
+        self.topics = NodeTopics("earshot", node)
+        sources = [
+            {"id": one, "name": f"{room} microphone", "area": room, "type": "stdin" if not index else "microphone"}
+            for index, (one, room) in enumerate(rooms.items())
+        ]
+        self.config = NodeConfig.model_validate({"node": {"id": node, "name": node}, "sources": sources})
+        self._open: dict[str, EventMessage] = {}
+
+    def entity(self, platform: str, source: str, key: str) -> str:
+        """Return an entity id."""
+        return f"{platform}.{self.node}_{source}_{key}"
+
+    def announce(self, home_assistant: HomeAssistant) -> None:
+        """Let Home Assistant know its entities, and wait until it does."""
+        model = ModelInfo(name="siren", version="2026.11.1", labels=("siren",))
+        info = NodeInfo(
+            node=self.node,
+            name=self.node,
+            version="2026.11.0",
+            model=model,
+            labels=("siren",),
+            sources=(),
+            started=datetime.now(UTC),
+        )
+        for topic, payload in announcements(self.config, info).items():
+            self._say(topic, encode(payload))
+            device = payload["device"]["identifiers"][0]
+            wait_until(lambda device=device: device in home_assistant.devices(), SOON_S, device)  # type: ignore[misc]
+        self.connect()
+        for source in self.config.sources:
+            wait_until(
+                lambda source=source: home_assistant.state(self.entity("event", source.id, "siren")) == "unknown",  # type: ignore[misc]
+                SOON_S,
+                "an event entity",
+            )
+            home_assistant.wait_for(self.entity("binary_sensor", source.id, "siren"), "off", SOON_S)
+            home_assistant.wait_for(self.entity("binary_sensor", source.id, "problem"), "off", SOON_S)
+
+    def connect(self) -> None:
+        """Be online, with every state."""
+        self._say(self.topics.status(), b"online")
+        for source in self.config.sources:
+            self._say(self.topics.state(source.id, "siren"), b"ON" if source.id in self._open else b"OFF")
+            self.hears(source.id)
+            self.confidence(source.id, 2)
+
+    def disconnect(self) -> None:
+        """Be gone, as the last will says."""
+        self._say(self.topics.status(), b"offline")
+
+    def hears(self, source: str, state: SourceState = "healthy", problem: str = "") -> None:
+        """Say how a source is."""
+        health = SourceHealth(
+            source=source,
+            state=state,
+            problem=problem,
+            dropped_s=0,
+            hours_listened=1,
+            reopened=0,
+            time=datetime.now(UTC),
+        )
+        self._say(self.topics.source_health(source), health.encode())
+
+    def confidence(self, source: str, percent: int) -> None:
+        """Say how likely a siren is now."""
+        self._say(self.topics.confidence(source, "siren"), str(percent).encode())
+
+    def onset(self, source: str, confidence: int = 90, level_dbfs: float = -25.0) -> str:
+        """Hear a siren begin; return the event's id."""
+        name = next(one.name for one in self.config.sources if one.id == source)
+        now = datetime.now(UTC)
+        event = EventMessage(
+            id=uuid.uuid4().hex,
+            phase="onset",
+            event_type="siren",
+            node=self.node,
+            source=source,
+            source_name=name,
+            onset=now - timedelta(seconds=1),
+            decided=now,
+            peak=confidence / 100,
+            confidence=confidence,
+            level_dbfs=level_dbfs,
+            model="siren-2026.11.1",
+        )
+        self._open[source] = event
+        self._say(self.topics.last_event(source, "siren"), event.encode())
+        self._say(self.topics.state(source, "siren"), b"ON")
+        self._say(self.topics.onset(source, "siren"), event.encode())
+        return event.id
+
+    def offset(self, source: str) -> None:
+        """Hear it end."""
+        begun = self._open.pop(source)
+        now = datetime.now(UTC)
+        changed = {"phase": "offset", "offset": now, "duration_s": (now - begun.onset).total_seconds()}
+        event = begun.model_copy(update=changed)
+        self._say(self.topics.offset(source, "siren"), event.encode())
+        self._say(self.topics.last_event(source, "siren"), event.encode())
+        self._say(self.topics.state(source, "siren"), b"OFF")
+
+    def picture(self, source: str, png: bytes) -> None:
+        """Send the spectrogram."""
+        self._say(self.topics.spectrogram(source), png)
+
+    def hush(self) -> None:
+        """Let everything that sounds end."""
+        for source in list(self._open):
+            self.offset(source)
+
+    def reject(self, source: str) -> None:
+        """Press "Not a siren"."""
+        self._broker.say(self.topics.feedback(source, "siren", "reject").name, "{}")
+
+    def feedback(self) -> list[tuple[str, Any]]:
+        """Return what was said about its events: topic and message."""
+        return [
+            (heard.topic, heard.json)
+            for source in self.config.sources
+            for verdict in ("confirm", "reject")
+            for heard in self._broker.on(self.topics.feedback(source.id, "siren", verdict).name)  # type: ignore[arg-type]
+        ]
+
+    def _say(self, topic: Topic, payload: bytes) -> None:
+        self._broker.say(topic.name, payload, retain=topic.retain)
+
+
+class Household:
+    """Everything together, and what tests do with it."""
+
+    def __init__(self, home_assistant: HomeAssistant, broker: Subscriber, phone: Phone) -> None:
+        suffix = secrets.token_hex(2)
+        self.home_assistant = home_assistant
+        self.phone = phone
+        self.lamp = Lamp(broker, f"lamp_{suffix}")
+        self.hall = ToldNode(broker, f"hall_{suffix}", {"street": "Street", "yard": "Yard"})
+        self.attic = ToldNode(broker, f"attic_{suffix}", {"front": "Attic"})
+
+    def begin(self) -> None:
+        """Let Home Assistant know all of it."""
+        wait_until(lambda: self.home_assistant.state(self.lamp.entity), SOON_S, "the lamp")
+        self.lamp.tell()
+        self.home_assistant.wait_for(self.lamp.entity, "on", SOON_S)
+        self.hall.announce(self.home_assistant)
+        self.attic.announce(self.home_assistant)
+
+    def say(self, text: str) -> None:
+        """Write what automations write here over."""
+        self.home_assistant.call("input_text.set_value", "input_text.told", value=text)
+        self.home_assistant.wait_for("input_text.told", text, SOON_S)
+
+    def wait_for_calm(self, seconds: float) -> None:
+        """Return when no siren has begun for so long."""
+
+        def calm() -> bool:
+            begun = [
+                datetime.fromisoformat(state["state"])
+                for entity, state in self.home_assistant.states.items()
+                if entity.startswith("event.") and entity.endswith("_siren") and state["state"][:2] == "20"
+            ]
+            return not begun or datetime.now(UTC) - max(begun) > timedelta(seconds=seconds)
+
+        wait_until(calm, SOON_S, "calm")
+
+    def wait_for_runs(self, automation: str, count: int) -> None:
+        """Return when an automation was triggered `count` times and has decided each time what to do."""
+        unique_id = self.home_assistant.attributes(automation)["id"]
+
+        def decided() -> bool:
+            traces = self.home_assistant.traces(unique_id)
+            return len([trace for trace in traces if "condition/0" in trace["trace"]]) >= count
+
+        wait_until(decided, SOON_S, f"{count} runs of {automation}")
+
+    @staticmethod
+    def in_seconds(seconds: float) -> tuple[str, str]:
+        """Return a time of day soon, and its day of the week, in Home Assistant's zone."""
+        then = datetime.now(UTC) + timedelta(seconds=seconds)
+        return then.strftime("%H:%M:%S"), then.strftime("%a").lower()
+
+
+@contextmanager
+def household(home_assistant: HomeAssistant) -> Iterator[Household]:
+    """A household that Home Assistant knows. Restarts Home Assistant the first time, which then has `PACKAGE`."""
+    package = home_assistant.process.config / "packages/household.yaml"
+    if not package.exists():
+        package.write_text(PACKAGE)
+        home_assistant.stop()
+        home_assistant.start()
+    with Subscriber(home_assistant.broker.port) as broker, Phone(home_assistant) as phone:
+        home = Household(home_assistant, broker, phone)
+        home.begin()
+        yield home
