@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
@@ -73,6 +73,7 @@ class Reporter:
 
     Args:
         listened_s: audio heard by source before this start, in seconds; grows on.
+        further: asked at each tick: other problems that do not make the node deaf.
         clock: wall time.
     """
 
@@ -85,9 +86,11 @@ class Reporter:
         statuses: Mapping[str, SourceStatus],
         listened_s: Mapping[str, float],
         *,
+        further: Callable[[], Sequence[str]] = tuple,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._config = config
+        self._further = further
         self._model_version = model_version
         self._telling = telling
         self._metrics = metrics
@@ -132,7 +135,7 @@ class Reporter:
     def tick(self, statuses: Mapping[str, SourceStatus], inference_age_s: float) -> Verdict:
         """Publish what is due; call once a second with the sources' present statuses."""
         self._statuses = dict(statuses)
-        problems = (self._telling.problem,) if self._telling.problem else ()
+        problems = [one for one in (self._telling.problem, *self._further()) if one]
         verdict = judge(self._statuses, inference_age_s=inference_age_s, factor=self._factor.value, extra=problems)
         changed = verdict != self.verdict
         self.verdict = verdict

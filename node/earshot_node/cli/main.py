@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "doctor": LazyCommand("earshot_node.cli.doctor:doctor", "Say what is wrong, and the fix."),
     "join": LazyCommand("earshot_node.cli.join:join", "Join a trainer with its invite."),
     "model": LazyCommand("earshot_node.cli.model:model", "Show, install and take back the model."),
+    "house": LazyCommand("earshot_node.cli.house:house", "Make one alarm of all nodes, without a node."),
     "config": LazyCommand("earshot_node.cli.config:config", "Check a configuration, print its schema."),
     "unpublish": LazyCommand("earshot_node.cli.unpublish:unpublish", "Remove a node from broker and Home Assistant."),
 }

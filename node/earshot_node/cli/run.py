@@ -32,13 +32,14 @@ def run(config_path: Path, assignments: tuple[str, ...]) -> int:
     played to its end.
     """
     config = load_config(config_path, overrides=parse_assignments(assignments))
-    _begin_logging(config.log_level)
+    begin_logging(config.log_level)
     from earshot_node.app import run_node
 
     return run_node(config)
 
 
-def _begin_logging(level: str) -> None:
+def begin_logging(level: str) -> None:
+    """Log to standard error, for the journal or a terminal."""
     # The journal stamps its lines itself.
     stamp = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
     logging.basicConfig(

@@ -11,6 +11,7 @@ from earshot_node.doctor.audio import check_pyaudio, check_sound_access, check_s
 from earshot_node.doctor.broker import check_broker
 from earshot_node.doctor.finding import Finding, fail, ok, warn
 from earshot_node.doctor.hearing import check_hearing
+from earshot_node.doctor.house import check_house
 from earshot_node.doctor.machine import check_clock, check_http, check_state_folder, running_node_state
 from earshot_node.doctor.model import check_model
 from earshot_node.errors import ConfigError
@@ -28,6 +29,7 @@ def diagnose(path: Path | None) -> Iterator[Finding]:
         node_runs = bool(running_node_state(config.http))
         yield from check_hearing(config.sources, found, node_runs=node_runs)
         yield from check_broker(config)
+        yield from check_house(config)
     else:
         yield check_pyaudio()
         yield from check_sound_access()
