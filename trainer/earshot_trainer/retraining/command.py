@@ -69,6 +69,9 @@ def retrain(home: Home, request: RunRequest, console: Console, *, new: bool = Fa
         for name in STAGES:
             if (stamp := run.stamp(name)) is not None:
                 say(console, f"{name}: done before ({time_line(stamp)})")
+                if name == "gate" and _outcome(run) == "stop":
+                    code = EXIT_STOPPED
+                    break
                 continue
             console.rule(f"[bold]{name}[/]: {PURPOSES[name]}", align="left")
             code = run_stage(home, run, name, work_of(name), console, say_next=False)

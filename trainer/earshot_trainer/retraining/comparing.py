@@ -108,7 +108,6 @@ def _own_figures(label: str, active: Heard, candidate: Heard, settings: GateSett
     found = _alarmed_shares(label, active, candidate, holding)
     alarmed = _alarmed_shares(label, active, candidate, others)
     right = ((found[0] + 1 - alarmed[0]) / 2, (found[1] + 1 - alarmed[1]) / 2)
-    fewer = min(len(holding), len(others))
     return [
         # Either may give a little where the other gains more; their mean decides.
         _figure("own", label, f"found at {PRESET}", found, True, 1.0),
@@ -120,7 +119,7 @@ def _own_figures(label: str, active: Heard, candidate: Heard, settings: GateSett
             active=right[0],
             candidate=right[1],
             more_is_better=True,
-            gain=min(settings.own_gain, 0.4 / fewer),
+            gain=settings.own_gain,
             decides=True,
         ),
     ]

@@ -13,7 +13,7 @@ from earshot_trainer.collecting.audio_store import open_audio_store
 from earshot_trainer.collecting.command import run_collection
 from earshot_trainer.corpus.cache import PcmCache, default_cache_dir
 from earshot_trainer.corpus.recordings import dataset_hash
-from earshot_trainer.evaluate.console import counting
+from earshot_trainer.evaluate.console import counting, say
 from earshot_trainer.graph.command import FLOAT_NAME, INT8_NAME, REPORT_NAME, calibration_clips, pick_calibration
 from earshot_trainer.packaging.base import Base
 from earshot_trainer.retraining.material import Material
@@ -35,6 +35,7 @@ SPLIT_NAME: Final = "split.json"
 FEWEST_OWN: Final = 4
 CALIBRATION_CLIPS: Final = 32
 TIMED_CALLS: Final = 100
+LOSSES_TOLD: Final = 6
 
 
 def collect(stage: Stage) -> None:
@@ -100,7 +101,7 @@ def train(stage: Stage) -> None:
         OperatorError: nothing to learn from, or the training diverged.
     """
     from earshot_trainer.retraining.tuning import tune
-    from earshot_trainer.training.progress import TrainingReport
+    from earshot_trainer.training.train import StepReport
 
     run, settings = stage.run, stage.run.request.settings
     own, base = own_recordings(run), base_of(run)
@@ -112,10 +113,17 @@ def train(stage: Stage) -> None:
     origin = hashlib.sha256(
         f"{base.pin.sha256} {settings.model_dump_json()} {dataset_hash(learnt)}".encode()
     ).hexdigest()
-    with TrainingReport(stage.console, run.folder / "curves") as report:
+    steps = settings.tuning.steps
+    with counting("fine-tuning", steps) as advance:
+
+        def report(step: StepReport) -> None:
+            advance()
+            if step.step % max(1, steps // LOSSES_TOLD) == 0:
+                say(stage.console, f"step {step.step} of {steps}: loss {step.loss:.4f}")
+
         model = tune(base.values, settings.tuning, settings.seed, own_sounds, replay_sounds, run.folder, origin, report)
     stage.write(model, f"{settings.tuning.steps} steps of {settings.tuning.batch_size} segments")
-    stage.write(_write_run_record(stage, base, own, material))
+    stage.write(_write_run_record(stage, base, own, material), "what it was made of", changes=True)
 
 
 def render(stage: Stage) -> None:

@@ -78,8 +78,7 @@ class GateSettings(Section):
         recall_margin, clip_alarm_margin: at `balanced`, on the base test set; shares of clips.
         precision_margin: of the average precision, on the base test set.
         alarms_margin: false alarms on the long negatives, as a share of the active model's; one is always allowed.
-        own_gain: by which the share of right decisions on the household's held-out recordings must grow; one more
-            right decision is enough where there are few.
+        own_gain: by which the share of right decisions on the household's held-out recordings must grow.
     """
 
     recall_margin: Share = 0.03

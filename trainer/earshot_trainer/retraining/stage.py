@@ -38,9 +38,10 @@ class Stage:
         """Tell what was read."""
         self._tell(f"read   {text}")
 
-    def write(self, path: Path, text: str = "") -> None:
-        """Tell what was written."""
-        self.wrote.append(path)
+    def write(self, path: Path, text: str = "", *, changes: bool = False) -> None:
+        """Tell what was written; the stamp holds its hash, unless a later stage `changes` it."""
+        if not changes:
+            self.wrote.append(path)
         self._tell(f"wrote  {path}{f': {text}' if text else ''}")
 
     def note(self, text: str) -> None:

@@ -4,10 +4,10 @@ Everything follows from a seed and lies as audio with a manifest in the cache, s
 command of the trainer can read it.
 """
 
+import contextlib
 import csv
 import hashlib
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -57,8 +57,8 @@ def synthetic_set(
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as temporary:
             _write(Path(temporary) / "set", purpose, _rows(purpose, settings, seed), advance)
-            shutil.rmtree(folder, ignore_errors=True)
-            os.replace(Path(temporary) / "set", folder)  # noqa: PTH105
+            with contextlib.suppress(OSError):  # another process was faster
+                os.replace(Path(temporary) / "set", folder)  # noqa: PTH105
     return load_manifest(folder / "manifest.csv")
 
 
