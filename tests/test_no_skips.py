@@ -4,7 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -15,6 +17,15 @@ def test_passes(): pass
 
 @pytest.mark.skipif(True, reason="no lamp; plug one in")
 def test_lamp(): pass
+"""
+
+HOME_ASSISTANT = """\
+import pytest
+
+@pytest.mark.home_assistant
+def test_house(): pass
+
+def test_shed(): pass
 """
 
 SKIPPED_MODULE = 'import pytest\npytest.skip("no lamp shop", allow_module_level=True)\n'
@@ -29,9 +40,11 @@ def suite(tmp_path: Path) -> Path:
     return folder
 
 
-def run_pytest(repository: Path, suite: Path, no_skips: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_pytest(
+    repository: Path, suite: Path, no_skips: str, *arguments: str, variables: Mapping[str, str] = MappingProxyType({})
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pytest", "-p", "conftest", "-p", "no:cacheprovider", "--rootdir", str(suite)]
-    environ = os.environ | {"PYTHONPATH": str(repository / "tests"), "EARSHOT_NO_SKIPS": no_skips}
+    environ = os.environ | {"PYTHONPATH": str(repository / "tests"), "EARSHOT_NO_SKIPS": no_skips, **variables}
     return subprocess.run([*command, *arguments], cwd=suite, env=environ, capture_output=True, text=True)
 
 
@@ -51,6 +64,21 @@ def test_skips_fail_the_run_by_name_where_none_may_be(repository: Path, suite: P
 
 def test_run_without_skips_passes(repository: Path, suite: Path) -> None:
     assert run_pytest(repository, suite, "1", "test_lamp.py::test_passes").returncode == 0
+
+
+@pytest.mark.parametrize(("release", "passed"), [("", 1), ("2026.9", 2)])
+def test_what_runs_in_home_assistant_is_left_out_aloud_unless_it_is_asked_for(
+    repository: Path, tmp_path: Path, release: str, passed: int
+) -> None:
+    """It is the one thing that is left out without a skip: continuous integration runs it by its own script."""
+    (tmp_path / "test_house.py").write_text(HOME_ASSISTANT)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = home_assistant: x\n")
+    done = run_pytest(repository, tmp_path, "1", variables={"EARSHOT_TEST_HOME_ASSISTANT": release})
+    assert done.returncode == 0, done.stdout
+    assert f"{passed} passed" in done.stdout.splitlines()[-1]
+    told = "1 tests in a real Home Assistant; scripts/test-home-assistant runs them"
+    assert (told in done.stdout) == (release == "")
+    assert "scripts/test-home-assistant" in (repository / ".ci/run").read_text()
 
 
 @pytest.mark.parametrize(("variables", "exit_code"), [({}, 0), ({"CI": "true"}, 1), ({"EARSHOT_NO_SKIPS": "1"}, 1)])
@@ -79,6 +107,11 @@ def test_missing_shellcheck_fails_where_nothing_may_be_skipped(
             1,
             ["failed: scripts/test", "=== 1 failed, 2 passed in 1.00s ==="],
         ),
+        (
+            {"test": "echo '=== 3 passed in 0.1s ==='", "test-home-assistant": "exit 1"},
+            1,
+            ["failed: scripts/test-home-assistant", "=== 3 passed in 0.1s ==="],
+        ),
         ({"test": "echo hello"}, 1, ["hello", "failed: scripts/test, which did not say how it ended"]),
     ],
 )
@@ -90,7 +123,7 @@ def test_continuous_integration_fails_with_any_step_and_names_it(
     for folder in (".ci", "scripts"):
         (clone / folder).mkdir(parents=True)
     shutil.copy(repository / ".ci/run", clone / ".ci/run")
-    for name in ("check", "demo", "test"):
+    for name in ("check", "demo", "test", "test-home-assistant"):
         (clone / "scripts" / name).write_text(f"#!/bin/sh\n{steps.get(name, 'exit 0')}\n")
         (clone / "scripts" / name).chmod(0o755)
     done = subprocess.run([clone / ".ci/run"], capture_output=True, text=True)
