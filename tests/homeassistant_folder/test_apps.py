@@ -1,0 +1,306 @@
+"""The apps: what Home Assistant's rules ask of their files; their run scripts beside a Supervisor and real programs."""
+
+import importlib.util
+import json
+import os
+import re
+import signal
+import struct
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+import yaml
+from support.mosquitto import Mosquitto, free_port
+from support.mqtt_subscriber import Subscriber
+from support.waiting import wait_until
+
+from earshot_node import __version__
+from earshot_node.configuration.file import load_config
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+APPS = REPOSITORY / "homeassistant/apps"
+NAMES = ("node", "trainer")
+SOON_S = 90.0
+TYPES = r"^(str|bool|int|float|email|url|password|port|match|list|device)(\(.*\))?\??$"
+
+
+class Supervisor:
+    """What an app sees of the Supervisor: the service mqtt for who has the token."""
+
+    token = "secret-of-the-supervisor"
+
+    def __init__(self, mqtt: dict[str, Any] | None) -> None:
+        self.refused: list[str] = []
+        supervisor = self
+
+        class Answers(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                allowed = self.headers["Authorization"] == f"Bearer {supervisor.token}"
+                status = 401 if not allowed else 404 if self.path != "/services/mqtt" else 200 if mqtt else 400
+                body = {"result": "ok", "data": mqtt} if status == 200 else {"result": "error", "message": "no"}
+                if status != 200:
+                    supervisor.refused.append(self.path)
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(json.dumps(body).encode())
+
+            def log_message(self, *_: object) -> None:
+                return
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class App:
+    """An app as its container would run it."""
+
+    def __init__(
+        self, name: str, folder: Path, options: dict[str, Any], supervisor: Supervisor, **environ: str
+    ) -> None:
+        self.data = folder / "data"
+        self.data.mkdir()
+        (self.data / "options.json").write_text(json.dumps(options))
+        self.port = free_port()
+        programs = Path(sys.executable).parent
+        self._environ = {
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "HOME": str(folder),
+            "PYTHONPATH": str(APPS / "common"),
+            "SUPERVISOR_URL": supervisor.url,
+            "SUPERVISOR_TOKEN": supervisor.token,
+            "EARSHOT_APP_DATA": str(self.data),
+            "EARSHOT_APP_CONFIG": str(folder),
+            "EARSHOT_APP_HOST": "127.0.0.1",
+            "EARSHOT_APP_PORT": str(self.port),
+            "EARSHOT_APP_GATEWAY": "127.0.0.1",
+            **environ,
+        }
+        self._command = [sys.executable, str(APPS / name / "run.py")]
+
+    def run(self) -> subprocess.CompletedProcess[str]:
+        """Run until it ends by itself."""
+        return subprocess.run(
+            self._command, env=self._environ, capture_output=True, text=True, timeout=SOON_S, check=False
+        )
+
+    @contextmanager
+    def running(self) -> Iterator[subprocess.Popen[bytes]]:
+        """Run while the context lasts; SIGTERM must end it cleanly."""
+        with (self.data / "log").open("wb") as log:
+            process = subprocess.Popen(self._command, env=self._environ, stdout=log, stderr=log)
+        try:
+            yield process
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(SOON_S) == 0, self.log()
+        finally:
+            process.kill()
+            process.wait()
+
+    def log(self) -> str:
+        return (self.data / "log").read_text()
+
+    def get(self, path: str, form: bytes | None = None) -> tuple[int, str]:
+        """Return status and text; status 0 while nobody answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", form, timeout=SOON_S) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+
+@pytest.fixture
+def supervisor(broker: Mosquitto) -> Iterator[Supervisor]:
+    """A Supervisor that knows the broker."""
+    told = {
+        "host": "127.0.0.1",
+        "port": broker.port,
+        "ssl": False,
+        "username": "addons",
+        "password": "p",
+        "protocol": "3.1.1",
+    }
+    running = Supervisor(told)
+    yield running
+    running.close()
+
+
+def options(app: str, **changed: Any) -> dict[str, Any]:
+    return {**yaml.safe_load((APPS / app / "config.yaml").read_text())["options"], **changed}
+
+
+@pytest.mark.parametrize("app", NAMES)
+def test_configuration_is_what_home_assistant_asks_for(app: str) -> None:
+    config = yaml.safe_load((APPS / app / "config.yaml").read_text())
+    assert config.keys() >= {"name", "version", "slug", "description", "arch", "options", "schema"}
+    assert (config["arch"], config["services"], config["ingress"]) == (["aarch64", "amd64"], ["mqtt:need"], True)
+    assert config["version"] == __version__
+    assert config.get("audio", False) is (app == "node")
+    assert not {"host_network", "privileged", "full_access", "docker_api"} & config.keys()
+    assert not (APPS / app / "build.yaml").exists()
+    assert config["options"].keys() <= config["schema"].keys()
+
+
+@pytest.mark.parametrize("app", NAMES)
+def test_schema_has_known_types_and_every_option_is_translated_and_documented(app: str) -> None:
+    schema = yaml.safe_load((APPS / app / "config.yaml").read_text())["schema"]
+    translated = yaml.safe_load((APPS / app / "translations/en.yaml").read_text())
+    documented = (APPS / app / "DOCS.md").read_text()
+    assert translated["configuration"].keys() == schema.keys()
+    leaves = [leaf for value in schema.values() for leaf in leaves_of(value)]
+    assert len(leaves) >= 6
+    for leaf in leaves:
+        assert re.match(TYPES, leaf), leaf
+    undocumented = [key for key in schema if f"`{key}`" not in documented and key != "log_level"]
+    assert undocumented == []
+
+
+def leaves_of(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [leaf for one in value.values() for leaf in leaves_of(one)]
+    if isinstance(value, list):
+        return [leaf for one in value for leaf in leaves_of(one)]
+    return [value]
+
+
+@pytest.mark.parametrize("app", NAMES)
+def test_pictures_have_the_wanted_sizes(app: str) -> None:
+    for name, size in {"icon.png": (128, 128), "logo.png": (250, 100)}.items():
+        content = (APPS / app / name).read_bytes()
+        assert content[:8] == b"\x89PNG\r\n\x1a\n"
+        assert struct.unpack(">II", content[16:24]) == size
+    assert (APPS / app / "CHANGELOG.md").read_text().count(f"## {__version__}") == 1
+
+
+@pytest.mark.parametrize("app", NAMES)
+def test_image_is_debian_with_labels_and_without_a_given_base(app: str) -> None:
+    text = (APPS / app / "Dockerfile").read_text()
+    assert "BUILD_FROM" not in text
+    assert {line.split()[1] for line in text.splitlines() if line.startswith("FROM")} == {"debian:trixie-slim"}
+    assert all(f"io.hass.{label}=" in text for label in ("version", "type", "arch"))
+
+
+@pytest.mark.mosquitto
+@pytest.mark.ffmpeg
+def test_node_runs_with_the_supervisors_broker_and_shows_its_page(
+    supervisor: Supervisor, broker: Mosquitto, tmp_path: Path
+) -> None:
+    sources = [{"id": "gate", "name": "Gate", "url": "rtsp://127.0.0.1:1/none"}]
+    app = App("node", tmp_path, options("node", id="apptest", sources=sources), supervisor)
+    with Subscriber(broker.port, "earshot/apptest/#") as heard, app.running():
+        wait_until(lambda: b"online" in heard.payloads("earshot/apptest/status"), SOON_S, "a node at the broker")
+        wait_until(lambda: app.get("/alive")[0] == 200, SOON_S, "a living page")
+        status, text = app.get("/")
+        assert (status, "Earshot node" in text, "connected" in text) == (200, True, True), text
+    assert heard.payloads("earshot/apptest/status")[-1] == b"offline"
+    assert (app.data / "mqtt-password").stat().st_mode & 0o077 == 0
+    assert (app.data / "node.yaml").stat().st_mode & 0o077 == 0
+    assert (app.data / "state").is_dir()
+
+
+@pytest.mark.mosquitto
+def test_page_is_for_home_assistant_alone(supervisor: Supervisor, tmp_path: Path) -> None:
+    app = App("node", tmp_path, options("node", id="apppage"), supervisor, EARSHOT_APP_GATEWAY="172.30.32.2")
+    with app.running():
+        wait_until(lambda: app.get("/")[0] != 0, SOON_S, "an answer")
+        assert app.get("/")[0] == 403
+
+
+def test_options_become_the_configuration(
+    supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = load_run(monkeypatch, "node")
+    monkeypatch.setenv("SUPERVISOR_URL", supervisor.url)
+    monkeypatch.setenv("SUPERVISOR_TOKEN", supervisor.token)
+    wanted = options(
+        "node",
+        area="Attic",
+        sources=[{"id": "mic", "gain_db": 6}, {"id": "gate", "name": "Gate", "url": "rtsp://u:p@camera/1"}],
+        preset="sensitive",
+        collect=True,
+        house=True,
+        weekly_drill="wed 11:00",
+    )
+    config = load_config(run.prepare(wanted, run.find_broker({}), tmp_path), {})
+    assert [(one.id, one.type) for one in config.sources] == [("mic", "microphone"), ("gate", "url")]
+    assert (config.sources[0].device, config.sources[0].gain_db) == ("default", 6)
+    assert (config.detection.preset, config.http.host, config.house.enabled) == ("sensitive", "0.0.0.0", True)
+    assert (config.drill.weekly, config.node.area, config.mqtt.username) == ("wed 11:00", "Attic", "addons")
+    assert Path(config.mqtt.password_file).read_text() == "p"
+
+
+@pytest.mark.parametrize("app", NAMES)
+def test_default_options_make_a_valid_configuration(
+    app: str, supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = load_run(monkeypatch, app)
+    manual = {"host": "broker.lan", "tls": True, "username": "u", "password": "p"}
+    broker = run.find_broker(manual)
+    run.prepare(options(app, mqtt=manual), broker, tmp_path)
+    assert supervisor.refused == []
+    if app == "node":
+        mqtt = load_config(tmp_path / "node.yaml", {}).mqtt
+    else:
+        from earshot_trainer.home.config import load_trainer_config
+
+        trainer = load_trainer_config(tmp_path / "trainer.yaml")
+        assert trainer.url == "http://homeassistant.local:8770"
+        mqtt = trainer.mqtt
+    assert (mqtt.host, mqtt.effective_port, mqtt.tls is not None) == ("broker.lan", 8883, True)
+
+
+def test_own_configuration_gets_the_broker_by_its_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = load_run(monkeypatch, "node")
+    monkeypatch.setattr(run, "CONFIG_FOLDER", tmp_path)
+    wanted = options("node", config_file="own.yaml")
+    broker = run.find_broker({"host": "broker.lan", "username": "u", "password": "p"})
+    with pytest.raises(run.AppError, match=r"own\.yaml is not there"):
+        run.prepare(wanted, broker, tmp_path)
+    (tmp_path / "own.yaml").write_text("sources: [{id: mic, type: microphone}]\nnode: {id: own}\n")
+    path = run.prepare(wanted, broker, tmp_path)
+    config = load_config(path, run.broker_environ(wanted, broker))
+    assert (config.node.id, config.mqtt.host, config.mqtt.username) == ("own", "broker.lan", "u")
+
+
+@pytest.mark.parametrize(
+    ("mqtt", "token", "told"),
+    [
+        (None, Supervisor.token, "error: no MQTT broker: install the app Mosquitto broker"),
+        ({"host": "h", "port": 1}, "wrong", "error: the Supervisor refuses /services/mqtt: 401"),
+    ],
+)
+def test_missing_broker_is_one_line(mqtt: dict[str, Any] | None, token: str, told: str, tmp_path: Path) -> None:
+    supervisor = Supervisor(mqtt)
+    try:
+        done = App("node", tmp_path, options("node"), supervisor, SUPERVISOR_TOKEN=token).run()
+    finally:
+        supervisor.close()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(told)
+    assert done.stderr.count("\n") == 1
+
+
+def load_run(monkeypatch: pytest.MonkeyPatch, app: str) -> Any:
+    """Return an app's run script as a module."""
+    monkeypatch.syspath_prepend(str(APPS / "common"))
+    spec = importlib.util.spec_from_file_location(f"earshot_app_{app}", APPS / app / "run.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
