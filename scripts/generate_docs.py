@@ -10,12 +10,15 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from earshot_node.contract import deployment, messages, recordings
+from earshot_node.contract import deployment, drill, house, messages, recordings
 from earshot_node.contract.config import NodeConfig
+from earshot_node.contract.house_topics import HouseTopics
 from earshot_node.contract.messages import ModelInfo, NodeInfo, SourceInfo
 from earshot_node.contract.topics import DiscoveryTopics, NodeTopics, Topic
+from earshot_node.house.discovery import house_device
 from earshot_node.mqtt.discovery import announcements
 
+PREFIX = "homeassistant"
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 MADE = "<!-- Made by scripts/generate-docs from the contract; edits here are lost. -->\n"
 
@@ -42,6 +45,8 @@ For a node with the id `hall` that has a source `street` and listens for `siren`
 gives at first; they can be changed there, and the node does not mind. A node is one device and each source is one
 under it. With another label in `labels`, every row with `siren` in its id is there once more under that name. *Off
 at first* means that the entity is disabled until somebody enables it in Home Assistant.
+
+The house is a device of its own, once for all nodes; see [drill-and-house.md](drill-and-house.md).
 
 All entities are unavailable while their node is away, but for the connection, which is `off` then. Topics are
 explained in [topics.md](topics.md).
@@ -76,6 +81,12 @@ ABOUT = {
     "confirm": "The last event was what it was taken for; its clip becomes a sample.",
     "reject": "The last event was something else; its clip becomes a sample.",
     "sensitivity": "0 is quiet, 50 balanced, 100 sensitive; missing where the configuration fixes operating points.",
+    "siren": "On while a siren sounds for the house. The attributes tell rooms, loudest room and movement.",
+    "siren_event": "Fires once for each siren of the house.",
+    "loudest_room": "Of the present or last siren.",
+    "movement": "How the level goes where it is heard.",
+    "microphones": "How many hear it now; the attribute lists those that have.",
+    "listening": "Microphones that listen now; the attributes tell who does not, and how many are needed.",
     "last": "When the last event began.",
     "last_confidence": "Its highest confidence.",
     "last_duration": "How long it sounded; unknown while it does.",
@@ -95,7 +106,8 @@ def topics_page() -> str:
 
 def every_topic() -> Iterator[tuple[Callable[..., Topic], Topic]]:
     """Yield every method of the contract that builds a topic, with the topics that it builds."""
-    for owner in (NodeTopics("earshot", "<node>"), DiscoveryTopics("homeassistant", "<node>")):
+    nodes = NodeTopics("earshot", "<node>"), DiscoveryTopics("homeassistant", "<node>")
+    for owner in (*nodes, HouseTopics("earshot")):
         for name, function in inspect.getmembers(type(owner), inspect.isfunction):
             hints = get_type_hints(function)
             if hints.pop("return", None) is Topic and not name.startswith("_"):
@@ -105,11 +117,13 @@ def every_topic() -> Iterator[tuple[Callable[..., Topic], Topic]]:
 def values_of(parameter: tuple[str, Any]) -> tuple[str, ...]:
     """Return what to show for a parameter: all its values if they are few, else its name."""
     name, hint = parameter
-    return get_args(hint) if get_origin(hint) is Literal else (f"<{name}>",)
+    return get_args(hint) if get_origin(hint) is Literal else (PREFIX if name == "discovery_prefix" else f"<{name}>",)
 
 
 def whose(topic: Topic) -> str:
     """Return who says something there."""
+    if topic.name.startswith(HouseTopics("earshot").base) or topic.name.endswith("house/config"):
+        return "house says"
     if topic.name.startswith("homeassistant/"):
         return "node says"
     readable = topic.name.replace("<node>", "hall").replace("<source>", "street").replace("<label>", "siren")
@@ -126,7 +140,7 @@ def payloads() -> str:
     """Return a section for every message."""
     found = {
         kind
-        for module in (messages, deployment, recordings)
+        for module in (messages, deployment, recordings, drill, house)
         for _, kind in inspect.getmembers(module, inspect.isclass)
         if issubclass(kind, messages.Message | deployment.UpdateState) and kind is not messages.Message
     }
@@ -167,7 +181,8 @@ def type_of(field: dict[str, Any]) -> str:
 def entities_page() -> str:
     """Return docs/entities.md."""
     parts = [ENTITIES_HEAD]
-    for payload in (json.loads(json.dumps(one)) for one in announcements(example(), example_info()).values()):
+    devices = [*announcements(example(), example_info()).values(), house_device(HouseTopics("earshot"), "hall")]
+    for payload in (json.loads(json.dumps(one)) for one in devices):
         device = payload["device"]
         parts.append(f"\n## Device {device['name']} ({device['model'].lower()})\n\n")
         rows = [entity_row(key, component) for key, component in payload["components"].items()]
@@ -183,10 +198,12 @@ def entity_row(key: str, component: dict[str, Any]) -> tuple[str, ...]:
     values = component.get("options") or component.get("event_types")
     if values:
         measure = "one of " + ", ".join(f"`{value}`" for value in values)
+    about = ABOUT.get(key.rpartition("-")[2], "")
+    if key == "problem" and component["unique_id"].startswith(HouseTopics("earshot").base):
+        about = "On when no microphone listens; the attributes say why, and who runs the house."
     named = [component[key] for key in ("state_topic", "image_topic", "command_topic") if key in component]
     topics = "<br>".join(f"`{topic.removeprefix('earshot/hall/')}`" for topic in named)
     entity_id = f"`{component['default_entity_id']}`"
-    about = ABOUT.get(key.rpartition("-")[2], "")
     return component["name"], entity_id, ", ".join(filter(None, kind)), measure, about, topics
 
 

@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "monitor": LazyCommand("earshot_node.cli.monitor:monitor", "Show live level and posteriors."),
     "record": LazyCommand("earshot_node.cli.record:record", "Record labelled audio for training."),
     "doctor": LazyCommand("earshot_node.cli.doctor:doctor", "Say what is wrong, and the fix."),
+    "drill": LazyCommand("earshot_node.cli.drill:drill", "Play a running node a siren; was it told?"),
     "join": LazyCommand("earshot_node.cli.join:join", "Join a trainer with its invite."),
     "model": LazyCommand("earshot_node.cli.model:model", "Show, install and take back the model."),
     "house": LazyCommand("earshot_node.cli.house:house", "Make one alarm of all nodes, without a node."),

@@ -25,7 +25,7 @@ class DrillResult(Message):
         detected_s: from the siren's first sample to the end of the block that decided; None if it was not detected.
         alarm_s: from the siren's first sample to the broker's acknowledgement; None if there was none.
         level_dbfs: of the siren (root mean square), mixed in.
-        background_dbfs: of what else sounded, just before; None if nothing came.
+        background_dbfs: of what else sounded meanwhile; None if nothing came.
         confidence: highest posterior in percent; None if it was not detected.
         reason: why it failed, one line with what to try; '' when passed.
         event: id of the event that the drill made; '' for none.

@@ -161,7 +161,7 @@ class NodeTopics:
         return Topic(f"{self._label(source, label)}/late", 1, retain=False)
 
     def drill(self, source: str, label: str) -> Topic:
-        """`EventMessage` of a drill, both phases; no entity listens here."""
+        """`EventMessage` with phase `onset` of a drill; no entity listens here."""
         return Topic(f"{self._label(source, label)}/drill", 1, retain=False)
 
     def setting(self, source: str, label: str, setting: SettingName) -> Topic:

@@ -203,6 +203,10 @@ class Publisher:
         """Tell something that readers who come later want to know, now and whenever the broker is reached again."""
         self._send(self._board.retain(topic, payload))
 
+    def deliver(self, topic: Topic, payload: bytes) -> asyncio.Future[Delivery]:
+        """Send a message once; the result says what became of it. LOST at once while the broker is away."""
+        return self._publish(topic, payload)
+
     def publish_source_health(self, health: SourceHealth) -> None:
         """Tell how a source is, at every change and every 30 s."""
         self._send(self._board.source_health(health))
