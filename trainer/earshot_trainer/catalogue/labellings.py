@@ -35,25 +35,25 @@ class Labellings:
             connection.execute(insert(labellings).values(**values, time=stamp(now)))
         return labelled
 
-    def take_back(self) -> RecordingInfo | None:
-        """Take back what was said last; return the recording as it is now, None if nothing was said.
+    def take_back(self, sha256: str) -> RecordingInfo:
+        """Take back what was said last about a recording; return it as it is now.
 
         Raises:
-            SaidMeanwhileError: somebody else, such as the node, has labelled it anew since; that stays.
+            OperatorError: nothing was said about it here.
+            SaidMeanwhileError: somebody else, such as its node, has labelled it anew since; that stays.
         """
         with transaction(self._engine) as connection:
-            last = connection.execute(select(labellings).order_by(labellings.c.id.desc()).limit(1)).first()
+            said = select(labellings).where(labellings.c.sha256 == sha256).order_by(labellings.c.id.desc()).limit(1)
+            last = connection.execute(said).first()
+            known = _known(connection, sha256)
             if last is None:
-                return None
+                raise OperatorError(f"nothing was said here about recording {known.id}")
+            if _text(known.labelling) != last.after:
+                raise SaidMeanwhileError(f"recording {known.id} was labelled anew since; that stays")
             connection.execute(delete(labellings).where(labellings.c.id == last.id))
-            known = _known(connection, last.sha256)
-            is_as_said = _text(known.labelling) == last.after
-            if is_as_said:
-                before = Labelling.model_validate_json(last.before) if last.before else None
-                known = known.model_copy(update={"labelling": before})
-                replace_recording(connection, known)
-        if not is_as_said:
-            raise SaidMeanwhileError(f"recording {known.id} was labelled anew since; that stays")
+            before = Labelling.model_validate_json(last.before) if last.before else None
+            known = known.model_copy(update={"labelling": before})
+            replace_recording(connection, known)
         return known
 
     def said(self) -> set[str]:
