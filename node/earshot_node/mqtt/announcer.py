@@ -1,8 +1,10 @@
 """Keeps Home Assistant's discovery topics as the configuration wants them, and remembers what it put there.
 
 Discovery messages go out at least `SPACING_S` apart: Home Assistant drops components of two that come within
-milliseconds. A device that a person deleted in Home Assistant stays deleted until its configuration changes or `revive`
-is called. The ledger is written before a message is sent, so a kill in between leaves nothing unknown behind.
+milliseconds. A device that a person deleted in Home Assistant stays deleted until its configuration changes or
+`revive` is called. When a component is removed that a person had disabled, Home Assistant empties the device's topic
+and drops all of the device: it is announced again. The ledger is written before a message is sent, so a kill in
+between leaves nothing unknown behind.
 """
 
 import asyncio
@@ -21,7 +23,8 @@ _log = logging.getLogger(__name__)
 Publish = Callable[[Topic, bytes], Awaitable[Delivery]]
 
 SPACING_S: Final = 1.2
-ECHO_S: Final = 10.0  # Home Assistant empties a topic by itself after it removed components of it
+SETTLE_SPACINGS: Final = 3
+ECHO_S: Final = 30.0  # for so long after a removal an empty topic is Home Assistant's doing
 
 
 class Announcer:
@@ -45,6 +48,7 @@ class Announcer:
         self._lock = asyncio.Lock()
         self._ledger = store.announcements()
         self._echo_until_s: dict[str, float] = {}
+        self._echoed: set[str] = set()
 
     async def announce(self) -> bool:
         """Clear what is no longer wanted, announce what is; True if the broker acknowledged all of it."""
@@ -63,10 +67,23 @@ class Announcer:
         if payload or entry is None or entry.deleted or name not in self._topics:
             return
         if asyncio.get_running_loop().time() < self._echo_until_s.get(name, 0.0):
+            await self._announce_after_echo(self._topics[name])
             return
         _log.info("MQTT: %s was deleted in Home Assistant; it stays so until its configuration changes", name)
         wanted = discovery.fingerprint(self._wanted[self._topics[name]])
         await self._remember(name, Announcement(wanted, entry.components, deleted=True))
+
+    async def _announce_after_echo(self, topic: Topic) -> None:
+        """Announce a device again, once for all echoes of its removed components."""
+        if topic.name in self._echoed:
+            return
+        self._echoed.add(topic.name)
+        try:
+            await asyncio.sleep(SETTLE_SPACINGS * self._spacing_s)
+        finally:
+            self._echoed.discard(topic.name)
+        async with self._lock:
+            await self._announce(topic, self._wanted[topic])
 
     async def revive(self) -> None:
         """Forget deletions made in Home Assistant: the next `announce` brings everything back."""

@@ -182,3 +182,18 @@ async def test_discovery_switched_off_clears_everything(tmp_path: Path) -> None:
     async with announcer_on(tmp_path / "state", broker, home_assistant={"enabled": False}) as announcer:
         await announcer.announce()
     assert broker.log == [(NODE, None), (STREET, None), (YARD, None)]
+
+
+async def test_topic_that_home_assistant_empties_after_a_removal_is_filled_again_once(tmp_path: Path) -> None:
+    """It does so for each removed component that a person had disabled, and drops the whole device."""
+    broker = Broker()
+    async with announcer_on(tmp_path / "state", broker, labels=("siren", "horn")) as announcer:
+        await announcer.announce()
+    async with announcer_on(tmp_path / "state", broker) as announcer:
+        await announcer.announce()
+        broker.log.clear()
+        await asyncio.gather(announcer.heard(STREET, b""), announcer.heard(STREET, b""))
+        assert broker.topics == [STREET]
+        assert "siren-sound" in broker.log[0][1]["components"]
+        await announcer.announce()
+        assert STREET in broker.topics[1:]  # not taken for a person's deletion
