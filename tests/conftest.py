@@ -11,7 +11,7 @@ from support.mosquitto import MOSQUITTO, Mosquitto
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 HOME_ASSISTANT_VARIABLE = "EARSHOT_TEST_HOME_ASSISTANT"
-HOME_ASSISTANT_TIMEOUT_S = 900
+HOME_ASSISTANT_TIMEOUT_S = 1500
 LEFT_OUT = pytest.StashKey[int]()
 
 

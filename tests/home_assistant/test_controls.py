@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from support.home_assistant.connection import ApiError
-from support.home_assistant.instance import HomeAssistant
+from support.home_assistant.instance import SOON_S, HomeAssistant
 from support.live_audio import LiveAudio, Pcm
 from support.node_process import NodeProcess
 from support.waiting import wait_until
@@ -19,7 +19,7 @@ RECORDINGS = "sensor.steered_recordings"
 @pytest.fixture
 def node(home_assistant: HomeAssistant, live_node: Callable[[str], NodeProcess]) -> NodeProcess:
     running = live_node("steered")
-    home_assistant.wait_for(SWITCH, "on", 120)
+    home_assistant.wait_for(SWITCH, "on")
     home_assistant.wait_for(RECORDINGS, "0")
     return running
 
@@ -27,7 +27,7 @@ def node(home_assistant: HomeAssistant, live_node: Callable[[str], NodeProcess])
 @pytest.fixture
 def audio(home_assistant: HomeAssistant, node: NodeProcess) -> Iterator[LiveAudio]:
     with LiveAudio(node) as playing:
-        home_assistant.wait_for("sensor.steered_porch_health", "healthy", 60)
+        home_assistant.wait_for("sensor.steered_porch_health", "healthy")
         yield playing
 
 
@@ -56,9 +56,9 @@ def switched_off_label_turns_nothing_on(home_assistant: HomeAssistant, audio: Li
     home_assistant.call("switch.turn_off", SWITCH)
     home_assistant.wait_for(SWITCH, "off")
     audio.play(siren)
-    wait_until(lambda: loudest(home_assistant, seen) > 80, 60, "a siren that is heard all the same")
+    wait_until(lambda: loudest(home_assistant, seen) > 80, SOON_S, "a siren that is heard all the same")
     audio.hush()
-    wait_until(lambda: float(home_assistant.state("sensor.steered_porch_siren_confidence")) < 20, 60, "quiet")
+    wait_until(lambda: float(home_assistant.state("sensor.steered_porch_siren_confidence")) < 20, SOON_S, "quiet")
     assert "on" not in [state["state"] for _, state in home_assistant.changes(SIREN, seen)]
     assert home_assistant.changes(EVENT, seen) == []
     home_assistant.call("switch.turn_on", SWITCH)
@@ -75,15 +75,15 @@ def sample_is_recorded_with_the_selected_label(home_assistant: HomeAssistant) ->
     home_assistant.call("select.select_option", LABEL, option="background")
     home_assistant.wait_for(LABEL, "background")
     home_assistant.call("button.press", RECORD)
-    home_assistant.wait_for(RECORDINGS, "1", 60)
+    home_assistant.wait_for(RECORDINGS, "1")
     assert home_assistant.attributes(RECORDINGS)["labels"] == {"background": 1}
 
 
 def buttons_say_what_the_last_event_was(home_assistant: HomeAssistant, audio: LiveAudio, siren: Pcm) -> None:
     for number, button in enumerate(("confirm", "reject"), start=2):
         audio.play(siren[: 8 * 16000])
-        home_assistant.wait_for(SIREN, "on", 60)
-        home_assistant.wait_for(SIREN, "off", 60)
+        home_assistant.wait_for(SIREN, "on")
+        home_assistant.wait_for(SIREN, "off")
         home_assistant.call("button.press", f"button.steered_porch_siren_{button}")
         home_assistant.wait_for(RECORDINGS, str(number), 60)
     assert home_assistant.attributes(RECORDINGS)["labels"] == {"background": 1, "siren": 1}

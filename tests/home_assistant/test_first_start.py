@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.home_assistant.instance import HomeAssistant
+from support.home_assistant.instance import SOON_S, HomeAssistant
 from support.mqtt_subscriber import retained
 from support.node_process import NodeProcess
 from support.waiting import wait_until
@@ -69,7 +69,7 @@ def node(home_assistant: HomeAssistant, tmp_path_factory: pytest.TempPathFactory
         "mqtt": {"host": "127.0.0.1", "port": home_assistant.broker.port},
     }
     with NodeProcess(folder, config) as running:
-        wait_until(lambda: {NODE, STREET, YARD} <= set(home_assistant.devices()), 90, "three devices")
+        wait_until(lambda: {NODE, STREET, YARD} <= set(home_assistant.devices()), SOON_S, "three devices")
         yield running
 
 
@@ -143,11 +143,11 @@ def wanted(component: dict[str, Any]) -> dict[str, Any]:
 def test_states_carry_units_and_the_broken_source_says_what_is_wrong(
     home_assistant: HomeAssistant, node: NodeProcess
 ) -> None:
-    home_assistant.wait_for("binary_sensor.first_connectivity", "on", 60)
-    home_assistant.wait_for("binary_sensor.first_yard_problem", "on", 90)
-    home_assistant.wait_for("sensor.first_yard_health", "absent", 90)
+    home_assistant.wait_for("binary_sensor.first_connectivity", "on")
+    home_assistant.wait_for("binary_sensor.first_yard_problem", "on")
+    home_assistant.wait_for("sensor.first_yard_health", "absent")
     assert home_assistant.attributes("binary_sensor.first_yard_problem")["problem"]
-    home_assistant.wait_for("sensor.first_health", "deaf", 90)
+    home_assistant.wait_for("sensor.first_health", "deaf")
     assert any("yard" in problem for problem in home_assistant.attributes("sensor.first_health")["problems"])
     for entity, unit in UNITS.items():
         assert home_assistant.attributes(entity)["unit_of_measurement"] == unit, entity
@@ -155,7 +155,7 @@ def test_states_carry_units_and_the_broken_source_says_what_is_wrong(
 
 
 def test_the_log_has_no_word_about_our_messages(home_assistant: HomeAssistant, node: NodeProcess) -> None:
-    home_assistant.wait_for("binary_sensor.first_connectivity", "on", 60)
+    home_assistant.wait_for("binary_sensor.first_connectivity", "on")
     assert home_assistant.problems() == []
     issues = home_assistant.api.command("repairs/list_issues")["issues"]
     assert [issue for issue in issues if issue["domain"] == "mqtt"] == []

@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 from support.bundles import BUNDLED_VERSION
 from support.deployed import public_text, signed_bundle
-from support.home_assistant.instance import HomeAssistant
+from support.home_assistant.instance import SOON_S, HomeAssistant
 from support.live_audio import LiveAudio
 from support.mqtt_subscriber import Subscriber
 from support.node_process import NodeProcess
@@ -44,7 +44,7 @@ def test_button_installs_a_signed_model_with_progress_and_a_bad_one_shows_its_re
     membership = Membership(url=trainer.url, public_key=public_text(), token=SecretStr(trainer.token))
     save_membership(node.state_dir, membership)
     with node, LiveAudio(node), Subscriber(home_assistant.broker.port, OFFER) as station:
-        home_assistant.wait_for(MODEL, "off", 120)
+        home_assistant.wait_for(MODEL, "off")
         assert home_assistant.attributes(MODEL)["installed_version"] == BUNDLED_VERSION
         station.say(OFFER, offer(trainer, signed_bundle("2099.1.0"), "2099.1.0"), retain=True)
         home_assistant.wait_for(MODEL, "on")
@@ -58,13 +58,13 @@ def test_button_installs_a_signed_model_with_progress_and_a_bad_one_shows_its_re
         assert len([percent for percent in percentages if percent is not None]) >= 3
         assert home_assistant.attributes(MODEL)["installed_version"] == "2099.1.0"
         home_assistant.wait_for(RESULT, "installed")
-        home_assistant.wait_for("sensor.updated_model_version", "2099.1.0", 60)
+        home_assistant.wait_for("sensor.updated_model_version", "2099.1.0")
 
         station.say(OFFER, offer(trainer, signed_bundle("2099.2.0", key=None), "2099.2.0"), retain=True)
         home_assistant.wait_for(MODEL, "on")
         home_assistant.call("update.install", MODEL)
-        home_assistant.wait_for(RESULT, "refused", 120)
+        home_assistant.wait_for(RESULT, "refused")
         assert home_assistant.attributes(RESULT)["version"] == "2099.2.0"
         assert home_assistant.attributes(RESULT)["reason"].startswith("2099.2.0: not signed")
-        wait_until(lambda: not home_assistant.attributes(MODEL)["in_progress"], 60, "the end of the installation")
+        wait_until(lambda: not home_assistant.attributes(MODEL)["in_progress"], SOON_S, "the end of the installation")
         assert home_assistant.attributes(MODEL)["installed_version"] == "2099.1.0"

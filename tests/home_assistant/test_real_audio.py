@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from support.home_assistant.instance import HomeAssistant
+from support.home_assistant.instance import SOON_S, HomeAssistant
 from support.live_audio import LiveAudio, Pcm
 from support.node_process import NodeProcess
 from support.waiting import wait_until
@@ -23,27 +23,27 @@ LEVEL = "sensor.audio_porch_sound_level"
 @pytest.fixture
 def audio(home_assistant: HomeAssistant, live_node: Callable[[str], NodeProcess]) -> Iterator[LiveAudio]:
     with LiveAudio(live_node("audio")) as playing:
-        home_assistant.wait_for(SIREN, "off", 120)
+        home_assistant.wait_for(SIREN, "off")
         yield playing
 
 
 def test_siren_turns_the_sensor_on_fires_one_event_and_ends(
     home_assistant: HomeAssistant, audio: LiveAudio, siren: Pcm, report: Callable[[str], None]
 ) -> None:
-    wait_until(lambda: home_assistant.state(LEVEL) not in {"unknown", "unavailable"}, 60, "a sound level")
+    wait_until(lambda: home_assistant.state(LEVEL) not in {"unknown", "unavailable"}, SOON_S, "a sound level")
     quiet_dbfs = float(home_assistant.state(LEVEL))
     began, seen = audio.play(siren), len(home_assistant.happened)
-    home_assistant.wait_for(SIREN, "on", 60)
+    home_assistant.wait_for(SIREN, "on")
     on_at = next(at for at, state in home_assistant.changes(SIREN, seen) if state["state"] == "on")
-    wait_until(lambda: home_assistant.changes(EVENT, seen), 30, "the event")
+    wait_until(lambda: home_assistant.changes(EVENT, seen), SOON_S, "the event")
     details = home_assistant.attributes(EVENT)
     onset, decided = (datetime.fromisoformat(details[name]).timestamp() for name in ("onset", "decided"))
-    wait_until(lambda: float(home_assistant.state(CONFIDENCE)) > 50, 30, "a high confidence")
-    wait_until(lambda: float(home_assistant.state(LEVEL)) > quiet_dbfs + 10, 30, "a higher sound level")
+    wait_until(lambda: float(home_assistant.state(CONFIDENCE)) > 50, SOON_S, "a high confidence")
+    wait_until(lambda: float(home_assistant.state(LEVEL)) > quiet_dbfs + 10, SOON_S, "a higher sound level")
     assert (details["event_type"], details["phase"], details["source_name"]) == ("siren", "onset", "Porch")
     assert details["confidence"] > 50
     assert began - 1 < onset < on_at
-    home_assistant.wait_for(SIREN, "off", 90)
+    home_assistant.wait_for(SIREN, "off")
     told = home_assistant.attributes(SIREN)
     assert (told["id"], told["phase"]) == (details["id"], "offset")
     assert 1 < told["duration_s"] < 40
@@ -53,7 +53,7 @@ def test_siren_turns_the_sensor_on_fires_one_event_and_ends(
 
 
 def last_event_sensors_tell(home_assistant: HomeAssistant, event: dict[str, Any]) -> None:
-    wait_until(lambda: home_assistant.state(f"{LAST}_duration") != "unknown", 30, "the duration of the last siren")
+    wait_until(lambda: home_assistant.state(f"{LAST}_duration") != "unknown", SOON_S, "the duration of the last siren")
     began = datetime.fromisoformat(home_assistant.state(LAST))
     assert abs((began - datetime.fromisoformat(event["onset"])).total_seconds()) <= 1
     assert home_assistant.state(f"{LAST}_confidence") == str(event["confidence"])

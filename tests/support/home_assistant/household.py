@@ -39,7 +39,7 @@ media_player:
       media_play: {action: input_boolean.turn_on, target: {entity_id: input_boolean.playing}}
 """
 """Configuration of Home Assistant that these parts need."""
-SOON_S: Final = 60.0
+SOON_S: Final = 120.0
 
 
 class Phone:
@@ -115,17 +115,19 @@ class Phone:
 
 
 class Lamp:
-    """A lamp over MQTT that does what it is told and remembers it.
-
-    Attributes:
-        commands: what it was told, in order.
-    """
+    """A lamp over MQTT."""
 
     def __init__(self, broker: Subscriber, object_id: str) -> None:
         self.entity = f"light.{object_id}"
         self._broker = broker
         self._base = f"test/{object_id}"
-        self.state = {"state": "ON", "brightness": 100, "color_mode": "rgb", "color": {"r": 0, "g": 255, "b": 0}}
+        self._done = 0
+        self.state: dict[str, Any] = {
+            "state": "ON",
+            "brightness": 100,
+            "color_mode": "rgb",
+            "color": {"r": 0, "g": 255, "b": 0},
+        }
         config = {
             "schema": "json",
             "unique_id": object_id,
@@ -139,9 +141,14 @@ class Lamp:
         }
         broker.say(f"homeassistant/light/{object_id}/config", json.dumps(config), retain=True)
 
-    @property
-    def commands(self) -> list[dict[str, Any]]:
-        return [heard.json for heard in self._broker.on(f"{self._base}/set")]
+    def obey(self) -> list[dict[str, Any]]:
+        """Say the state that the last command wants; return all commands so far."""
+        commands = [heard.json for heard in self._broker.on(f"{self._base}/set")]
+        if len(commands) > self._done:
+            self._done = len(commands)
+            self.state |= commands[-1]
+            self.tell()
+        return commands
 
     def tell(self) -> None:
         """Say its state."""
@@ -269,6 +276,8 @@ class ToldNode:
         """Let everything that sounds end."""
         for source in list(self._open):
             self.offset(source)
+        for one in self.config.sources:
+            self.confidence(one.id, 2)
 
     def reject(self, source: str) -> None:
         """Press "Not a siren"."""
@@ -312,15 +321,13 @@ class Household:
         self.home_assistant.wait_for("input_text.told", text, SOON_S)
 
     def wait_for_calm(self, seconds: float) -> None:
-        """Return when no siren has begun for so long."""
+        """Return when no siren has sounded for so long."""
 
         def calm() -> bool:
-            begun = [
-                datetime.fromisoformat(state["state"])
-                for entity, state in self.home_assistant.states.items()
-                if entity.startswith("event.") and entity.endswith("_siren") and state["state"][:2] == "20"
-            ]
-            return not begun or datetime.now(UTC) - max(begun) > timedelta(seconds=seconds)
+            sirens = [siren for entity, siren in self.home_assistant.states.items() if entity.endswith("_siren")]
+            times = [siren["attributes"].get(name) for siren in sirens for name in ("decided", "offset")]
+            known = [datetime.fromisoformat(time) for time in times if time]
+            return not known or datetime.now(UTC) - max(known) > timedelta(seconds=seconds)
 
         wait_until(calm, SOON_S, "calm")
 
@@ -333,6 +340,15 @@ class Household:
             return len([trace for trace in traces if "condition/0" in trace["trace"]]) >= count
 
         wait_until(decided, SOON_S, f"{count} runs of {automation}")
+
+    def wait_for_step(self, automation: str, step: str) -> None:
+        """Return when a run has come to a step, such as `action/0`."""
+        unique_id = self.home_assistant.attributes(automation)["id"]
+
+        def reached() -> bool:
+            return any(step in trace["trace"] for trace in self.home_assistant.traces(unique_id))
+
+        wait_until(reached, SOON_S, f"{step} of {automation}")
 
     @staticmethod
     def in_seconds(seconds: float) -> tuple[str, str]:

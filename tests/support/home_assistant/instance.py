@@ -15,7 +15,7 @@ from support.mosquitto import Mosquitto
 from support.waiting import wait_until
 
 USER, PASSWORD = "tester", "tester-password"
-SOON_S = 30.0
+SOON_S = 120.0
 
 
 class HomeAssistant:

@@ -13,8 +13,8 @@ import yaml
 from support.home_assistant.place import Place
 from support.mosquitto import free_port
 
-START_S = 300.0
-STOP_S = 90.0
+START_S = 600.0
+STOP_S = 300.0
 # All steps but the first user: the others would set up integrations that look into the internet.
 ONBOARDING = (
     '{"version":4,"minor_version":1,"key":"onboarding","data":{"done":["core_config","analytics","integration"]}}'
@@ -122,11 +122,9 @@ class HomeAssistantProcess:
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is not None:
-            self._process.send_signal(number)
+            process, self._process = self._process, None
+            process.send_signal(number)
             try:
-                self._process.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait(STOP_S)
-                raise
-            self._process = None
+                process.wait(STOP_S)
+            finally:
+                process.kill()
