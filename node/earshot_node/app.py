@@ -40,6 +40,7 @@ from earshot_node.inference.model import StreamingModel
 from earshot_node.inference.pipeline import Pipeline
 from earshot_node.inference_thread import InferenceThread, Step
 from earshot_node.listener import CutClip, SourceListener
+from earshot_node.member import Member
 from earshot_node.mqtt.publisher import Publisher
 from earshot_node.mqtt.settings import SettingChange
 from earshot_node.mqtt.store import StateStore
@@ -99,6 +100,7 @@ class Node:
 
     def __init__(self, config: NodeConfig, models: Booted, store: StateStore, state_dir: Path) -> None:
         manifest = models.manifest
+        self._started = started = datetime.now(UTC)
         self._config = config
         self._store = store
         self._loop = asyncio.get_running_loop()
@@ -112,7 +114,7 @@ class Node:
         self._candidates = Candidates(self._recordings, self._tap, manifest.version, has_clips=self._clips is not None)
         self._publisher = Publisher(
             config,
-            _describe(config, manifest),
+            _describe(config, manifest, started),
             store,
             self._apply_setting,
             commands={
@@ -131,6 +133,7 @@ class Node:
         telling = Telling(self._publisher.publish_retained, topics, manifest.version)
         self._pictures = Pictures(topics, self._in_loop(self._publisher.publish_retained), self._clips)
         self._models = Models(models, self._inference, self._points, telling, state_dir, self._use_model)
+        self._member = Member(config, state_dir, self._models, self._publish_info)
         self._reporter = Reporter(
             config, manifest.version, self._publisher, self._metrics, self._statuses(), self._kept_counters()
         )
@@ -161,6 +164,7 @@ class Node:
         ticking = asyncio.create_task(self._tick_every_second(), name="ticks")
         ticking.add_done_callback(lambda _: self.stop())
         http = await self._start_http()
+        await self._member.serve(http)
         keeping = start_task(self._recordings.run(), "recordings", only_log)
         await self._stopped.wait()
         self._notifier.stopping()
@@ -202,10 +206,10 @@ class Node:
             return None
         # Imported when the node already listens, beside the loop: aiohttp is a third of all that a start has to read.
         module = await asyncio.to_thread(import_module, "earshot_node.http.node_server")
-        server: NodeServer = module.NodeServer(
-            self._config.http, self._state_dir, self._health_report, self._metrics, self._recordings, self._models
-        )
         try:
+            server: NodeServer = module.NodeServer(
+                self._config.http, self._state_dir, self._health_report, self._metrics, self._recordings, self._models
+            )
             await server.start()
         except OperatorError as error:
             # A node that listens is worth more than one that can be asked how it is.
@@ -251,7 +255,11 @@ class Node:
         self._reporter.use_model(manifest.version)
         self._metrics.use_model(manifest.version)
         self._candidates.use_model(manifest.version)
-        self._publisher.publish_info(_describe(self._config, manifest))
+        self._publish_info()
+
+    def _publish_info(self) -> None:
+        info = _describe(self._config, self._models.manifest, self._started)
+        self._publisher.publish_info(self._member.described(info))
 
     def _source_changed(self, source: str, status: SourceStatus) -> None:
         if status.state in DEAF_STATES:
@@ -324,6 +332,7 @@ class Node:
             if self._intake.ended:
                 _log.info("all sources have ended")
                 return
+            await self._member.tick()
             ticks += 1
             self._ticked_at_s = time.monotonic()
             if ticks % _KEEP_COUNTERS_EVERY_TICKS == 0:
@@ -348,7 +357,7 @@ class Node:
             self._store.count(name, listened_s - self._store.counter(name))
 
 
-def _describe(config: NodeConfig, manifest: BundleManifest) -> NodeInfo:
+def _describe(config: NodeConfig, manifest: BundleManifest, started: datetime) -> NodeInfo:
     return NodeInfo(
         node=config.node.id,
         name=config.node.name or config.node.id,
@@ -360,5 +369,5 @@ def _describe(config: NodeConfig, manifest: BundleManifest) -> NodeInfo:
             SourceInfo(id=one.id, name=one.name or one.id, type=one.type, area=one.area or config.node.area)
             for one in config.sources
         ),
-        started=datetime.now(UTC),
+        started=started,
     )

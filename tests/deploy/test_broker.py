@@ -108,6 +108,21 @@ def test_home_assistant_hears_every_node(installation: Installation, home_assist
     assert {home_assistant.heard.get(timeout=10)[0] for _ in range(2)} == {STREET.reply().name, YARD.reply().name}
 
 
+def test_trainer_reads_the_fleet_offers_models_and_speaks_for_no_node(installation: Installation) -> None:
+    trainer = Client(installation, "trainer")
+    trainer.subscribe("earshot/#")
+    allowed = (STREET.model_offer(), STREET.command("roll_back_model"))
+    refused = (STREET.status(), STREET.model_result(), STREET.command("restart"), STREET.onset("front", "siren"))
+    verdicts = {topic.name: trainer.publish(topic.name).is_failure for topic in (*allowed, *refused)}
+    assert verdicts == {topic.name: topic in refused for topic in (*allowed, *refused)}
+    node = Client(installation, "yard")
+    node.publish(YARD.info().name, "I am")
+    heard = {trainer.heard.get(timeout=10)[0] for _ in range(3)}
+    assert heard == {STREET.model_offer().name, STREET.command("roll_back_model").name, YARD.info().name}
+    node.close()
+    trainer.close()
+
+
 def test_wrong_password_is_refused(installation: Installation) -> None:
     client = Client(installation, "street", "guess")
     client.close()
@@ -136,7 +151,7 @@ def test_new_password_replaces_the_old_one_and_keeps_other_users(installation: I
     shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     after = passwords.read_text().splitlines()
     assert shown.startswith("street: ")
-    assert sorted(line.split(":")[0] for line in after) == ["home_assistant", "street", "yard"]
+    assert sorted(line.split(":")[0] for line in after) == ["home_assistant", "street", "trainer", "yard"]
     assert len(set(after) - set(before)) == 1
     assert stat.S_IMODE(passwords.stat().st_mode) == 0o600
 

@@ -46,7 +46,7 @@ class Installation:
                 shutil.chown(path, BROKER_USER, BROKER_USER)
         self.port = free_port()
         self.make_certificate()
-        self.passwords = {user: self.add_user(user) for user in ("street", "yard", "home_assistant")}
+        self.passwords = {user: self.add_user(user) for user in ("street", "yard", "home_assistant", "trainer")}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -78,6 +78,12 @@ class Installation:
         assert self._process is not None
         self._process.send_signal(signal.SIGHUP)
 
+    @property
+    def process_id(self) -> int:
+        """Of the running broker."""
+        assert self._process is not None
+        return self._process.pid
+
     def owner(self) -> int:
         """Return the uid that the broker runs as."""
         assert self._process is not None
@@ -103,10 +109,12 @@ class Client:
         self._answers: queue.Queue[ReasonCode] = queue.Queue()
         self._connected = threading.Event()
         self.connect_code: ReasonCode | None = None
+        self.gone = threading.Event()
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
         self._client.username_pw_set(user, password or installation.passwords[user])
         self._client.tls_set(ca_certs=str(installation.ca_file), tls_version=ssl.PROTOCOL_TLS_CLIENT)
         self._client.on_connect = self._on_connect
+        self._client.on_disconnect = lambda *_: self.gone.set()
         self._client.on_publish = lambda _c, _u, _mid, code, _p: self._answers.put(code)
         self._client.on_subscribe = lambda _c, _u, _mid, codes, _p: self._answers.put(codes[0])
         self._client.on_message = lambda _c, _u, message: self.heard.put((message.topic, bytes(message.payload)))

@@ -35,10 +35,10 @@ def listening_node(folder: Path, name: str, broker: Mosquitto, prefix: str, **se
 
 def join(home: Home, node: NodeProcess, *options: str) -> None:
     """Let a node join; the trainer has to be serving."""
-    invited = trainer_cli(home, "invite", *options)
+    invited = trainer_cli(home, "invite", *options, timeout_s=240)
     assert invited.returncode == 0, invited.stderr
     command = [sys.executable, "-m", "earshot_node", "join", "--config", str(node.folder / "node.yaml")]
-    joined = subprocess.run(command, input=invited.stdout, text=True, capture_output=True, timeout=90, check=False)
+    joined = subprocess.run(command, input=invited.stdout, text=True, capture_output=True, timeout=240, check=False)
     assert joined.returncode == 0, joined.stderr
 
 
@@ -53,12 +53,12 @@ def release_file(home: Home, folder: Path, version: str, **options: Any) -> Path
 def hearing_noise(node: NodeProcess) -> Iterator[NodeProcess]:
     """Start a node and feed it until the context ends."""
     stop = threading.Event()
-    noise = (300 * np.random.default_rng(4).standard_normal(16_000)).astype("<i2").tobytes()
+    generator = np.random.default_rng(4)
 
     def feed() -> None:
         try:
             while not stop.wait(PACE_S):
-                node.feed(noise)
+                node.feed((300 * generator.standard_normal(16_000)).astype("<i2").tobytes())
         except (OSError, ValueError):
             return  # the node has ended
 

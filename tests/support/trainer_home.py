@@ -48,12 +48,12 @@ def serving(home: Home) -> Iterator[Path]:
     with log.open("wb") as stream:
         process = subprocess.Popen([*TRAINER, "serve"], env=_environ(home), stdout=stream, stderr=stream)
     try:
-        wait_until(lambda: "listening" in log.read_text() or process.poll() is not None, 60, "trainer-cli serve")
+        wait_until(lambda: "listening" in log.read_text() or process.poll() is not None, 240, "trainer-cli serve")
         assert process.poll() is None, log.read_text()
         yield log
     finally:
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 def _environ(home: Home) -> dict[str, str]:

@@ -41,6 +41,7 @@ def join(line: str | None, path: Path, node_id: str | None) -> int:
     from earshot_node.deployment.join import broker_section, keep
     from earshot_node.deployment.join import join as exchange
     from earshot_node.errors import OperatorError
+    from earshot_node.http.certificate import certificate_of
 
     text = line or (click.prompt("Invite", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline())
     invite = decode_invite(text, datetime.now(UTC))
@@ -52,7 +53,14 @@ def join(line: str | None, path: Path, node_id: str | None) -> int:
         raise OperatorError(f"--node: {error}") from error
     labels = config.labels if config is not None else (SIREN,)
     state_dir = state_folder(config) if config is not None else _default_state()
-    grant = exchange(invite, wanted, labels)
+    certificate = certificate_of(config.http, state_dir) if config is not None else None
+    grant = exchange(
+        invite,
+        wanted,
+        labels,
+        config.http.port if config is not None else 0,
+        certificate.sha256 if certificate is not None else "",
+    )
     for written in keep(invite, grant, state_dir, path):
         click.echo(f"wrote {written}")
     click.echo(f"{grant.node} has joined {invite.url}")
@@ -60,6 +68,13 @@ def join(line: str | None, path: Path, node_id: str | None) -> int:
         import yaml
 
         section = {"node": {"id": grant.node}, "mqtt": broker_section(invite, grant, state_dir)}
+        has_them = config.node.id == grant.node and (config.mqtt.host, config.mqtt.effective_port) == (
+            invite.broker.host,
+            invite.broker.port,
+        )
+        if has_them and not grant.mqtt_username and config.mqtt.prefix == invite.broker.prefix:
+            click.echo("a running node takes it up by itself; nothing has to be restarted")
+            return EXIT_DONE
         click.echo(f"{path} stays as it is; it needs these settings, then a restart of the node:")
         click.echo(yaml.safe_dump(section, sort_keys=False).rstrip())
     else:

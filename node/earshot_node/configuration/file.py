@@ -29,6 +29,8 @@ _PATHS: Final[tuple[Location, ...]] = (
     ("mqtt", "tls", "ca_file"),
     ("mqtt", "tls", "cert_file"),
     ("mqtt", "tls", "key_file"),
+    ("http", "certificate_file"),
+    ("http", "key_file"),
     ("clips", "dir"),
     ("recordings", "dir"),
     ("recordings", "labels_file"),

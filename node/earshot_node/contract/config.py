@@ -171,9 +171,7 @@ class AutoSection(Section):
 class SpectrogramSection(Section):
     """A picture of the last event's sound, for phones and dashboards."""
 
-    enabled: bool = Field(
-        default=True, description="Publish it; false also removes the last one from the broker."
-    )
+    enabled: bool = Field(default=True, description="Publish it; false also removes the last one from the broker.")
 
 
 class DrillSection(Section):
@@ -220,6 +218,21 @@ class HttpSection(Section):
     token: SecretStr = Field(
         default=SecretStr(""), description="Bearer token; default: made once, kept in the state folder."
     )
+    https: bool = Field(
+        default=False, description="Speak HTTPS; without certificate_file with a certificate made once by the node."
+    )
+    certificate_file: str = Field(default="", description="PEM; with it HTTPS is spoken.")
+    key_file: str = Field(default="", description="The certificate's private key, PEM; default: in the same file.")
+    announce: str = Field(
+        default="",
+        pattern=r"^(?:https?://[^\s/?#@]+/?)?$",
+        description="Address by which the trainer reaches this node; default: found out where host is 0.0.0.0.",
+    )
+
+    @property
+    def speaks_https(self) -> bool:
+        """Whether HTTPS is spoken and nothing else."""
+        return self.https or bool(self.certificate_file)
 
 
 class NodeConfig(Section):

@@ -9,12 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from earshot_node.contract.messages import Message, Time
 from earshot_node.contract.names import Label, Slug
+from earshot_node.contract.node_address import HTTP_URL
 from earshot_node.errors import OperatorError
 
 INVITE_PREFIX: Final = "earshot1."
 MAX_INVITE_CHARS: Final = 16_384
 PUBLIC_KEY = r"^[A-Za-z0-9+/]{43}=$"
-TRAINER_URL = r"^https?://[^\s/?#@]+(?:/[^\s?#]*)?$"
+TRAINER_URL = HTTP_URL
 JOIN_PATH: Final = "/api/v1/join"
 
 
@@ -68,6 +69,8 @@ class JoinRequest(Message):
     Attributes:
         secret: the invite's.
         nonce: of this request, random; comes back signed, so that an old answer cannot be replayed.
+        http_port: where its HTTP will answer.
+        http_certificate: sha256 of the certificate that it will show, see `NodeAddress`; '' for plain HTTP.
     """
 
     secret: str
@@ -75,6 +78,8 @@ class JoinRequest(Message):
     node: Slug
     version: str
     labels: tuple[Label, ...]
+    http_port: int = Field(default=8765, ge=1, le=65_535)
+    http_certificate: str = Field(default="", pattern=r"^(?:[0-9a-f]{64})?$")
 
 
 class JoinGrant(Message):

@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal, Self, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
 
 from earshot_node.contract.names import Label, SirenKind, Slug
+from earshot_node.contract.node_address import NodeAddress
 from earshot_node.errors import MessageError
 
 MESSAGE_SCHEMA: Final = 1
@@ -125,6 +126,7 @@ class NodeInfo(Message):
     Attributes:
         labels: what it listens for.
         recording_labels: what samples may be recorded as, `background` among them.
+        http: where it answers its trainer; None for a node that has not joined or cannot be reached.
     """
 
     node: Slug
@@ -135,6 +137,7 @@ class NodeInfo(Message):
     recording_labels: tuple[Label, ...] = ()
     sources: tuple[SourceInfo, ...]
     started: Time
+    http: NodeAddress | None = None
 
 
 class NodeHealth(Message):

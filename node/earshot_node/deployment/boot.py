@@ -124,6 +124,11 @@ class Opener:
         self._store = store
         self.trusted_keys = trusted_keys
 
+    @property
+    def config(self) -> NodeConfig:
+        """Names the model that the node came with, and keys that are trusted."""
+        return self._config
+
     def open(self, slot: Slot | None) -> Bundle:
         """Open a slot's bundle; None is the model that the node came with.
 

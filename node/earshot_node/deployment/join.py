@@ -21,14 +21,24 @@ from earshot_node.errors import MessageError, OperatorError, PeerError, RetryErr
 _log = logging.getLogger(__name__)
 
 WITHIN_S: Final = 30.0
+DEFAULT_HTTP_PORT: Final = 8765
 MAX_ANSWER_BYTES: Final = 32_768
 _OK: Final = 200
 _GONE: Final = (403, 404, 409, 410)
 _EXAMPLE_SOURCE: Final = {"id": "microphone", "type": "microphone", "device": "default"}
 
 
-def join(invite: Invite, node: str, labels: tuple[str, ...]) -> JoinGrant:
+def join(
+    invite: Invite, node: str, labels: tuple[str, ...], http_port: int = 0, http_certificate: str = ""
+) -> JoinGrant:
     """Exchange the invite for a grant; it is used up by that.
+
+    Args:
+        invite: the one.
+        node: id that the node wants.
+        labels: what it listens for.
+        http_port: where its HTTP will answer; 0 for the default.
+        http_certificate: sha256 of what its HTTPS will show; '' for plain HTTP.
 
     Raises:
         OperatorError: the trainer refuses: used, expired or revoked.
@@ -37,7 +47,13 @@ def join(invite: Invite, node: str, labels: tuple[str, ...]) -> JoinGrant:
     """
     nonce = secrets.token_urlsafe(24)
     request = JoinRequest(
-        secret=invite.secret.get_secret_value(), nonce=nonce, node=node, version=__version__, labels=labels
+        secret=invite.secret.get_secret_value(),
+        nonce=nonce,
+        node=node,
+        version=__version__,
+        labels=labels,
+        http_port=http_port or DEFAULT_HTTP_PORT,
+        http_certificate=http_certificate,
     )
     answer = asyncio.run(_post(invite, request))
     return _verified(answer, invite.public_key, nonce)

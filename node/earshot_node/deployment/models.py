@@ -130,6 +130,7 @@ class Models:
         on_model: Callable[[BundleManifest], None],
     ) -> None:
         self._booted = booted
+        self._state_dir = state_dir
         self._telling = telling
         self._tell_model = on_model
         self._switchboard = Switchboard(inference, booted.manifest, points.of, self._on_model)
@@ -178,6 +179,10 @@ class Models:
     async def roll_back(self) -> Slots:
         """See `Deployer.roll_back`."""
         return await self._deployer.roll_back()
+
+    def use_membership(self) -> None:
+        """The node has joined a trainer, or left it: other signatures count from now on."""
+        self._booted.opener.trusted_keys = trusted_keys(self._booted.opener.config, self._state_dir)
 
     def take_offer(self, payload: bytes) -> None:
         """See `Offers.take`."""

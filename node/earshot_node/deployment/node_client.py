@@ -1,6 +1,7 @@
 """Asks the running node on this machine to change its model: HTTP with the node's token."""
 
 import json
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from earshot_node.deployment.installer import Progress
 from earshot_node.deployment.slots import Slots
 from earshot_node.errors import BundleError, OperatorError, RetryError
 from earshot_node.http.address import read_address
+from earshot_node.http.certificate import client_context
 from earshot_node.http.token import read_token
 
 FIND_WITHIN_S: Final = 5.0
@@ -26,11 +28,13 @@ class NodeClient:
     Args:
         address: `http://host:port`.
         token: its bearer token.
+        tls: how its certificate is checked; None for plain HTTP.
     """
 
-    def __init__(self, address: str, token: str) -> None:
+    def __init__(self, address: str, token: str, tls: ssl.SSLContext | None = None) -> None:
         self._address = address
         self._token = token
+        self._tls = tls
 
     def install(self, wanted: dict[str, Any], on_progress: Progress) -> Slots:
         """Have a staged file installed; see `InstallRequest`.
@@ -65,7 +69,7 @@ class NodeClient:
         url = f"{self._address}{_API}{path}"
         request = urllib.request.Request(url, json.dumps(body).encode(), headers)  # noqa: S310 - of our own making
         try:
-            with urllib.request.urlopen(request, timeout=SILENT_FOR_S) as response:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=SILENT_FOR_S, context=self._tls) as response:  # noqa: S310
                 yield response
         except urllib.error.HTTPError as error:
             raise OperatorError(_reason(error)) from error
@@ -82,6 +86,7 @@ def find_node(state_dir: Path, configured_token: str) -> NodeClient | None:
     try:
         address = read_address(state_dir)
         token = read_token(state_dir, configured_token) if address else ""
+        tls = client_context(state_dir)
     except PermissionError as error:
         raise OperatorError(
             f"{state_dir}: permission denied; run this as the service's user, such as sudo -u earshot"
@@ -89,12 +94,13 @@ def find_node(state_dir: Path, configured_token: str) -> NodeClient | None:
     if not address:
         return None
     try:
-        urllib.request.urlopen(f"{address}/healthz", timeout=FIND_WITHIN_S).close()  # noqa: S310 - of our own making
+        url = f"{address}/healthz"
+        urllib.request.urlopen(url, timeout=FIND_WITHIN_S, context=tls).close()  # noqa: S310 - of our own making
     except urllib.error.HTTPError:
         pass  # it answers, though it is not well
     except (OSError, HTTPException):
         return None
-    return NodeClient(address, token)
+    return NodeClient(address, token, tls)
 
 
 def _reason(error: urllib.error.HTTPError) -> str:

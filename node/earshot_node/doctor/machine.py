@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import socket
+import ssl
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -110,7 +111,14 @@ def running_node_state(config: HttpSection) -> str:
     if not config.enabled or not config.port:
         return ""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(config.host, config.host)  # noqa: S104
-    connection = http.client.HTTPConnection(host, config.port, timeout=_PROBE_TIMEOUT_S)
+    if config.speaks_https:
+        # Only asked how it is: nothing is sent that a stranger should not see.
+        unchecked = ssl._create_unverified_context()  # noqa: S323, SLF001
+        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+            host, config.port, timeout=_PROBE_TIMEOUT_S, context=unchecked
+        )
+    else:
+        connection = http.client.HTTPConnection(host, config.port, timeout=_PROBE_TIMEOUT_S)
     try:
         connection.request("GET", "/healthz")
         answer = json.loads(connection.getresponse().read(65_536))

@@ -9,14 +9,14 @@ ADDRESS_NAME: Final = "http_address"
 _ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104 - what is configured, not bound
 
 
-def keep_address(state_dir: Path, host: str, port: int) -> None:
+def keep_address(state_dir: Path, host: str, port: int, *, is_https: bool = False) -> None:
     """Write down where the node answers.
 
     Raises:
         OSError: the disk refuses.
     """
     shown = _ANY.get(host, f"[{host}]" if ":" in host else host)
-    write_atomically(state_dir / ADDRESS_NAME, f"http://{shown}:{port}\n".encode())
+    write_atomically(state_dir / ADDRESS_NAME, f"{'https' if is_https else 'http'}://{shown}:{port}\n".encode())
 
 
 def read_address(state_dir: Path) -> str:

@@ -7,6 +7,7 @@ from earshot_node.contract.config import HttpSection
 from earshot_node.deployment.membership import load_membership
 from earshot_node.deployment.models import Models
 from earshot_node.http.address import forget_address, keep_address
+from earshot_node.http.certificate import certificate_of, show
 from earshot_node.http.metrics import Metrics
 from earshot_node.http.models_api import ModelsApi
 from earshot_node.http.recordings_api import RecordingsApi
@@ -21,6 +22,9 @@ _log = logging.getLogger(__name__)
 
 class NodeServer:
     """Health, metrics and recordings of one node.
+
+    Attributes:
+        certificate_sha256: what its HTTPS shows; '' for plain HTTP.
 
     Args:
         config: address, port and token.
@@ -49,7 +53,15 @@ class NodeServer:
             routes += ModelsApi(models).routes()
         trainer = load_membership(state_dir)
         trainer_token = trainer.token.get_secret_value() if trainer is not None else ""
-        self._server = HttpServer(config, token, health, metrics, routes=routes, trainer_token=trainer_token)
+        self._certificate = certificate = certificate_of(config, state_dir)
+        self.certificate_sha256 = certificate.sha256 if certificate is not None else ""
+        tls = certificate.server_context() if certificate is not None else None
+        self._server = HttpServer(config, token, health, metrics, routes=routes, trainer_token=trainer_token, tls=tls)
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._server.port
 
     async def start(self) -> None:
         """Listen, and write down where.
@@ -59,9 +71,14 @@ class NodeServer:
         """
         await self._server.start()
         try:
-            keep_address(self._state_dir, self._config.host, self._server.port)
+            show(self._certificate, self._state_dir)
+            keep_address(self._state_dir, self._config.host, self._server.port, is_https=self._certificate is not None)
         except OSError as error:
             _log.warning("http: the address cannot be written down, so node-cli record will not find it: %s", error)
+
+    def let_in(self, trainer_token: str) -> None:
+        """The trainer's token from now on; '' for none."""
+        self._server.let_in(trainer_token)
 
     async def stop(self) -> None:
         """Close; idempotent."""

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import ssl
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -33,6 +34,7 @@ class HttpServer:
         metrics: what `/metrics` says.
         routes: further paths.
         trainer_token: lets the joined trainer collect recordings; '' for none.
+        tls: speaks HTTPS; None for plain HTTP.
     """
 
     def __init__(
@@ -44,8 +46,10 @@ class HttpServer:
         *,
         routes: Iterable[web.RouteDef] = (),
         trainer_token: str = "",
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._config = config
+        self._tls = tls
         self._gate = TokenGate(token, trainer_token)
         self._health = health
         self._metrics = metrics
@@ -69,7 +73,7 @@ class HttpServer:
         await runner.setup()
         host, port = self._config.host, self._config.port
         try:
-            await web.TCPSite(runner, host, port).start()
+            await web.TCPSite(runner, host, port, ssl_context=self._tls).start()
         except OSError as error:
             await runner.cleanup()
             reason = "the port is in use" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
@@ -78,7 +82,11 @@ class HttpServer:
             ) from error
         self._runner = runner
         self.port = runner.addresses[0][1]
-        _LOG.info("HTTP on http://%s:%d", host, self.port)
+        _LOG.info("HTTP on %s://%s:%d", "https" if self._tls else "http", host, self.port)
+
+    def let_in(self, trainer_token: str) -> None:
+        """See `TokenGate.let_in`."""
+        self._gate.let_in(trainer_token)
 
     async def stop(self) -> None:
         """Close; idempotent."""

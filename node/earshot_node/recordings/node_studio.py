@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from urllib.parse import quote
 from earshot_node.contract.recordings import Labelling, RecordingInfo
 from earshot_node.errors import OperatorError, RetryError, SourceError
 from earshot_node.http.address import read_address
+from earshot_node.http.certificate import client_context
 from earshot_node.http.token import read_token
 from earshot_node.recordings.studio import StudioInfo, TakeMade
 from earshot_node.recordings.take import Progress
@@ -27,11 +29,13 @@ class NodeStudio:
     Args:
         address: `http://host:port` of the node.
         token: its bearer token.
+        tls: how its certificate is checked; None for plain HTTP.
     """
 
-    def __init__(self, address: str, token: str) -> None:
+    def __init__(self, address: str, token: str, tls: ssl.SSLContext | None = None) -> None:
         self._address = address
         self._token = token
+        self._tls = tls
 
     def describe(self) -> StudioInfo:
         """See `Studio.describe`."""
@@ -81,9 +85,11 @@ class NodeStudio:
             data = json.dumps(body).encode()
             headers["Content-Type"] = "application/json"
         url = f"{self._address}{_API}{path}"
-        request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - http:// of our own making
+        request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - of our own making
         try:
-            response: HTTPResponse = urllib.request.urlopen(request, timeout=ANSWER_S)  # noqa: S310
+            response: HTTPResponse = urllib.request.urlopen(  # noqa: S310
+                request, timeout=ANSWER_S, context=self._tls
+            )
         except urllib.error.HTTPError as error:
             raise OperatorError(_reason(error)) from error
         except (OSError, HTTPException) as error:
@@ -102,12 +108,13 @@ def find_node(state_dir: Path, configured_token: str) -> NodeStudio | None:
         if not address:
             return None
         token = read_token(state_dir, configured_token)
+        tls = client_context(state_dir)
     except PermissionError as error:
         raise OperatorError(
             f"{state_dir} belongs to the user that the node runs as; run it as that user: "
             f"sudo -u {_owner(state_dir)} node-cli record ..."
         ) from error
-    studio = NodeStudio(address, token)
+    studio = NodeStudio(address, token, tls)
     try:
         studio.describe()
     except RetryError:

@@ -127,7 +127,7 @@ async def test_collection_that_is_killed_leaves_nothing_half_visible_and_the_nex
 ) -> None:
     infos = [await hall.add(1), await hall.add(2)]
     async with BadNetwork(hall.member.address, lets, stalls=True) as network:
-        collector(home).members.set_address("hall", network.address)
+        collector(home).members.set_address("hall", network.address, datetime.now(UTC))
         command = [sys.executable, "-m", "earshot_trainer", "collect", "--home", str(home.folder)]
         process = await asyncio.create_subprocess_exec(*command)
         await until(lambda: network.is_used_up, 90, "the transfer's middle")

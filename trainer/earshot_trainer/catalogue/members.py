@@ -1,14 +1,16 @@
 """Nodes and invites in the catalogue."""
 
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, insert, or_, select, update
+from sqlalchemy import Connection, Engine, delete, func, insert, or_, select, update
 
 from earshot_node.errors import OperatorError, PeerError
 from earshot_trainer.catalogue.opening import transaction
-from earshot_trainer.catalogue.schema import invites, nodes, stamp
+from earshot_trainer.catalogue.schema import invites, node_addresses, nodes, stamp
 
 
 class InviteError(PeerError):
@@ -27,6 +29,7 @@ class Member:
         token: names the node to the trainer, and the trainer to the node; not shown in a repr.
         address: of its HTTP, without a slash at the end; '' if unknown.
         collected: when a collection last reached it, '' if never.
+        certificate: sha256 of the certificate that its HTTPS has to show; '' if none is pinned.
     """
 
     id: str
@@ -35,6 +38,7 @@ class Member:
     version: str
     joined: str
     collected: str
+    certificate: str = ""
 
     def __repr__(self) -> str:
         return f"Member({self.id!r}, {self.address!r})"
@@ -52,10 +56,19 @@ class Members:
         with transaction(self._engine) as connection:
             connection.execute(insert(invites).values(values))
 
-    def admit(self, secret_sha256: str, member: Member, now: datetime) -> None:
+    def admit(
+        self, secret_sha256: str, member: Member, now: datetime, also: Callable[[bool], None] = lambda _: None
+    ) -> None:
         """Use an invite up and make its bearer a member; both or neither.
 
         A node that is a member is replaced only by an invite that was made for it.
+
+        Args:
+            secret_sha256: of the invite.
+            member: who comes in.
+            now: the time.
+            also: what else belongs to it, told whether the node was expected: it was here before, or the invite was
+                made for it. If it raises, nothing has happened.
 
         Raises:
             InviteError: unknown, used, expired or revoked.
@@ -86,6 +99,8 @@ class Members:
                 connection.execute(insert(nodes).values(id=member.id, **values))
             else:
                 connection.execute(update(nodes).where(nodes.c.id == member.id).values(values))
+            _place(connection, member.id, member.address, member.certificate, now, is_fixed=False)
+            also(known is not None or made_for == member.id)
 
     def remove(self, node: str, now: datetime) -> None:
         """Take a node out: its token is forgotten, and so are invites made for it.
@@ -97,26 +112,44 @@ class Members:
             gone = update(nodes).where(nodes.c.id == node, nodes.c.removed.is_(None))
             if connection.execute(gone.values(token="", removed=stamp(now))).rowcount != 1:
                 raise _unknown(node)
+            connection.execute(delete(node_addresses).where(node_addresses.c.node == node))
             unused = (invites.c.node == node, invites.c.used.is_(None), invites.c.revoked.is_(None))
             connection.execute(update(invites).where(*unused).values(revoked=stamp(now)))
 
-    def set_address(self, node: str, address: str) -> None:
-        """Note where a node's HTTP answers.
+    def set_address(self, node: str, address: str, now: datetime) -> None:
+        """Note where a node's HTTP answers, whatever the node says itself; '' for what it says.
 
         Raises:
             OperatorError: there is no such node.
         """
         with transaction(self._engine) as connection:
-            change = update(nodes).where(nodes.c.id == node, nodes.c.removed.is_(None)).values(address=address)
-            if connection.execute(change).rowcount != 1:
+            known = _member(connection, node)
+            if known is None:
                 raise _unknown(node)
+            _place(connection, node, address or known.address, known.certificate, now, is_fixed=bool(address))
+
+    def note_address(self, node: str, address: str, certificate: str, now: datetime) -> bool:
+        """Take what a node has proven about its HTTP; return whether that is news.
+
+        A person's word about the address stands, and who has shown a certificate once is never believed without one:
+        what a node said long ago can be said again by others.
+        """
+        with transaction(self._engine) as connection:
+            known = _member(connection, node)
+            fixed = connection.execute(
+                select(node_addresses.c.url).where(node_addresses.c.node == node, node_addresses.c.is_fixed)
+            ).scalar()
+            if known is None or (known.certificate and not certificate):
+                return False
+            if (known.address, known.certificate) == (fixed or address, certificate):
+                return False
+            _place(connection, node, fixed or address, certificate, now, is_fixed=fixed is not None)
+            return True
 
     def all(self) -> list[Member]:
         """Return all members by id."""
-        columns = (nodes.c.id, nodes.c.token, nodes.c.address, nodes.c.version, nodes.c.joined, nodes.c.collected)
         with transaction(self._engine) as connection:
-            rows = connection.execute(select(*columns).where(nodes.c.removed.is_(None)).order_by(nodes.c.id))
-            return [Member(*row[:5], row[5] or "") for row in rows]
+            return [_as_member(row) for row in connection.execute(_MEMBERS.order_by(nodes.c.id))]
 
     def chosen(self, wanted: tuple[str, ...]) -> list[Member]:
         """Return the named members, all if none is named.
@@ -134,6 +167,37 @@ class Members:
         """A collection has reached the node and taken all that it had."""
         with transaction(self._engine) as connection:
             connection.execute(update(nodes).where(nodes.c.id == node).values(collected=stamp(now)))
+
+
+_MEMBERS: Final = (
+    select(
+        nodes.c.id,
+        nodes.c.token,
+        func.coalesce(node_addresses.c.url, nodes.c.address),
+        nodes.c.version,
+        nodes.c.joined,
+        func.coalesce(nodes.c.collected, ""),
+        func.coalesce(node_addresses.c.certificate, ""),
+    )
+    .select_from(nodes.outerjoin(node_addresses, nodes.c.id == node_addresses.c.node))
+    .where(nodes.c.removed.is_(None))
+)
+
+
+def _as_member(row: Any) -> Member:
+    return Member(*row)
+
+
+def _member(connection: Connection, node: str) -> Member | None:
+    row = connection.execute(_MEMBERS.where(nodes.c.id == node)).first()
+    return _as_member(row) if row is not None else None
+
+
+def _place(connection: Connection, node: str, url: str, certificate: str, now: datetime, *, is_fixed: bool) -> None:
+    values = {"url": url, "certificate": certificate, "is_fixed": is_fixed, "told": stamp(now)}
+    known = update(node_addresses).where(node_addresses.c.node == node)
+    if connection.execute(known.values(values)).rowcount == 0:
+        connection.execute(insert(node_addresses).values(node=node, **values))
 
 
 def _usable_invite(connection: Connection, secret_sha256: str, now: datetime) -> str:

@@ -75,6 +75,16 @@ transfers = Table(
     Column("time", _TIME, nullable=False),
 )
 
+node_addresses = Table(
+    "node_addresses",
+    metadata,
+    Column("node", _SLUG, primary_key=True),
+    Column("url", String(300), nullable=False),
+    Column("certificate", String(64), nullable=False),  # sha256 of what its HTTPS has to show, '' unknown
+    Column("is_fixed", Boolean, nullable=False),  # a person has said the url
+    Column("told", _TIME, nullable=False),
+)
+
 releases = Table(
     "releases",
     metadata,

@@ -17,6 +17,7 @@ from earshot_trainer.catalogue.members import Member, Members
 from earshot_trainer.catalogue.opening import open_catalogue
 from earshot_trainer.collecting.audio_store import open_audio_store
 from earshot_trainer.collecting.collector import Collector, NodeResult, Progress
+from earshot_trainer.fleet.addresses import learn_addresses
 from earshot_trainer.home.folder import Home
 
 
@@ -28,6 +29,7 @@ def run_collection(home: Home, wanted: tuple[str, ...], *, as_json: bool) -> int
     """
     engine = open_catalogue(home.catalogue_url)
     members, library = Members(engine), Library(engine)
+    learn_addresses(home, members)
     chosen = members.chosen(wanted)
     if not chosen:
         raise OperatorError("no node has joined; next: trainer-cli invite --node NAME")

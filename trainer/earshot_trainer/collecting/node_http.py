@@ -45,6 +45,8 @@ class NodeHttp:
     def __init__(self, session: aiohttp.ClientSession, member: Member) -> None:
         self._session = session
         self._member = member
+        pinned = member.certificate
+        self._tls = aiohttp.Fingerprint(bytes.fromhex(pinned)) if pinned else True
 
     async def uncollected(self) -> list[RecordingInfo]:
         """Return what waits on the node, by time.
@@ -146,12 +148,14 @@ class NodeHttp:
         """Ask, again after a pause where the node wants one; what is no success is raised."""
         if not self._member.address:
             raise OperatorError(f"its address is unknown; trainer-cli nodes address {self._member.id} http://HOST:8765")
+        if self._member.certificate and not self._member.address.startswith("https://"):
+            raise OperatorError(f"it speaks HTTPS; trainer-cli nodes address {self._member.id} https://HOST:PORT")
         sent = {"Authorization": f"Bearer {self._member.token}", "Accept-Encoding": "identity", **(headers or {})}
         url = f"{self._member.address}{API}{path}"
         try:
             for attempt in range(ATTEMPTS):
                 async with self._session.request(
-                    method, url, json=body, headers=sent, allow_redirects=False
+                    method, url, json=body, headers=sent, allow_redirects=False, ssl=self._tls
                 ) as response:
                     if response.status in (429, 503) and attempt < ATTEMPTS - 1:
                         await asyncio.sleep(_pause_s(response))
@@ -159,6 +163,10 @@ class NodeHttp:
                     await _refuse_failure(response)
                     yield response
                     return
+        except aiohttp.ServerFingerprintMismatch as error:
+            raise PeerError(
+                f"{self._member.address} shows another certificate than {self._member.id}; nothing was sent to it"
+            ) from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise RetryError(f"away: {self._member.address}: {_plain(error)}") from error
 

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from earshot_node.contract.deployment import InstallResult, ShadowReport, UpdateState
 from earshot_node.contract.messages import MAX_PAYLOAD_BYTES, EventMessage, Message, NodeHealth, NodeInfo
 from earshot_node.contract.names import validate_slug
+from earshot_node.contract.node_address import NodeAddress
 from earshot_node.contract.recordings import RecordingsReport
 from earshot_node.contract.topics import NodeTopics
 from earshot_node.errors import MessageError
@@ -86,6 +87,10 @@ class FleetBoard:
     def views(self) -> list[NodeView]:
         """Members first, then nodes that are at the broker and have not joined; by id."""
         return sorted(self._views.values(), key=lambda view: (not view.is_member, view.id))
+
+    def addresses(self) -> dict[str, NodeAddress]:
+        """Return where nodes say that their HTTP answers, by node; nobody has checked that yet."""
+        return {one.id: one.info.http for one in self.views if one.info is not None and one.info.http is not None}
 
     def view(self, node: str) -> NodeView:
         """Return what is known of a node, which need not be at the broker."""

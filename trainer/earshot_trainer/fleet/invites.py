@@ -8,11 +8,10 @@ from datetime import UTC, datetime, timedelta
 from pydantic import SecretStr
 
 from earshot_node.contract.joining import Broker, Invite, JoinGrant, JoinRequest, SignedAnswer, encode_invite
-from earshot_trainer.catalogue.members import Member, Members
+from earshot_trainer.catalogue.members import Member, Members, TakenError
+from earshot_trainer.fleet.broker_accounts import BrokerAccounts, ReservedNameError
 from earshot_trainer.home.config import read_pem
 from earshot_trainer.home.folder import Home
-
-NODE_HTTP_PORT = 8765
 
 
 def make_invite(home: Home, members: Members, node: str, valid_for: timedelta) -> str:
@@ -60,15 +59,38 @@ def let_in(home: Home, members: Members, request: JoinRequest, remote: str) -> S
 
     Raises:
         InviteError: the invite lets nobody in.
-        TakenError: another node has the id.
+        TakenError: another node, or another account at the broker, has the id.
+        OperatorError: the catalogue or the broker's accounts cannot be changed; the invite can still be used.
     """
     token = secrets.token_urlsafe(32)
     host = f"[{remote}]" if ":" in remote else remote
-    address = f"http://{host}:{NODE_HTTP_PORT}" if remote else ""
+    scheme = "https" if request.http_certificate else "http"
+    address = f"{scheme}://{host}:{request.http_port}" if remote else ""
     now = datetime.now(UTC)
-    members.admit(_hash(request.secret), Member(request.node, token, address, request.version[:40], "", ""), now)
-    grant = JoinGrant(nonce=request.nonce, node=request.node, token=token).encode()
+    member = Member(request.node, token, address, request.version[:40], "", "", request.http_certificate)
+    accounts = broker_accounts(home)
+    passwords: list[str] = []
+
+    def give_account(was_expected: bool) -> None:
+        try:
+            passwords.append(accounts.create(request.node, may_replace=was_expected))
+        except ReservedNameError as error:
+            raise TakenError(str(error)) from error
+
+    members.admit(_hash(request.secret), member, now, give_account)
+    grant = JoinGrant(
+        nonce=request.nonce,
+        node=request.node,
+        token=token,
+        mqtt_username=request.node if passwords[0] else "",
+        mqtt_password=passwords[0],
+    ).encode()
     return SignedAnswer(grant=grant.decode(), signature=base64.b64encode(home.key.sign(grant)).decode())
+
+
+def broker_accounts(home: Home) -> BrokerAccounts:
+    """Return the accounts that nodes of this home have at the broker."""
+    return BrokerAccounts(home.config.broker_accounts, home.folder / ".accounts.lock")
 
 
 def _hash(secret: str) -> str:

@@ -23,6 +23,18 @@ class ServeSection(Section):
     key_file: str = Field(default="", description="The certificate's private key, PEM.")
 
 
+class AccountsSection(Section):
+    """Accounts at a mosquitto whose password file this machine can write; without, accounts are made by hand."""
+
+    passwords_file: str = Field(default="", description="mosquitto's password_file; a node's line is made as it joins.")
+    reload: tuple[str, ...] = Field(
+        default=(), description="Command that makes the broker read it again, such as [systemctl, reload, mosquitto]."
+    )
+    reserved: tuple[str, ...] = Field(
+        default=("home_assistant", "homeassistant", "trainer", "admin"), description="Accounts that no node may have."
+    )
+
+
 class TrainerConfig(Section):
     """Everything that the trainer's commands about nodes need."""
 
@@ -32,6 +44,7 @@ class TrainerConfig(Section):
     )
     serve: ServeSection = ServeSection()
     mqtt: MqttSection = Field(default=MqttSection(), description="The broker, as the trainer and every node reach it.")
+    broker_accounts: AccountsSection = AccountsSection()
     catalogue: SecretStr = Field(
         default=SecretStr(""), description="URL of a PostgreSQL database; default: catalogue.sqlite in the home."
     )
@@ -77,7 +90,8 @@ def _describe(error: ValidationError, text: ConfigText) -> str:
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         schema = TrainerConfig.model_json_schema()
-        known = [*schema["properties"], *schema["$defs"]["ServeSection"]["properties"], *MqttSection.model_fields]
+        sections = (ServeSection, AccountsSection, MqttSection)
+        known = [*schema["properties"], *(name for section in sections for name in section.model_fields)]
         return f"{text.where(first['loc'])}: {key}: unknown key{closest(str(first['loc'][-1]), known)}"
     message = str(first.get("ctx", {}).get("error", "")) or first["msg"]
     return f"{text.where(first['loc'])}: {key}: {message[0].lower() + message[1:]}"
@@ -99,4 +113,6 @@ def _with_absolute_paths(config: TrainerConfig, folder: Path) -> TrainerConfig:
         tls = mqtt.tls.model_copy(update={name: absolute(getattr(mqtt.tls, name)) for name in names})
         mqtt = mqtt.model_copy(update={"tls": tls})
     files = {name: absolute(getattr(config, name)) for name in ("ca_file", "labels_file")}
-    return config.model_copy(update={"serve": serve, "mqtt": mqtt, **files})
+    passwords = absolute(config.broker_accounts.passwords_file)
+    accounts = config.broker_accounts.model_copy(update={"passwords_file": passwords})
+    return config.model_copy(update={"serve": serve, "mqtt": mqtt, "broker_accounts": accounts, **files})
