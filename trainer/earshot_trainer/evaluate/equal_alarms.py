@@ -151,8 +151,7 @@ def clip_recall(tracks: Sequence[Track], label: str) -> Callable[[OperatingPoint
     clips = [track for track in tracks if track.recording.kind == "clip" and track.is_positive(label)]
 
     def recall_at(point: OperatingPoint) -> float:
-        found = [c for c in clips if c.score >= point.enter and detect(c.posteriors, label, point, c.hop_s)]
-        return len(found) / len(clips)
+        return sum(bool(clip.events(label, point)) for clip in clips) / len(clips)
 
     return recall_at
 

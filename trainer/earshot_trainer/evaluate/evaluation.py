@@ -14,7 +14,7 @@ from earshot_trainer.corpus.splits import hold_out
 from earshot_trainer.evaluate.false_alarms import FalseAlarms, measure_false_alarms
 from earshot_trainer.evaluate.subject import Subject
 from earshot_trainer.evaluate.tagging import Tagging, measure_tagging
-from earshot_trainer.evaluate.tracks import Scored, Track, detect, score_recordings
+from earshot_trainer.evaluate.tracks import Scored, Track, score_recordings
 
 REPORT_SCHEMA = 1
 CLIP_SCORE = "highest posterior over all frames of the clip; state reset per recording"
@@ -136,7 +136,7 @@ def _long_recall(tracks: Sequence[Track], label: str, subject: Subject) -> LongR
     missed: dict[str, list[str]] = {}
     for preset in PRESET_SENSITIVITY:
         point = getattr(subject.presets, preset)[label]
-        missed[preset] = [t.recording.name for t in tracks if not detect(t.posteriors, label, point, t.hop_s)]
+        missed[preset] = [t.recording.name for t in tracks if not t.events(label, point)]
     return LongRecall(len(tracks), {preset: len(tracks) - len(names) for preset, names in missed.items()}, missed)
 
 

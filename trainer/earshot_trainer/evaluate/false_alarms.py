@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from earshot_node.contract.operating_point import PRESET_SENSITIVITY, OperatingPoint, Presets
-from earshot_trainer.evaluate.tracks import Track, detect
+from earshot_trainer.evaluate.tracks import Track
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def count_false_alarms(tracks: Sequence[Track], label: str, point: OperatingPoin
                 round(event.offset_s or event.onset_s, 2),
                 round(event.peak, 4),
             )
-            for event in detect(track.posteriors, label, point, track.hop_s)
+            for event in track.events(label, point)
         )
     hours = sum(hours_of.values())
     if hours <= 0:

@@ -18,7 +18,7 @@ from earshot_trainer.evaluate.operating_points import Evidence, choose_operating
 from earshot_trainer.evaluate.sections import Material, Section
 from earshot_trainer.evaluate.subject import Subject
 from earshot_trainer.evaluate.tagging import alarmed_clips
-from earshot_trainer.evaluate.tracks import Scored, Track, detect
+from earshot_trainer.evaluate.tracks import Scored, Track
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def _sum(label: str, sides: Sequence[tuple[list[Track], OperatingPoint]]) -> Nes
         long = [track for track in others if track.recording.kind == "long"]
         found += int(alarmed_clips(holding, label, point).sum())
         clip_alarms += int(alarmed_clips(clips, label, point).sum())
-        alarms += sum(len(detect(t.posteriors, label, point, t.hop_s)) for t in long if t.score >= point.enter)
+        alarms += sum(len(track.events(label, point)) for track in long)
         positives, negative_clips = positives + len(holding), negative_clips + len(clips)
         seconds += sum(track.duration_s for track in long)
     hours = seconds / 3600

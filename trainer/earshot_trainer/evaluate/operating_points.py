@@ -14,7 +14,7 @@ from earshot_node.contract.operating_point import OperatingPoint, PresetName, Pr
 from earshot_node.errors import OperatorError
 from earshot_trainer.evaluate.event_counts import EventLengths, Floats, JoinedTracks, event_lengths
 from earshot_trainer.evaluate.false_alarms import poisson_interval
-from earshot_trainer.evaluate.tracks import Track, detect
+from earshot_trainer.evaluate.tracks import Track
 
 BUDGETS_PER_HOUR: dict[PresetName, float] = {"quiet": 0.0, "balanced": 0.2, "sensitive": 2.0}
 """Most false alarms per hour on long recordings that each preset may give; a budget above none allows at least one."""
@@ -140,7 +140,7 @@ def judge_point(label: str, evidence: Evidence, point: OperatingPoint, allowed: 
     """Run the node's detector over the evidence."""
 
     def events(tracks: Sequence[Track]) -> list[int]:
-        return [len(detect(t.posteriors, label, point, t.hop_s)) if t.score >= point.enter else 0 for t in tracks]
+        return [len(track.events(label, point)) for track in tracks]
 
     def recall(tracks: Sequence[Track]) -> float:
         return round(float(_weights(tracks) @ (np.array(events(tracks)) > 0)), 4)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 from earshot_node.contract.operating_point import PRESET_SENSITIVITY, OperatingPoint, Presets
-from earshot_trainer.evaluate.tracks import Track, detect
+from earshot_trainer.evaluate.tracks import Track
 
 BOOTSTRAP_ROUNDS = 1000
 BOOTSTRAP_SEED = 1
@@ -104,7 +104,7 @@ def measure_tagging(tracks: Sequence[Track], label: str, presets: Presets) -> Ta
 
 def alarmed_clips(tracks: Sequence[Track], label: str, point: OperatingPoint) -> NDArray[np.bool_]:
     """Tell for every track whether the detector reports an event in it."""
-    return np.array([bool(detect(track.posteriors, label, point, track.hop_s)) for track in tracks], dtype=bool)
+    return np.array([bool(track.events(label, point)) for track in tracks], dtype=bool)
 
 
 def best_f1_threshold(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:

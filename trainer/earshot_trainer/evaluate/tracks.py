@@ -38,6 +38,10 @@ class Track:
         """Tell whether `label` is to be heard in the recording."""
         return label in self.recording.labels
 
+    def events(self, label: str, point: OperatingPoint) -> list[SoundEvent]:
+        """Return what `detect` does; a track that stays below `enter` has no event and is not searched."""
+        return detect(self.posteriors, label, point, self.hop_s) if self.score >= point.enter else []
+
 
 @dataclass(frozen=True, slots=True)
 class Scored:

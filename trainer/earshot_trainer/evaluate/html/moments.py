@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from earshot_node.contract.operating_point import PRESET_SENSITIVITY, PresetName, Presets
 from earshot_node.inference.facts import SoundEvent
-from earshot_trainer.evaluate.tracks import Track, detect
+from earshot_trainer.evaluate.tracks import Track
 
 LEAD_S, CUT_OUT_S = 2.0, 10.0
 
@@ -75,8 +75,7 @@ def _miss(track: Track, label: str, presets: Presets) -> Moment:
 
 
 def _events(track: Track, label: str, presets: Presets, preset: PresetName) -> list[SoundEvent]:
-    point = getattr(presets, preset)[label]
-    return detect(track.posteriors, label, point, track.hop_s) if track.score >= point.enter else []
+    return track.events(label, getattr(presets, preset)[label])
 
 
 def _length_s(event: SoundEvent) -> float:
