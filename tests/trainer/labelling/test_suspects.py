@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from support.kept_recordings import keep_recording
 from support.recording_parts import BEGIN
 from support.sounds import noise, wail
+from support.trainer_home import make_home
 
 from earshot_node.contract.recordings import Labelling
 from earshot_node.inference.bundle import load_bundled

@@ -31,6 +31,7 @@ COMMANDS = {
     "deploy": "Give nodes a model.",
     "rollback": "Let nodes go back to the model before.",
     "label": "Say what is in the recordings that wait; find wrong labels.",
+    "review-link": "Print the address at which recordings are labelled in a browser.",
     "import": "Bring a folder of audio here.",
     "export": "Write recordings into a folder.",
     "corpora": "Name folders of audio that retraining learns from too.",
@@ -56,7 +57,7 @@ class LazyGroup(click.Group):
         """Import the command's module; None for an unknown name, which click reports."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"earshot_trainer.cli.{cmd_name}")
+        module = importlib.import_module(f"earshot_trainer.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

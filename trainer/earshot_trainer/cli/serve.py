@@ -15,7 +15,7 @@ Example:
 @click.command("serve", epilog=EXAMPLE, context_settings=HELP_NAMES)
 @home_option
 def command(home: Path | None) -> None:
-    """Answer nodes that join or fetch a model, and note what they tell of it, until interrupted.
+    """Answer nodes that join or fetch a model, note what they tell of it, and show the review page, until interrupted.
 
     Address and certificate: `serve` in trainer.yaml.
     """
@@ -30,5 +30,6 @@ def command(home: Path | None) -> None:
 
     def tell(address: str) -> None:
         click.echo(f"listening on {address}; nodes reach it at {here.config.url}")
+        click.echo("recordings are labelled in a browser at the address that `trainer-cli review-link` prints")
 
     serve(here, open_catalogue(here.catalogue_url), tell)

@@ -20,6 +20,7 @@ from earshot_trainer.deploying.models_api import ModelsApi
 from earshot_trainer.fleet.join_api import JoinApi
 from earshot_trainer.home.config import ServeSection
 from earshot_trainer.home.folder import Home
+from earshot_trainer.labelling.review_page import ReviewPage
 
 MAX_BODY_BYTES: Final = 8192
 SILENT_CONNECTION_S: Final = 30.0
@@ -47,6 +48,7 @@ class TrainerServer:
         self._routes = [
             *JoinApi(home, members).routes(),
             *ModelsApi(home, members, Releases(engine), on_sent).routes(),
+            *ReviewPage(home, engine).routes(),
         ]
         self._runner: web.AppRunner | None = None
         self.address = ""
