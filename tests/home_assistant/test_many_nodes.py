@@ -17,7 +17,7 @@ from earshot_node.mqtt.unpublish import unpublish
 
 pytestmark = [pytest.mark.home_assistant, pytest.mark.mosquitto]
 NODES = 100
-LONG_S = 400.0
+LONG_S = 1200.0
 SOURCE = {"id": "street", "name": "Street", "type": "microphone"}
 
 

@@ -1,8 +1,11 @@
 """One Home Assistant process with a configuration folder of its own."""
 
+import contextlib
+import random
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import uuid
 from collections.abc import Mapping
@@ -11,7 +14,6 @@ from dataclasses import dataclass
 import yaml
 
 from support.home_assistant.place import Place
-from support.mosquitto import free_port
 
 START_S = 600.0
 STOP_S = 300.0
@@ -31,6 +33,15 @@ class LogLine:
     text: str
 
 
+def free_low_port() -> int:
+    """Return a port that nothing listens on, below those that outgoing connections take: it is used much later."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 class HomeAssistantProcess:
     """`stop`, `kill` and `start` again keep its folder and its port; `discard` removes the folder.
 
@@ -44,7 +55,7 @@ class HomeAssistantProcess:
         self, place: Place, packages: Mapping[str, str] | None = None, log_levels: Mapping[str, str] | None = None
     ) -> None:
         self.place = place
-        self.port = free_port()
+        self.port = free_low_port()
         self.config = place.work / f"config-{uuid.uuid4().hex[:8]}"
         self.console = self.config / "console.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -72,8 +83,10 @@ class HomeAssistantProcess:
             )
 
     def check(self) -> None:
-        """Fail the test when the process has ended."""
-        assert self.running, f"Home Assistant has ended: {self.console.read_text()[-3000:]}"
+        """Fail the test when the process has ended or listens elsewhere."""
+        said = self.console.read_text(errors="replace")
+        assert self.running, f"Home Assistant has ended: {said[-3000:]}"
+        assert "HTTP configuration could not be applied" not in said, f"port {self.port} was taken meanwhile"
 
     def stop(self) -> None:
         """Stop it cleanly."""
