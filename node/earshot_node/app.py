@@ -26,13 +26,17 @@ from earshot_node.clips.store import open_clip_store
 from earshot_node.configuration.file import check_labels, state_folder
 from earshot_node.contract.config import NodeConfig
 from earshot_node.contract.manifest import BundleManifest
-from earshot_node.contract.messages import EventMessage, ModelInfo, NodeInfo, SourceInfo
-from earshot_node.contract.recordings import BACKGROUND
+from earshot_node.contract.messages import EventMessage
+from earshot_node.contract.names import SIREN
+from earshot_node.contract.operating_point import OperatingPoint
 from earshot_node.contract.topics import NodeTopics
 from earshot_node.deployment.models import Booted, Models, OperatingPoints, boot_models
 from earshot_node.deployment.telling import Telling
+from earshot_node.description import describe_node
+from earshot_node.drill.desk import Drills
 from earshot_node.errors import OperatorError
 from earshot_node.health import DEAF_STATES, INFERENCE_STALLED_AFTER_S
+from earshot_node.house.service import House
 from earshot_node.http.health import HealthReport
 from earshot_node.http.metrics import Metrics
 from earshot_node.inference.bundle import Bundle
@@ -47,7 +51,6 @@ from earshot_node.mqtt.store import StateStore
 from earshot_node.mqtt.vital_task import only_log, start_task
 from earshot_node.recordings.candidates import Candidates
 from earshot_node.recordings.feedback import Feedback
-from earshot_node.recordings.labels import configured_labels
 from earshot_node.recordings.service import RecordingService
 from earshot_node.recordings.tap import StreamTap, TappedBlocks
 from earshot_node.reporting import Reporter
@@ -114,11 +117,12 @@ class Node:
         self._candidates = Candidates(self._recordings, self._tap, manifest.version, has_clips=self._clips is not None)
         self._publisher = Publisher(
             config,
-            _describe(config, manifest, started),
+            describe_node(config, manifest, started),
             store,
             self._apply_setting,
             commands={
                 "record": self._feedback.sample,
+                "drill": lambda command: self._drills.start(command),  # noqa: PLW0108 - made later
                 "install_model": lambda command: self._models.install_offered(command),  # noqa: PLW0108 - made later
                 "roll_back_model": lambda command: self._models.roll_back_now(command),  # noqa: PLW0108
             },
@@ -128,14 +132,25 @@ class Node:
         )
         self._recordings.on_report = self._publisher.publish_recordings
         self._points = OperatingPoints(config, self._publisher.settings)
+        blocks = TappedBlocks(self._intake, self._tap)
+        self._drills = Drills(
+            config, state_dir, blocks, manifest, self._publisher, self._intake.status, self._siren_point
+        )
         self._inference = self._build_inference(models.boot.bundle)
         topics = NodeTopics(config.mqtt.prefix, config.node.id)
         telling = Telling(self._publisher.publish_retained, topics, manifest.version)
         self._pictures = Pictures(topics, self._in_loop(self._publisher.publish_retained), self._clips)
         self._models = Models(models, self._inference, self._points, telling, state_dir, self._use_model)
         self._member = Member(config, state_dir, self._models, self._publish_info)
+        self._house = House(config, config.node.id) if config.house.enabled and config.mqtt.enabled else None
         self._reporter = Reporter(
-            config, manifest.version, self._publisher, self._metrics, self._statuses(), self._kept_counters()
+            config,
+            manifest.version,
+            self._publisher,
+            self._metrics,
+            self._statuses(),
+            self._kept_counters(),
+            further=self._further_problems,
         )
         self._clip_writer = ThreadPoolExecutor(1, thread_name_prefix="clips")
         self._state_dir = state_dir
@@ -165,11 +180,17 @@ class Node:
         ticking.add_done_callback(lambda _: self.stop())
         http = await self._start_http()
         await self._member.serve(http)
-        keeping = start_task(self._recordings.run(), "recordings", only_log)
+        beside = [
+            start_task(self._recordings.run(), "recordings", only_log),
+            start_task(self._drills.run_weekly(), "drills", only_log),
+        ]
+        if self._house is not None:
+            beside.append(start_task(self._house.run(), "house", only_log))
         await self._stopped.wait()
         self._notifier.stopping()
         ticking.cancel()
-        keeping.cancel()
+        for task in beside:
+            task.cancel()
         await asyncio.to_thread(self._stop_listening)
         if self._telling:
             await asyncio.wait(self._telling, timeout=COMMIT_WAIT_S)
@@ -177,6 +198,7 @@ class Node:
         self._keep_counters()
         await self._models.close(crashed=self._crashed)
         await self._publisher.stop()
+        await asyncio.gather(*beside, return_exceptions=True)
         if http is not None:
             await http.stop()
         self._candidates.close()
@@ -193,7 +215,7 @@ class Node:
             for source in self._config.sources
         }
         return InferenceThread(
-            TappedBlocks(self._intake, self._tap),
+            self._drills.injector,
             Pipeline(StreamingModel(manifest, bundle.model), self._points.of(manifest)),
             listeners,
             self._in_loop(self._take_step),
@@ -249,6 +271,11 @@ class Node:
         point = self._points.point(self._models.manifest, label, change.settings)
         self._inference.set_point(source, label, point)
 
+    def _siren_point(self, source: str) -> OperatingPoint | None:
+        if SIREN not in self._config.labels:
+            return None
+        return self._points.point(self._models.manifest, SIREN, self._publisher.settings(source, SIREN))
+
     def _use_model(self, manifest: BundleManifest) -> None:
         """Another model decides from now on."""
         _log.info("%s %s decides from now on", manifest.name, manifest.version)
@@ -258,7 +285,7 @@ class Node:
         self._publish_info()
 
     def _publish_info(self) -> None:
-        info = _describe(self._config, self._models.manifest, self._started)
+        info = describe_node(self._config, self._models.manifest, self._started)
         self._publisher.publish_info(self._member.described(info))
 
     def _source_changed(self, source: str, status: SourceStatus) -> None:
@@ -271,6 +298,7 @@ class Node:
         if step.hops and not self._has_decided:
             self._has_decided = True
             _log.info("first decision; %s is listening", self._config.node.id)
+        step = self._drills.screen.pass_on(step)
         self._reporter.hear(step)
         self._models.hear(step)
         for heard in step.heard:
@@ -342,6 +370,9 @@ class Node:
     def _statuses(self) -> dict[str, SourceStatus]:
         return {source.id: self._intake.status(source.id) for source in self._config.sources}
 
+    def _further_problems(self) -> tuple[str, ...]:
+        return (self._house.rivalry if self._house is not None else "", *self._drills.problems)
+
     def _health_report(self) -> HealthReport:
         verdict = self._reporter.verdict
         return HealthReport(
@@ -355,19 +386,3 @@ class Node:
         for source, listened_s in self._reporter.listened_s.items():
             name = f"listened_s/{source}"
             self._store.count(name, listened_s - self._store.counter(name))
-
-
-def _describe(config: NodeConfig, manifest: BundleManifest, started: datetime) -> NodeInfo:
-    return NodeInfo(
-        node=config.node.id,
-        name=config.node.name or config.node.id,
-        version=__version__,
-        model=ModelInfo(name=manifest.name, version=manifest.version, labels=manifest.labels),
-        labels=config.labels,
-        recording_labels=(*configured_labels(config), BACKGROUND),
-        sources=tuple(
-            SourceInfo(id=one.id, name=one.name or one.id, type=one.type, area=one.area or config.node.area)
-            for one in config.sources
-        ),
-        started=started,
-    )
