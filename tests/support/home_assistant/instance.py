@@ -16,6 +16,7 @@ from support.waiting import wait_until
 
 USER, PASSWORD = "tester", "tester-password"
 SOON_S = 120.0
+POLL_S = 0.25
 
 
 class HomeAssistant:
@@ -54,7 +55,7 @@ class HomeAssistant:
         if not self.token:
             self._onboard()
         self._api = Connection(self.url, self.token, self._take)
-        wait_until(lambda: self._asked("get_config")["state"] == "RUNNING", START_S, "a running Home Assistant")
+        wait_until(lambda: self._asked("get_config")["state"] == "RUNNING", START_S, "a running Home Assistant", POLL_S)
         if not self.api.command("config_entries/get", domain="mqtt"):
             self._configure_mqtt()
         self.states = {state["entity_id"]: state for state in self.api.command("get_states")}
@@ -223,7 +224,7 @@ class HomeAssistant:
             return False
 
         with contextlib.closing(stranger):
-            wait_until(answers, START_S, "an answer of Home Assistant")
+            wait_until(answers, START_S, "an answer of Home Assistant", POLL_S)
 
     def _asked(self, kind: str) -> Any:
         self.process.check()
