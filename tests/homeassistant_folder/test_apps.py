@@ -214,6 +214,21 @@ def test_node_runs_with_the_supervisors_broker_and_shows_its_page(
 
 
 @pytest.mark.mosquitto
+@pytest.mark.torch
+def test_trainer_runs_and_its_page_invites_a_node(supervisor: Supervisor, tmp_path: Path) -> None:
+    port = free_port()
+    wanted = options("trainer", host="127.0.0.1")
+    app = App("trainer", tmp_path, wanted, supervisor, EARSHOT_APP_TRAINER_PORT=str(port))
+    with app.running():
+        wait_until(lambda: "listening on" in app.log(), SOON_S, "a trainer")
+        status, text = app.get("/invite", b"node=hall")
+        assert (status, "earshot1." in text) == (200, True), text
+        assert "node-cli join" in text
+    assert (app.data / "trainer/trainer.yaml").stat().st_mode & 0o077 == 0
+    assert (app.data / "trainer/catalogue.sqlite").exists()
+
+
+@pytest.mark.mosquitto
 def test_page_is_for_home_assistant_alone(supervisor: Supervisor, tmp_path: Path) -> None:
     app = App("node", tmp_path, options("node", id="apppage"), supervisor, EARSHOT_APP_GATEWAY="172.30.32.2")
     with app.running():

@@ -17,7 +17,7 @@ from earshot_app.ingress import page
 from earshot_app.program import fail, output_of, run_beside_page
 from earshot_app.supervisor import AppError, Broker, data_folder, find_broker, read_options
 
-PORT = 8770
+PORT = int(os.environ.get("EARSHOT_APP_TRAINER_PORT", "8770"))
 COLLECT_S = 600.0
 
 
