@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("onnx_ir", reason="torch is missing; run scripts/test without --node")
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from earshot_node.errors import OperatorError
 from earshot_trainer.graph.activations import GROUPS, node_names
-from earshot_trainer.graph.latency import measure_latency
+from earshot_trainer.graph.latency import hop_times_s
 from earshot_trainer.graph.operator_table import operator_table
 from earshot_trainer.graph.quantize import (
     INDEPENDENCE_LIMIT,
@@ -113,6 +113,7 @@ def test_fewer_than_four_clips_are_refused(float_graph: Path, tmp_path: Path) ->
     assert not list(tmp_path.iterdir())
 
 
+@settings(deadline=None)
 @given(arrays(np.float32, (3, 5, 2), elements=st.floats(-1e4, 1e4, width=32)), st.integers(0, 2))
 def test_int8_weight_is_within_half_a_step(weight: NDArray[np.float32], axis: int) -> None:
     values, scale = quantize_per_channel(weight, axis)
@@ -120,7 +121,7 @@ def test_int8_weight_is_within_half_a_step(weight: NDArray[np.float32], axis: in
     assert (np.abs(values * scale - weight) <= scale * 0.5001).all()
 
 
-def test_latency_counts_all_rows_as_audio(float_graph: Path) -> None:
-    latency = measure_latency(float_graph, hops=2, batch=3, calls=20)
-    assert latency.times_real_time == pytest.approx(3 * 2 * 40 / latency.median_ms)
-    assert latency.p99_ms >= latency.median_ms > 0
+def test_every_graph_is_timed(float_graph: Path, int8_graph: Path) -> None:
+    times_s = hop_times_s([float_graph, int8_graph], calls=20)
+    assert len(times_s) == 2
+    assert min(times_s) > 0

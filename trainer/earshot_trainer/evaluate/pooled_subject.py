@@ -99,10 +99,6 @@ class PooledSubject:
         """Hash over the members' graph hashes."""
         return hashlib.sha256("".join(member.subject.model_sha256 for member in self.members).encode()).hexdigest()
 
-    def heard_by_none(self, recordings: Sequence[Recording]) -> list[Recording]:
-        """Return those that every run was trained on."""
-        return [recording for recording in recordings if recording.path not in self.member_of]
-
     def groups_by_graph(self) -> dict[str, frozenset[str]]:
         """Return graph hash -> the original recordings that it is asked about."""
         return {m.subject.model_sha256: groups for m, groups in zip(self.members, self.groups, strict=True) if groups}

@@ -17,7 +17,7 @@ import onnx_ir
 
 from earshot_node.errors import OperatorError
 from earshot_trainer.graph.activations import GROUPS, quantize_activations
-from earshot_trainer.graph.latency import measure_in_turns
+from earshot_trainer.graph.latency import hop_times_s
 from earshot_trainer.graph.operator_table import Operator, operator_table, stored_bytes
 from earshot_trainer.graph.session import Array, GraphSession
 from earshot_trainer.graph.weights import store_weights_as_int8
@@ -136,8 +136,8 @@ def _measure(name: str, path: Path, reference: Path, expected: Array, clips: Arr
     independence = independence_deviation(path, clips[:2])
     relative_time = 1.0
     if path != reference:
-        base, own = measure_in_turns([reference, path], calls=timed_calls)
-        relative_time = own.median_ms / base.median_ms
+        base_s, own_s = hop_times_s([reference, path], timed_calls)
+        relative_time = own_s / base_s
     mean = float(deviation.mean())
     return Candidate(
         name=name,

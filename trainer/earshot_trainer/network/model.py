@@ -162,8 +162,3 @@ class SignalPath(nn.Module):
         log_mel, cache = self.log_mel(samples, state["samples"])
         logits, new_state = self.network(log_mel, state)
         return torch.sigmoid(logits), log_mel, {"samples": cache} | new_state
-
-
-def count_parameters(network: nn.Module) -> int:
-    """Return the number of trainable weights."""
-    return sum(parameter.numel() for parameter in network.parameters())
