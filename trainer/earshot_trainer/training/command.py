@@ -97,17 +97,22 @@ def _prepare(
     """Decode all recordings and gather what is trained on; what was done before comes from the cache."""
     with counting(console, "decoding", len(recordings)) as advance:
         cache.add(recordings, advance)
+    opinion = None
+    if teacher is not None and recipe.teacher is not None:
+        with counting(console, "asking the teacher", len(split.train)) as advance:
+            opinion = ask_teacher(teacher, recipe.teacher, split.train, cache, cache_folder, advance)
     sounds = gather_sounds(
         split.train,
         cache,
         recipe,
         cache_folder,
         load_pool(recipe.synthetic, recipe.training.seed, cache_folder),
-        ask_teacher(teacher, recipe.teacher, split.train, cache, cache_folder) if teacher and recipe.teacher else None,
+        opinion,
     )
     console.print(
-        f"{len(sounds.sirens)} siren recordings (with those rendered in a street), {len(sounds.synthetic_sirens)} synthesized sirens, "
-        f"{len(sounds.traps)} traps, {len(sounds.spans)} spans of negatives"
+        f"{len(sounds.sirens)} siren recordings (with those rendered in a street), "
+        f"{len(sounds.synthetic_sirens)} synthesized sirens, {len(sounds.traps)} traps, "
+        f"{len(sounds.spans)} spans of negatives"
     )
     return sounds
 
@@ -207,11 +212,6 @@ def load_network(model: Path) -> StreamingCrnn:
     network = StreamingCrnn(ModelConfig.from_dict(values["config"]))
     network.load_state_dict(values["network"])
     return network.eval()
-
-
-def recipe_of(model: Path) -> Recipe:
-    """The recipe that a `model.pt` was trained by."""
-    return Recipe.model_validate(json.loads(load_checkpoint(model)["recipe"]))
 
 
 def _print_split(console: Console, recordings: list[Recording], split: Split, request: RunRequest) -> None:

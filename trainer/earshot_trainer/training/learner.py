@@ -49,8 +49,8 @@ class Learner:
     """One optimizer step at a time over a StreamingCrnn, with an exponential moving average of its weights.
 
     The network alone runs in the recipe's precision, under autocast; features, losses, weights and carried state are
-    float32 always. With several processes each normalizes by the batch
-    statistics of its own segments; gradients and running statistics are averaged, so that all hold the same network.
+    float32 always. With several processes each normalizes by the batch statistics of its own segments; gradients and
+    running statistics are averaged, so that all hold the same network.
     """
 
     def __init__(self, recipe: Recipe, device: torch.device, processes: Processes = ALONE) -> None:

@@ -124,12 +124,12 @@ def teacher_scores(
     recordings: Sequence[Recording],
     cache: PcmCache,
     folder: Path,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None],
 ) -> Iterator[Scores]:
     """Scores of each recording in turn, computed once and kept as float16 under `folder`.
 
     Scores are kept by what a recording holds; `names.jsonl` remembers that by the recording's key, so that audio
-    which was heard before is not read again.
+    which was heard before is not read again. `progress` is called with 1 for each recording done.
     """
     home = folder / f"teacher-{teacher.digest[:16]}"
     home.mkdir(parents=True, exist_ok=True)
@@ -147,8 +147,7 @@ def teacher_scores(
                 np.save(stream_of_scores, teacher.score(cache.samples(recording)).astype(np.float16))
             temporary.replace(path)
         yield np.load(path).astype(np.float32)
-        if progress is not None:
-            progress(1)
+        progress(1)
 
 
 def _load_names(path: Path) -> dict[str, str]:
@@ -175,13 +174,18 @@ class TeacherOpinion:
 
 
 def ask_teacher(
-    teacher: Tagger, recipe: TeacherRecipe, recordings: Sequence[Recording], cache: PcmCache, folder: Path
+    teacher: Tagger,
+    recipe: TeacherRecipe,
+    recordings: Sequence[Recording],
+    cache: PcmCache,
+    folder: Path,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> TeacherOpinion:
     """Scores of every recording, from disk where it was scored before; the teacher knows the recipe's classes."""
     columns = [teacher.classes.index(name) for name in recipe.classes]
     classes: dict[str, HalfScores] = {}
     sirens: dict[str, HalfScores] = {}
-    for recording, rows in zip(recordings, teacher_scores(teacher, recordings, cache, folder), strict=True):
+    for recording, rows in zip(recordings, teacher_scores(teacher, recordings, cache, folder, progress), strict=True):
         if recording.is_siren:
             sirens[str(recording.path)] = siren_column(teacher, rows)[:, None].astype(np.float16)
         else:
