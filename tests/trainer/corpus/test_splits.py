@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earshot_node.errors import ConfigError, OperatorError
@@ -30,6 +30,7 @@ def recording(name: str, group: str, fold: str = "", source: str = "street") -> 
 FOLDS = st.sampled_from(["a", "b", "c"])
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 6), FOLDS), min_size=1, max_size=30))
 def test_no_group_is_on_both_sides(rows: list[tuple[int, str]]) -> None:
     recordings = [recording(str(i), str(group), fold) for i, (group, fold) in enumerate(rows)]

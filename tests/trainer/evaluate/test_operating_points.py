@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.tracks import HOP_S, make_track
 
@@ -86,6 +86,7 @@ def test_evidence_without_sirens_or_long_negatives_is_refused() -> None:
         Evidence.of([siren], "siren")
 
 
+@settings(deadline=None)
 @given(
     rows=st.lists(
         st.lists(st.tuples(st.sampled_from([0.0, 0.2, 0.3, 0.5, 0.7, 0.95]), st.integers(1, 12)), max_size=14),

@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("sklearn", reason="scikit-learn is missing; run scripts/test without --node")
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 from support.tracks import make_track as track
@@ -29,6 +29,7 @@ PRESETS = Presets(
 truths = st.lists(st.booleans(), min_size=4, max_size=60).filter(lambda t: any(t) and not all(t))
 
 
+@settings(deadline=None)
 @given(truth=truths, data=st.data())
 def test_rank_auc_is_the_area_that_scikit_learn_computes(truth: list[bool], data: st.DataObject) -> None:
     levels = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.9])
@@ -36,6 +37,7 @@ def test_rank_auc_is_the_area_that_scikit_learn_computes(truth: list[bool], data
     assert rank_auc(np.array(truth), scores) == pytest.approx(roc_auc_score(truth, scores))
 
 
+@settings(deadline=None)
 @given(truth=truths, data=st.data())
 def test_decisions_are_the_shares_that_scikit_learn_computes(truth: list[bool], data: st.DataObject) -> None:
     decided = data.draw(st.lists(st.booleans(), min_size=len(truth), max_size=len(truth)))
@@ -45,6 +47,7 @@ def test_decisions_are_the_shares_that_scikit_learn_computes(truth: list[bool], 
     assert counted.f1 == pytest.approx(f1_score(truth, decided, zero_division=0.0))
 
 
+@settings(deadline=None)
 @given(truth=truths, data=st.data())
 def test_no_threshold_gives_a_higher_f1_than_the_best_one(truth: list[bool], data: st.DataObject) -> None:
     levels = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.9])
