@@ -161,12 +161,13 @@ def decode_blocks(path: Path) -> Iterator[Int16Array]:
             resampler = soxr.ResampleStream(audio.samplerate, SAMPLE_RATE_HZ, 1, dtype="float32")
             for block in audio.blocks(BLOCK_FRAMES, dtype="float32", always_2d=True):
                 mono = np.ascontiguousarray(block.mean(axis=1))
-                yield _to_int16(resampler.resample_chunk(mono))
-            yield _to_int16(resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True))
+                yield to_int16(resampler.resample_chunk(mono))
+            yield to_int16(resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True))
     except (sf.LibsndfileError, OSError) as error:
         raise OperatorError(f"cannot decode {path}: {error}; remove it from the manifest or repair it") from error
 
 
-def _to_int16(samples: npt.NDArray[np.float32]) -> Int16Array:
+def to_int16(samples: npt.NDArray[np.float32]) -> Int16Array:
+    """Round to 16 bits and cut at full scale, 1.0."""
     scaled = np.clip(np.rint(samples * 32768.0), -32768, 32767)
     return np.asarray(scaled, dtype=np.int16)

@@ -13,9 +13,9 @@ from earshot_node.audio.block import SAMPLE_RATE_HZ
 from earshot_node.audio.file_reader import read_audio_file
 from earshot_node.errors import AudioFileError
 from earshot_trainer.corpus.activity import active_frames
+from earshot_trainer.corpus.cache import to_int16
 from earshot_trainer.corpus.recordings import Recording
-
-ACTIVITY_FRAME_SAMPLES = 640
+from earshot_trainer.network.architecture import HOP_SAMPLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +64,10 @@ def find_pieces(recording: Recording, range_db: float, bridged_s: float, least_s
         AudioFileError: the file cannot be read.
     """
     samples = np.concatenate(list(read_audio_file(recording.path)))
-    pcm = np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
-    frame_s = ACTIVITY_FRAME_SAMPLES / SAMPLE_RATE_HZ
-    runs = bridged_runs(active_frames(pcm, range_db), int(bridged_s / frame_s))
+    runs = bridged_runs(active_frames(to_int16(samples), range_db), int(bridged_s * SAMPLE_RATE_HZ / HOP_SAMPLES))
     pieces = []
     for first, last in runs:
-        begin, end = first * ACTIVITY_FRAME_SAMPLES, min(last * ACTIVITY_FRAME_SAMPLES, len(samples))
+        begin, end = first * HOP_SAMPLES, min(last * HOP_SAMPLES, len(samples))
         if end - begin >= least_s * SAMPLE_RATE_HZ:
             pieces.append(Piece(recording, begin, end - begin))
     return tuple(pieces)

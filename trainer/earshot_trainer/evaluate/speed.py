@@ -17,6 +17,7 @@ from earshot_node.audio.block import SAMPLE_RATE_HZ, Block
 from earshot_node.inference.model import StreamingModel
 from earshot_node.inference.pipeline import Pipeline
 from earshot_node.synth.reference import reference_clips
+from earshot_trainer.corpus.cache import to_int16
 from earshot_trainer.evaluate.bundle_subject import BundleSubject
 from earshot_trainer.evaluate.console import say
 from earshot_trainer.evaluate.sections import Material, Section
@@ -114,7 +115,7 @@ def _measure_bundle(subject: BundleSubject, audio: NDArray[np.float32]) -> Speed
 def _measure_tagger(subject: TaggerSubject, audio: NDArray[np.float32]) -> SpeedFigures:
     """Time windows one after the other without overlap, then as the evaluation hears them, then single windows."""
     tagger = Teacher(subject.model)
-    pcm = np.rint(np.clip(audio, -1, 1) * 32767).astype(np.int16)
+    pcm = to_int16(audio)
     windows = [pcm[start : start + WINDOW_SAMPLES] for start in range(0, len(pcm) - WINDOW_SAMPLES, WINDOW_SAMPLES)]
     whole = len(windows) * WINDOW_SAMPLES
 

@@ -17,6 +17,7 @@ from earshot_node.audio.block import SAMPLE_RATE_HZ
 from earshot_node.audio.file_reader import read_audio_file
 from earshot_node.contract.operating_point import Presets
 from earshot_node.errors import AudioFileError, OperatorError
+from earshot_trainer.corpus.cache import to_int16
 from earshot_trainer.corpus.recordings import Recording
 from earshot_trainer.evaluate.parallel import map_with_subject
 from earshot_trainer.evaluate.subject import STAND_IN, Heard, Subject, describe_subject, stand_in_presets
@@ -106,8 +107,7 @@ class TaggerSubject:
         if not self._opened:
             self._opened.append(Teacher(self.model))
         teacher = self._opened[0]
-        pcm = np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
-        return siren_column(teacher, teacher.score(pcm))
+        return siren_column(teacher, teacher.score(to_int16(samples)))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_opened": []}

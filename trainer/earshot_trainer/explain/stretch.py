@@ -46,18 +46,18 @@ def find_peak(model: StreamingModel, path: Path, column: int) -> float:
         OperatorError: it is shorter than one hop.
     """
     state = model.initial_state()
-    peaks, position_s, best = [0.0], 0.0, -1.0
+    peak_s, position_s, best = 0.0, 0.0, -1.0
     for samples in _whole_hops(path, model.manifest.hop_samples):
         output = model.run(samples[None], [state])
         state = output.states[0]
         row = output.posteriors[0, :, column]
         if row.max() > best:
             best = float(row.max())
-            peaks = [position_s + (int(row.argmax()) + 1) * model.manifest.hop_s]
+            peak_s = position_s + (int(row.argmax()) + 1) * model.manifest.hop_s
         position_s += len(samples) / SAMPLE_RATE_HZ
     if best < 0:
         raise OperatorError(f"{path}: shorter than one frame of {model.manifest.hop_s:g} s; name a longer recording")
-    return peaks[0]
+    return peak_s
 
 
 def hear_stretch(model: StreamingModel, path: Path, begin_s: float, seconds: float) -> Stretch:

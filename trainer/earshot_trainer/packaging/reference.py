@@ -1,14 +1,13 @@
 """Reference clips: synthesized audio and the posteriors that the model gives for it on this machine."""
 
-import io
 import json
 from dataclasses import dataclass
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
-from earshot_node.audio.block import SAMPLE_RATE_HZ, Samples
+from earshot_node.audio.block import Samples
+from earshot_node.audio.flac import encode_flac
 from earshot_node.contract.manifest import BundleManifest, ReferenceClip
 from earshot_node.inference.model import StreamingModel
 from earshot_node.synth.reference import PCM_FULL_SCALE, reference_clips
@@ -35,7 +34,7 @@ def measure_references(manifest: BundleManifest, model: bytes) -> list[MeasuredR
         rows = [[round(float(p), 6) for p in row] for row in hop_by_hop(streaming, heard)]
         clip = ReferenceClip(audio=audio, posteriors=posteriors, tolerance=TOLERANCE)
         text = json.dumps({"posteriors": rows}) + "\n"
-        measured.append(MeasuredReference(clip, {audio: _encode_flac(reference.pcm), posteriors: text.encode()}))
+        measured.append(MeasuredReference(clip, {audio: encode_flac(reference.pcm), posteriors: text.encode()}))
     return measured
 
 
@@ -48,9 +47,3 @@ def hop_by_hop(model: StreamingModel, samples: Samples) -> NDArray[np.float32]:
         state = output.states[0]
         rows.append(output.posteriors[0, 0])
     return np.stack(rows)
-
-
-def _encode_flac(pcm: NDArray[np.int16]) -> bytes:
-    stream = io.BytesIO()
-    soundfile.write(stream, pcm, SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
-    return stream.getvalue()

@@ -13,6 +13,7 @@ from earshot_node.audio.file_reader import read_audio_file
 from earshot_node.audio.flac import encode_flac
 from earshot_node.contract.operating_point import OperatingPoint
 from earshot_node.errors import AudioFileError
+from earshot_trainer.corpus.cache import to_int16
 from earshot_trainer.evaluate.html.moments import Moment
 from earshot_trainer.evaluate.html.spectrogram import log_mel_picture
 from earshot_trainer.evaluate.html.svg import INK, MODEL_COLOURS, MODEL_LINES, MUTED, THREE, stacked_drawing, to_svg
@@ -20,6 +21,8 @@ from earshot_trainer.evaluate.tracks import Track
 
 MARGINS = (0.115, 0.93, 0.145, 0.975)
 """Of the picture; the page's playhead moves between the first two."""
+ROOM_FOR_A_NAME = 0.12
+"""Of the posterior's axis: closer to `enter`, `leave` goes without its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +71,7 @@ def cut_out(moment: Moment, point: OperatingPoint, voices: list[Voice], folder: 
     audio = ""
     if len(samples):
         audio = f"audio/{name}.flac"
-        pcm = np.round(np.clip(samples, -1.0, 32767 / 32768) * 32768).astype(np.int16)
-        (folder / audio).write_bytes(encode_flac(pcm))
+        (folder / audio).write_bytes(encode_flac(to_int16(samples)))
     picture = _draw(moment, samples, point, voices)
     recording = moment.track.recording
     return CutOut(
@@ -124,15 +126,11 @@ def _draw_tracks(axes: Axes, moment: Moment, point: OperatingPoint, voices: list
         axes.plot(times_s, rows, color=colour, linestyle=line, linewidth=1.4, label=voice.title, drawstyle="steps-pre")
     for level, name in ((point.enter, "enter"), (point.leave, "leave")):
         axes.axhline(level, color=INK if name == "enter" else MUTED, linewidth=0.8, linestyle=":")
-    axes.annotate(
-        "enter", (1, point.enter), xycoords=("axes fraction", "data"), xytext=(2, 0), textcoords="offset points",
-        va="center", fontsize=7, color=MUTED, annotation_clip=False,
-    )  # fmt: skip
-    if point.enter - point.leave > 0.12:
-        axes.annotate(
-            "leave", (1, point.leave), xycoords=("axes fraction", "data"), xytext=(2, 0), textcoords="offset points",
-            va="center", fontsize=7, color=MUTED, annotation_clip=False,
-        )  # fmt: skip
+        if name == "enter" or point.enter - point.leave > ROOM_FOR_A_NAME:
+            axes.annotate(
+                name, (1, level), xycoords=("axes fraction", "data"), xytext=(2, 0), textcoords="offset points",
+                va="center", fontsize=7, color=MUTED, annotation_clip=False,
+            )  # fmt: skip
     if moment.event is not None:
         end_s = moment.event.offset_s or moment.event.onset_s
         axes.axvspan(moment.event.onset_s, end_s, color=THREE, alpha=0.18, linewidth=0)
