@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
+from earshot_node.atomic_file import write_atomically
 from earshot_node.contract.manifest import Sha256, Version
 from earshot_node.errors import OperatorError
 from earshot_node.inference.bundle import Bundle
@@ -110,9 +111,7 @@ def install_base(run: Path, bundle: Bundle, folder: Path | None = None) -> Path:
         version=bundle.manifest.version,
         model_sha256=hashlib.sha256(bundle.model).hexdigest(),
     )
-    temporary = folder / f".{PIN_NAME}.part"
-    temporary.write_text(json.dumps(pin.model_dump(), indent=1) + "\n", encoding="utf-8")
-    temporary.replace(folder / PIN_NAME)
+    write_atomically(folder / PIN_NAME, (json.dumps(pin.model_dump(), indent=1) + "\n").encode())
     for old in folder.glob("*.pt"):
         if old != target:
             old.unlink()

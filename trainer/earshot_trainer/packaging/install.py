@@ -5,6 +5,7 @@ import json
 from importlib import resources
 from pathlib import Path
 
+from earshot_node.atomic_file import write_atomically
 from earshot_node.errors import OperatorError
 
 PIN_NAME = "bundled.json"
@@ -31,16 +32,10 @@ def install_bundled(bundle: Path, name: str, version: str, folder: Path) -> Path
     data = bundle.read_bytes()
     folder.mkdir(exist_ok=True)
     target = folder / f"{name}-{version}.earshot"
-    _replace(target, data)
+    write_atomically(target, data)
     pin = {"file": target.name, "sha256": hashlib.sha256(data).hexdigest()}
-    _replace(folder / PIN_NAME, (json.dumps(pin, indent=1) + "\n").encode())
+    write_atomically(folder / PIN_NAME, (json.dumps(pin, indent=1) + "\n").encode())
     for old in folder.glob("*.earshot"):
         if old != target:
             old.unlink()
     return target
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_bytes(data)
-    temporary.replace(path)

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from earshot_node.atomic_file import write_atomically
 from earshot_node.contract.manifest import Lineage, Sha256
 from earshot_node.errors import OperatorError
 
@@ -153,6 +154,4 @@ def record_graphs(folder: Path, graphs: Mapping[str, str]) -> None:
     path = folder / RUN_NAME
     values = json.loads(path.read_text(encoding="utf-8"))
     values["graphs"] = values.get("graphs", {}) | dict(graphs)
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_atomically(path, (json.dumps(values, indent=1) + "\n").encode())
