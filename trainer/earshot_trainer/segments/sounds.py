@@ -4,7 +4,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache as once
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-import earshot_node.synth
 from earshot_node.errors import OperatorError
 from earshot_node.synth.acoustics import random_street
 from earshot_node.synth.filters import peak_normalise
@@ -21,7 +19,7 @@ from earshot_trainer.corpus.cache import PcmCache
 from earshot_trainer.corpus.recordings import Recording
 from earshot_trainer.network.architecture import MEL_HOP_SAMPLES, SAMPLE_RATE_HZ
 from earshot_trainer.segments.bank import MelBank, build_bank
-from earshot_trainer.segments.synthetic import SyntheticSound
+from earshot_trainer.segments.synthetic import SyntheticSound, synthesizer_code
 from earshot_trainer.training.recipe import Recipe
 from earshot_trainer.training.teacher import HalfScores, TeacherOpinion, scores_at
 
@@ -136,26 +134,18 @@ def _in_streets(sirens: Sequence[Recording], cache: PcmCache, recipe: Recipe) ->
     """Keys of each siren's renditions from a moving vehicle, which `cache` keeps from one run to the next."""
     streets: dict[Recording, list[str]] = {}
     makers: dict[str, Callable[[], Int16Array]] = {}
+    code = hashlib.sha256(synthesizer_code()).hexdigest()
     for recording in sirens:
         samples = cache.samples(recording)[:LONGEST_STREET_SAMPLES]
         streets[recording] = []
         for turn in range(1, 1 + recipe.mixing.streets):
-            text = f"street {cache.key(recording)} {recipe.training.seed} {turn} {_synthesizer()}"
+            text = f"street {cache.key(recording)} {recipe.training.seed} {turn} {code}"
             digest = hashlib.sha256(text.encode())
             seed = [recipe.training.seed, 5, turn, int(hashlib.sha256(recording.name.encode()).hexdigest()[:15], 16)]
             makers[digest.hexdigest()[:32]] = partial(_in_a_street, samples, seed)
             streets[recording].append(digest.hexdigest()[:32])
     cache.keep(makers)
     return streets
-
-
-@once
-def _synthesizer() -> str:
-    """Digest of the code that renders streets."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(earshot_node.synth.__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def _in_a_street(samples: Int16Array, seed: Sequence[int]) -> Int16Array:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import tempfile
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -64,11 +65,15 @@ def render_pool(recipe: SyntheticRecipe, seed: int) -> list[SyntheticSound]:
     return sounds
 
 
+@cache
+def synthesizer_code() -> bytes:
+    """The code that renders sounds; keys of what is kept of it hold a digest of this."""
+    return b"".join(path.read_bytes() for path in sorted(Path(earshot_node.synth.__file__).parent.glob("*.py")))
+
+
 def _pool_key(recipe: SyntheticRecipe, seed: int) -> str:
-    digest = hashlib.sha256(f"{seed} {recipe.model_dump_json()}".encode())
-    for path in sorted(Path(earshot_node.synth.__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:24]
+    text = f"{seed} {recipe.model_dump_json()}".encode()
+    return hashlib.sha256(text + synthesizer_code()).hexdigest()[:24]
 
 
 def _siren(recipe: SyntheticRecipe, rng: np.random.Generator) -> tuple[Samples, SirenKind]:
