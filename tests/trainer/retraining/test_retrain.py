@@ -44,6 +44,7 @@ def test_stage_without_the_one_before_says_what_comes_first(household: Home) -> 
         run_alone(household, "gate", "", Console(quiet=True))
 
 
+@pytest.mark.slow
 def test_gate_stops_what_gains_nothing_and_force_releases_it_with_a_record(household: Home) -> None:
     text = io.StringIO()
     console = Console(file=text, width=200)

@@ -22,7 +22,7 @@ WINDOW_S: Final = 10.0
 LOUDEST_SHARE: Final = 0.03
 FEWEST_WINDOWS: Final = 8
 MOST_SHIFT: Final = 3.0
-SLACK: Final = 0.6
+SLACK: Final = 0.2
 """How far below the measured difference the search begins."""
 STEP: Final = 0.1
 _EDGE: Final = 1e-5

@@ -100,7 +100,7 @@ def train(stage: Stage) -> None:
     Raises:
         OperatorError: nothing to learn from, or the training diverged.
     """
-    from earshot_trainer.retraining.tuning import tune
+    from earshot_trainer.retraining.tuning import only_audible, tune
     from earshot_trainer.training.train import StepReport
 
     run, settings = stage.run, stage.run.request.settings
@@ -109,6 +109,7 @@ def train(stage: Stage) -> None:
     render(stage)
     material = material_of(stage.home, run, own)
     own_sounds, replay_sounds = _gather(base, own, material, stage)
+    own_sounds = only_audible(own_sounds, base.values, settings.tuning.audible_range_log_odds)
     learnt = (*own.train, *material.replay)
     origin = hashlib.sha256(
         f"{base.pin.sha256} {settings.model_dump_json()} {dataset_hash(learnt)}".encode()

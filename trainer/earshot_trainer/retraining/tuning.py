@@ -8,7 +8,7 @@ statistics, and its normalization stays: a household is too little to estimate t
 import json
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from earshot_node.errors import OperatorError
+from earshot_trainer.network.architecture import FRAMES_PER_HOP
 from earshot_trainer.network.model import ModelConfig, State, StreamingCrnn
 from earshot_trainer.retraining.settings import TuningSettings
 from earshot_trainer.segments import augment
@@ -88,10 +89,34 @@ def tune(
             report(StepReport(step + 1, settings.steps, mean_loss, 0.0))
             if (step + 1) % settings.checkpoint_every_steps == 0 and step + 1 < settings.steps:
                 save_atomically(tuner.state_dict() | {"origin": origin, "done": step + 1}, out / CHECKPOINT_NAME)
-    kept = {"network": tuner.average.state_dict(), "config": values["config"], "recipe": values["recipe"]}
+    kept = {"network": tuner.result(), "config": values["config"], "recipe": values["recipe"]}
     save_atomically(kept, out / MODEL_NAME)
     (out / CHECKPOINT_NAME).unlink(missing_ok=True)
     return out / MODEL_NAME
+
+
+def only_audible(sounds: Sounds, values: dict[str, Any], range_log_odds: float) -> Sounds:
+    """Return the sounds with their sirens active only where the base hears one best.
+
+    A label is for a whole recording; where in it the siren sounds, and not only the street, is nowhere said. Learning
+    the street as a siren costs false alarms everywhere. So a frame counts if the base's opinion, however low, is
+    within `range_log_odds` of its highest in the recording; the other frames are not scored.
+    """
+    network = _network(values)
+    sirens = []
+    for siren in sounds.sirens:
+        frames = torch.from_numpy(sounds.bank.of(siren.sound).astype("float32"))
+        whole = len(frames) - len(frames) % FRAMES_PER_HOP
+        if whole == 0:
+            sirens.append(siren)
+            continue
+        with torch.no_grad():
+            opinion = network(frames[None, :whole])[0][0, :, 0].numpy()
+        count = min(len(opinion), len(siren.active))
+        active = siren.active.copy()
+        active[:count] &= opinion[:count] >= opinion[:count][siren.active[:count]].max(initial=-99) - range_log_odds
+        sirens.append(replace(siren, active=active))
+    return replace(sounds, sirens=tuple(sirens))
 
 
 class LessonMaker:
@@ -174,6 +199,18 @@ class Tuner:
             "scheduler": self._scheduler.state_dict(),
             "left": self._left,
             "base_left": self._base_left,
+        }
+
+    def result(self) -> dict[str, Tensor]:
+        """The averaged weights, on the straight line from the base's to them as far as the settings say.
+
+        Between a model and its fine-tuned self most of what is new is kept and most of what was known comes back
+        (Wortsman et al. 2022, Robust fine-tuning of zero-shot models).
+        """
+        tuned, base = self.average.state_dict(), self.base.state_dict()
+        return {
+            name: torch.lerp(base[name], value, self._settings.blend) if value.is_floating_point() else value
+            for name, value in tuned.items()
         }
 
     def resume(self, path: Path, origin: str) -> int:

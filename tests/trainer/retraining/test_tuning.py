@@ -1,0 +1,117 @@
+"""Fine-tuning with a tiny network: resumes as if never interrupted, moves as far as it may."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.tiny_corpus import make_corpus, write_recipe
+
+from earshot_trainer.corpus.cache import PcmCache
+from earshot_trainer.corpus.recordings import load_manifest
+from earshot_trainer.retraining.settings import TuningSettings, load_settings
+from earshot_trainer.segments.sounds import Sounds, gather_sounds
+from earshot_trainer.segments.synthetic import load_pool
+from earshot_trainer.training.recipe import load_recipe
+
+pytestmark = pytest.mark.torch
+SETTINGS = load_settings(
+    ("tuning.steps=6", "tuning.batch_size=4", "tuning.checkpoint_every_steps=2", "tuning.learning_rate=0.01")
+).tuning
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Sounds]:
+    """Values of an untrained checkpoint, and sounds of a tiny corpus."""
+    import json
+
+    import torch
+
+    from earshot_trainer.network.model import StreamingCrnn
+
+    folder = tmp_path_factory.mktemp("tuning")
+    recipe = load_recipe(write_recipe(folder), ("mixing.streets=0",))
+    recordings = load_manifest(make_corpus(folder / "corpus"))
+    cache = PcmCache(folder / "cache")
+    cache.add(recordings)
+    pool = load_pool(recipe.synthetic, 1, folder / "cache")
+    torch.manual_seed(1)
+    network = StreamingCrnn(recipe.model)
+    values = {
+        "network": network.state_dict(),
+        "config": recipe.model.to_dict(),
+        "recipe": json.dumps(recipe.to_dict()),
+    }
+    return values, gather_sounds(recordings, cache, recipe, folder / "cache", pool)
+
+
+def tuned(base: tuple[dict[str, Any], Sounds], out: Path, settings: TuningSettings = SETTINGS) -> dict[str, Any]:
+    from earshot_trainer.retraining.tuning import tune
+    from earshot_trainer.training.checkpoint import load_checkpoint
+
+    out.mkdir(exist_ok=True)
+    values: dict[str, Any] = load_checkpoint(tune(base[0], settings, 1, base[1], base[1], out, "origin"))["network"]
+    return values
+
+
+def difference(first: dict[str, Any], second: dict[str, Any]) -> float:
+    return max(float((first[name].double() - second[name].double()).abs().max()) for name in first)
+
+
+class StoppedError(Exception):
+    """Stands for a power cut."""
+
+
+def test_interrupted_training_ends_as_an_uninterrupted_one(base: tuple[dict[str, Any], Sounds], tmp_path: Path) -> None:
+    from earshot_trainer.retraining.tuning import tune
+
+    def stop_at_five(step: Any) -> None:
+        if step.step == 5:
+            raise StoppedError
+
+    whole = tuned(base, tmp_path / "whole")
+    (tmp_path / "cut").mkdir()
+    with pytest.raises(StoppedError):
+        tune(base[0], SETTINGS, 1, base[1], base[1], tmp_path / "cut", "origin", stop_at_five)
+    assert (tmp_path / "cut" / "checkpoint.pt").exists()
+    assert difference(tuned(base, tmp_path / "cut"), whole) < 1e-6
+    assert not (tmp_path / "cut" / "checkpoint.pt").exists()
+
+
+def test_checkpoint_of_other_recordings_is_not_gone_on_from(
+    base: tuple[dict[str, Any], Sounds], tmp_path: Path
+) -> None:
+    from earshot_trainer.retraining.tuning import Tuner
+    from earshot_trainer.training.checkpoint import save_atomically
+
+    tuner = Tuner(base[0], SETTINGS, 1)
+    save_atomically(tuner.state_dict() | {"origin": "other", "done": 4}, tmp_path / "checkpoint.pt")
+    assert tuner.resume(tmp_path / "checkpoint.pt", "origin") == 0
+    assert tuner.resume(tmp_path / "checkpoint.pt", "other") == 4
+
+
+def test_result_lies_between_base_and_tuned_weights_and_keeps_the_statistics(
+    base: tuple[dict[str, Any], Sounds], tmp_path: Path
+) -> None:
+    whole = tuned(base, tmp_path / "1", SETTINGS.model_copy(update={"blend": 1.0}))
+    half = tuned(base, tmp_path / "2", SETTINGS.model_copy(update={"blend": 0.5}))
+    none = tuned(base, tmp_path / "3", SETTINGS.model_copy(update={"blend": 0.0}))
+    network = base[0]["network"]
+    assert difference(none, network) == 0
+    assert difference(whole, network) > 0.01
+    assert difference({name: (whole[name] + network[name]) / 2 for name in network}, half) < 1e-6
+    kept = [name for name in network if "running" in name or name in ("mean", "std")]
+    assert len(kept) > 5
+    assert difference({name: whole[name] for name in kept}, network) == 0
+
+
+def test_siren_frames_count_where_the_base_hears_one_best(base: tuple[dict[str, Any], Sounds]) -> None:
+    from earshot_trainer.retraining.tuning import only_audible
+
+    values, sounds = base
+    everything = only_audible(sounds, values, 1e3)
+    best = only_audible(sounds, values, 1e-6)
+    for before, wide, narrow in zip(sounds.sirens, everything.sirens, best.sirens, strict=True):
+        assert np.array_equal(before.active, wide.active)
+        assert 1 <= narrow.active[: len(narrow.active) - 1].sum() <= 3
+        assert not (narrow.active & ~before.active).any()
