@@ -301,6 +301,8 @@ class Node:
         step = self._drills.screen.pass_on(step)
         self._reporter.hear(step)
         self._models.hear(step)
+        if step.companion is not None:
+            self._candidates.hear_shadow(self._models.heard_in_shadow(step), step.companion.version)
         for heard in step.heard:
             self._candidates.hear(heard)
             for event in heard.events:

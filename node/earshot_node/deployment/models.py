@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from earshot_node.companion_listener import CompanionEvent
 from earshot_node.configuration.file import state_folder
 from earshot_node.contract.config import NodeConfig
 from earshot_node.contract.manifest import BundleManifest
@@ -167,6 +168,13 @@ class Models:
     def hear(self, step: Step) -> None:
         """Take a step of the inference thread."""
         self._deployer.hear(step)
+
+    def heard_in_shadow(self, step: Step) -> tuple[CompanionEvent, ...]:
+        """Return what the candidate in the shadow heard in a step."""
+        shadow, beside = self._deployer.slots.shadow, step.companion
+        if shadow is None or beside is None or beside.version != shadow.version:
+            return ()
+        return beside.events
 
     async def install(self, request: Request, on_progress: Callable[[Stage | None, float], None]) -> Slots:
         """See `Deployer.install`; `on_progress` is called in the loop."""

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from earshot_node.audio.block import SAMPLE_RATE_HZ, Block
 from earshot_node.clips.cutter import ClipCutter, Cut
+from earshot_node.companion_listener import CompanionEvent
 from earshot_node.contract.config import AutoSection, ClipsSection
 from earshot_node.contract.messages import EventMessage
 from earshot_node.contract.recordings import Candidate
@@ -131,6 +132,18 @@ class Candidates:
             known = label in self._service.config.labels
             if known and peak >= self._auto.uncertain_from and not self._is_sounding(heard.source):
                 self._want_uncertain(heard.source, label, peak)
+
+    def hear_shadow(self, events: Iterable[CompanionEvent], version: str) -> None:
+        """Take what a candidate in the shadow heard: where the active model hears nothing, a person should listen."""
+        if not self._auto.enabled:
+            return
+        for event in events:
+            is_onset = event.offset is None
+            if is_onset and event.source not in self._wanted and not self._is_sounding(event.source):
+                peak = round(event.peak, 4)
+                self._want(
+                    event.source, Candidate(reason="uncertain", label=event.label, posterior=peak, model=version)
+                )
 
     def clip_kept(self, event: EventMessage) -> None:
         """The clip of an event is complete, and nobody has labelled it."""

@@ -14,6 +14,7 @@ from support.recording_parts import HEALTHY, blocks_of, recording_config
 from earshot_node.audio.flac import decode_flac
 from earshot_node.clips.clip import encode_clip
 from earshot_node.clips.store import RamClips
+from earshot_node.companion_listener import CompanionEvent
 from earshot_node.listener import Heard
 from earshot_node.recordings.candidates import UNCERTAIN_EVERY_S, Candidates
 from earshot_node.recordings.entry import Entry
@@ -55,6 +56,10 @@ async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
     yield made
     made.candidates.close()
     made.service.close()
+
+
+def heard_in_shadow(source: str = "street", offset: datetime | None = None) -> CompanionEvent:
+    return CompanionEvent("in-the-shadow", source, "siren", datetime.now(UTC), offset, 0.81234)
 
 
 async def nothing_more(parts: Parts, count: int = 0) -> None:
@@ -148,3 +153,22 @@ async def test_nothing_is_kept_unless_it_is_turned_on(tmp_path: Path) -> None:
     await nothing_more(parts)
     assert not (tmp_path / "recordings").exists()
     parts.service.close()
+
+
+async def test_what_only_the_candidate_in_the_shadow_hears_is_kept_with_its_view(parts: Parts) -> None:
+    parts.play(4)
+    parts.candidates.hear_shadow([heard_in_shadow()], "2099.1.0")
+    parts.play(2)
+    (kept,) = await parts.kept(1)
+    assert kept.info.candidate is not None
+    told = kept.info.candidate
+    assert (told.reason, told.label, told.posterior, told.model) == ("uncertain", "siren", 0.8123, "2099.1.0")
+    assert kept.info.duration_s == pytest.approx(3, abs=0.05)
+
+
+async def test_what_both_models_hear_is_no_disagreement(parts: Parts) -> None:
+    parts.play(4)
+    parts.hear(0.9, event(1))
+    parts.candidates.hear_shadow([heard_in_shadow(), heard_in_shadow(offset=datetime.now(UTC))], "2099.1.0")
+    parts.play(2)
+    await nothing_more(parts)
