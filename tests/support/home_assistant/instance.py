@@ -211,7 +211,7 @@ class HomeAssistant:
             self.token = owner.command("auth/long_lived_access_token", **lasting)
 
     def _confirm_port(self) -> None:
-        """Newer releases go back to port 8123 and restart when nobody confirms within five minutes that another works."""
+        """Confirm that the port works: newer releases else go back to 8123 after five minutes and restart."""
         with contextlib.suppress(ApiError):  # older ones know no such command
             self.api.command("http/config/promote")
 
