@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,7 @@ from earshot_trainer.corpus.recordings import load_manifest
 from earshot_trainer.home.folder import Home
 from earshot_trainer.labelling.importing import Importer, Row
 from earshot_trainer.labelling.incoming import Naming
+from earshot_trainer.labelling.sessions import sessions_of
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -159,6 +161,20 @@ def test_foreign_json_beside_audio_is_passed_over(home: Home, sounds: Path) -> N
     write_sound(sounds / "a.wav", noise(1))
     (sounds / "a.json").write_text('{"title": "a song"}')
     assert fates(bring(home, sounds)) == {"a.wav": "new"}
+
+
+def test_each_imported_file_is_a_session_under_its_name(home: Home, sounds: Path) -> None:
+    for name in ("Door bell (2)", "___", "x" * 80):
+        write_sound(sounds / f"{name}.wav", noise(len(name)))
+    for name in sorted(sounds.iterdir()):
+        os.utime(name, (1.8e9, 1.8e9))
+    apart = [write_as_node(sounds, 0, SIREN), write_as_node(sounds, 1, SIREN)]
+    bring(home, sounds)
+    infos = library(home).all()
+    imported = [one for one in infos if one.node == "imported"]
+    assert sorted(one.source[:-9] for one in imported) == ["door-bell-2", "node", "x" * 31]
+    assert len({sessions_of(infos)[one.sha256] for one in imported}) == 3
+    assert len({sessions_of(infos)[one.sha256] for one in apart}) == 2
 
 
 def test_dry_run_writes_nothing_and_says_the_same(home: Home, sounds: Path) -> None:

@@ -55,9 +55,14 @@ def _tell(rows: list[tuple[Corpus, int, str]]) -> None:
         table.add_column(name, justify="right" if name in ("recordings", "hours") else "left", overflow="fold")
     for corpus, there, _ in rows:
         hours = f"{corpus.duration_s / 3600:.1f}"
-        cells = (corpus.name, corpus.layout, str(there), hours, str(corpus.folder), corpus.licences)
+        cells = (corpus.name, corpus.layout, str(there), hours, str(corpus.folder), _first_two(corpus.licences))
         table.add_row(*(escape(cell) for cell in cells))
     Console(highlight=False).print(table)
     for _, _, problem in rows:
         if problem:
             console.print(escape(problem), style="red")
+
+
+def _first_two(licences: str) -> str:
+    shown = licences.split(", ")
+    return ", ".join(shown[:2]) + (" ..." if len(shown) > 2 else "")

@@ -14,12 +14,11 @@ from earshot_node.audio.block import SAMPLE_RATE_HZ
 from earshot_node.audio.file_reader import read_audio_file
 from earshot_node.audio.level import SILENCE_DBFS
 from earshot_node.contract.config import FileSource
-from earshot_node.contract.names import slugify
 from earshot_node.contract.recordings import BACKGROUND, Labelling, RecordingInfo
 from earshot_node.errors import EarshotError, MessageError, OperatorError
 from earshot_node.recordings.draft import draft_from_samples
 from earshot_node.ring import Pcm
-from earshot_trainer.labelling.sessions import IMPORTED_NODE
+from earshot_trainer.labelling.sessions import IMPORTED_NODE, imported_source
 from earshot_trainer.labelling.words import UNLABELLED, labelling_of, new_words
 
 LONGEST_S: Final = 600.0
@@ -101,7 +100,7 @@ def read_incoming(path: Path, naming: Naming) -> Incoming:
         return Incoming(path, flac, info.model_copy(update={"labelling": labelling, "size_bytes": len(flac)}))
     labelling = naming.labelling(path, None)
     pcm = _decoded(path)
-    source = FileSource(type="file", id=slugify(naming.folder.name), path=str(path))
+    source = FileSource(type="file", id=IMPORTED_NODE, path=str(path))
     seconds = len(pcm) / SAMPLE_RATE_HZ
     begin = max(_EARLIEST, datetime.fromtimestamp(path.stat().st_mtime, UTC) - timedelta(seconds=seconds))
     draft = draft_from_samples(pcm, begin, IMPORTED_NODE, source)
@@ -109,7 +108,8 @@ def read_incoming(path: Path, naming: Naming) -> Incoming:
     if made.peak_dbfs <= SILENCE_DBFS:
         raise LeftOutError("it is silent from beginning to end")
     original = path.read_bytes() if _is_as_we_keep_it(path) else draft.flac
-    update = {"sha256": hashlib.sha256(original).hexdigest(), "size_bytes": len(original)}
+    sha256 = hashlib.sha256(original).hexdigest()
+    update = {"sha256": sha256, "size_bytes": len(original), "source": imported_source(path.stem, sha256)}
     return Incoming(path, original, made.model_copy(update=update))
 
 

@@ -128,7 +128,7 @@ def too_few(given: NDArray[np.bool_], groups: Sequence[str]) -> str:
         count = int((given == has).sum())
         sessions = len({group for group, one in zip(groups, given, strict=True) if one == has})
         if count < FEWEST or sessions < 2:
-            return f"too few to compare: {count} {name} it, of {sessions} sessions ({FEWEST} of 2 sessions are needed)"
+            return f"too few to compare: {count} {name} it, of {sessions} sessions; needed are {FEWEST} of 2 or more"
     return ""
 
 
