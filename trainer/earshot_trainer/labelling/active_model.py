@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 from earshot_node.errors import BundleError
 from earshot_node.inference.bundle import Bundle, load_bundle, load_bundle_unsigned, load_bundled
 from earshot_trainer.catalogue.releases import Releases
+from earshot_trainer.deploying.registering import bundle_path
 from earshot_trainer.home.folder import Home
 
 
@@ -21,7 +22,7 @@ def model_here(home: Home, engine: Engine, asked: Path | None = None) -> Bundle:
     releases = Releases(engine)
     installed = [one for one in releases.offers() if one.outcome in ("installed", "kept")]
     for offer in sorted(installed, key=lambda one: one.offered, reverse=True):
-        path = home.folder / "models" / f"{offer.sha256}.earshot"
+        path = bundle_path(home, offer.sha256)
         try:
             return load_bundle(path, trusted_keys=[home.public_key])
         except BundleError:

@@ -1,0 +1,43 @@
+"""The view that is shown is that of the model which nodes run."""
+
+from pathlib import Path
+
+import pytest
+from support.deployed import write_bundle
+from support.trainer_home import make_home
+
+from earshot_node.errors import BundleError
+from earshot_node.inference.bundle import load_bundled
+from earshot_trainer.catalogue.opening import open_catalogue
+from earshot_trainer.catalogue.releases import Offer, Releases
+from earshot_trainer.deploying.registering import GateVerdict, bundle_path, register_release
+from earshot_trainer.labelling.active_model import model_here
+
+
+def test_model_that_nodes_installed_last_is_taken_then_the_bundled_one(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home")
+    engine = open_catalogue(home.catalogue_url)
+    releases = Releases(engine)
+    bundled = load_bundled().manifest.version
+    assert model_here(home, engine).manifest.version == bundled
+    bundle = write_bundle(tmp_path, "2099.1.0", key=home.key)
+    release = register_release(home, releases, bundle, verdict=GateVerdict())
+
+    def offer(number: int, outcome: str) -> Offer:
+        at = f"2026-11-22T10:00:0{number}.000Z"
+        return Offer(str(number), "hall", release.sha256, "install", False, "ada", False, at, outcome)
+
+    releases.note_offers([offer(1, "refused"), offer(2, "shadowed")])
+    assert model_here(home, engine).manifest.version == bundled
+    releases.note_offers([offer(3, "installed")])
+    assert model_here(home, engine).manifest.version == "2099.1.0"
+    assert model_here(home, engine, bundle).manifest.version == "2099.1.0"
+    bundle_path(home, release.sha256).unlink()
+    assert model_here(home, engine).manifest.version == bundled
+
+
+def test_model_that_was_asked_for_and_is_none_is_an_error(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home")
+    (tmp_path / "x.earshot").write_bytes(b"x")
+    with pytest.raises(BundleError, match=r"x\.earshot"):
+        model_here(home, open_catalogue(home.catalogue_url), tmp_path / "x.earshot")
