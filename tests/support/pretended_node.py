@@ -74,7 +74,7 @@ class PretendedNode:
             "level_dbfs": -20,
             "model": self.version,
         }
-        self._say(self.topics.onset("street", "siren"), json.dumps(body).encode())
+        self.say(self.topics.onset("street", "siren"), json.dumps(body).encode())
 
     def tell_health(self, **fields: Any) -> None:
         """Tell how it is."""
@@ -88,7 +88,7 @@ class PretendedNode:
             "model_version": self.version,
             "time": datetime.now(UTC),
         }
-        self._say(self.topics.health(), NodeHealth.model_validate(values | fields).encode())
+        self.say(self.topics.health(), NodeHealth.model_validate(values | fields).encode())
 
     def tell_result(self, outcome: str, reason: str = "", *, offer: ModelOffer | None = None, **fields: Any) -> None:
         """Tell what became of a model."""
@@ -101,12 +101,12 @@ class PretendedNode:
             "active": self.version,
             "time": datetime.now(UTC),
         }
-        self._say(self.topics.model_result(), InstallResult.model_validate(values | fields).encode())
+        self.say(self.topics.model_result(), InstallResult.model_validate(values | fields).encode())
 
     def _connected(self, client: paho.Client, *_: Any) -> None:
         self._tell_info()
         self.tell_health()
-        self._say(self.topics.status(), b"online")
+        self.say(self.topics.status(), b"online")
         client.subscribe([(self.topics.model_offer().name, 1), (self.topics.command("+").name, 1)])
 
     def _received(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
@@ -130,7 +130,7 @@ class PretendedNode:
     def _obey(self, command_id: str) -> None:
         reason = "" if self.previous else "there is no previous model"
         reply = Reply(id=command_id, command="roll_back_model", ok=not reason, reason=reason)
-        self._say(self.topics.reply(), reply.encode())
+        self.say(self.topics.reply(), reply.encode())
         if not reason:
             self.version, self.previous = self.previous, self.version
             self._tell_info()
@@ -146,7 +146,8 @@ class PretendedNode:
             sources=(),
             started=datetime.now(UTC),
         )
-        self._say(self.topics.info(), info.encode())
+        self.say(self.topics.info(), info.encode())
 
-    def _say(self, topic: Topic, payload: bytes) -> None:
+    def say(self, topic: Topic, payload: bytes) -> None:
+        """Publish as the topic says."""
         self._client.publish(topic.name, payload, qos=topic.qos, retain=topic.retain)
