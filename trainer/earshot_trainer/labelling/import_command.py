@@ -43,6 +43,8 @@ def run_import(
     importer = Importer(library, open_audio_store(home.recordings_place), home.incoming, is_dry)
     console = Console(stderr=True)
     with home.alone("import"), Progress(console=console, disable=not console.is_terminal) as progress:
+        for left in home.incoming.glob("import-*"):  # by an import that was killed
+            left.unlink()
         task = progress.add_task("importing", total=len(files))
         naming = Naming(folder, labels, known, takes_new)
         rows = list(importer.bring(files, naming, lambda: progress.advance(task)))

@@ -4,6 +4,8 @@ from typing import Final
 
 import numpy as np
 
+from earshot_node.inference.siren_ridge import mel_centres_hz
+from earshot_node.spectrogram.lettering import DOTS_HIGH, letter_dots
 from earshot_node.spectrogram.png import Canvas, Color, encode_png
 from earshot_trainer.labelling.picture import shades_of
 from earshot_trainer.labelling.view import View
@@ -13,8 +15,12 @@ MEL_HEIGHT: Final = 240
 CURVE_HEIGHT: Final = 60
 _GAP: Final = 4
 _SHADES: Final = 64
-_BACKGROUND, _CURVE, _LINE = _SHADES, _SHADES + 1, _SHADES + 2
-_COLORS: Final[tuple[Color, ...]] = ((22, 26, 34), (64, 200, 240), (70, 78, 94))
+_BACKGROUND, _CURVE, _LINE, _TEXT = _SHADES, _SHADES + 1, _SHADES + 2, _SHADES + 3
+_COLORS: Final[tuple[Color, ...]] = ((22, 26, 34), (64, 200, 240), (70, 78, 94), (235, 240, 248))
+_MARKS_KHZ: Final = (0.5, 1, 2, 4)
+_STEPS_S: Final = (0.5, 1, 2, 5, 10, 30, 60)
+_MOST_TICKS: Final = 6
+_LETTERS: Final = 2
 _HEAT: Final[tuple[Color, ...]] = (
     (13, 14, 22),
     (48, 25, 92),
@@ -33,6 +39,8 @@ def review_picture(view: View) -> bytes:
     if len(view.log_mel):
         shades = shades_of(view.log_mel, WIDTH, MEL_HEIGHT)
         canvas[:MEL_HEIGHT] = np.rint(shades * (_SHADES - 1)).astype(np.uint8)
+        _draw_frequencies(canvas, view.log_mel.shape[1])
+        _draw_times(canvas, len(view.log_mel) * view.mel_hop_s)
         for number in range(len(view.labels)):
             top = MEL_HEIGHT + _GAP + number * (CURVE_HEIGHT + _GAP)
             _draw_curve(canvas[top : top + CURVE_HEIGHT], view, number)
@@ -45,6 +53,31 @@ def _draw_curve(place: Canvas, view: View, number: int) -> None:
     heights = np.rint(view.posteriors[frames, number] * (CURVE_HEIGHT - 1)).astype(int)
     rows = np.arange(CURVE_HEIGHT)[:, None]
     place[rows >= CURVE_HEIGHT - heights[None, :]] = _CURVE
+
+
+def _draw_frequencies(canvas: Canvas, mels: int) -> None:
+    for khz in _MARKS_KHZ:
+        band = float(np.interp(1000 * khz, mel_centres_hz(mels), np.arange(mels))) + 0.5
+        y = round(MEL_HEIGHT * (1 - band / mels))
+        canvas[y, :6] = _TEXT
+        _write(canvas, 9, y - DOTS_HIGH * _LETTERS // 2, f"{khz:g} kHz")
+
+
+def _draw_times(canvas: Canvas, length_s: float) -> None:
+    step_s = next((step for step in _STEPS_S if length_s / step <= _MOST_TICKS), _STEPS_S[-1])
+    for number in range(1, int(length_s / step_s) + 1):
+        x = round(number * step_s / length_s * WIDTH)
+        canvas[MEL_HEIGHT - 6 : MEL_HEIGHT, min(x, WIDTH - 1)] = _TEXT
+        if x < WIDTH - 40:
+            _write(canvas, x + 4, MEL_HEIGHT - DOTS_HIGH * _LETTERS - 4, f"{number * step_s:g} s")
+
+
+def _write(canvas: Canvas, x: int, y: int, text: str) -> None:
+    """Write light letters on a dark ground, so that they are read on any picture."""
+    dots = letter_dots(text, _LETTERS)
+    place = canvas[y - 2 : y + dots.shape[0] + 2, x - 2 : x + dots.shape[1] + 2]
+    place[:] = _BACKGROUND
+    place[2:-2, 2:-2][dots] = _TEXT
 
 
 def _heat() -> tuple[Color, ...]:
