@@ -40,6 +40,11 @@ def test_clips_of_one_original_share_a_group_and_joined_clips_do_not(tmp_path: P
     assert joined.group != first.group
 
 
+def test_like_named_files_of_two_folders_are_two_originals(tmp_path: Path) -> None:
+    manifests = [write_manifest(tmp_path / name, "1.wav,siren", header="path,label\n") for name in ("attic", "yard")]
+    assert [recording.group for recording in load_manifests(manifests)] == ["attic/1.wav", "yard/1.wav"]
+
+
 def test_row_noted_to_be_left_out_is_left_out(tmp_path: Path) -> None:
     manifest = write_manifest(
         tmp_path,

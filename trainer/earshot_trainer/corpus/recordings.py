@@ -110,14 +110,15 @@ def _parse_row(row: Mapping[str, str | None], manifest: Path, line: int) -> Reco
     except ValueError as error:
         raise OperatorError(f"{manifest} line {line}: dur is {text('dur')!r}, expected seconds") from error
     is_siren = text("is_siren") == "1" if text("is_siren") else label == "siren"
+    source = text("source") or manifest.parent.name
     return Recording(
         path=(manifest.parent / name).absolute(),
         name=name,
         label=label,
         labels=frozenset(text("labels").split() or ({"siren"} if is_siren else ())),
         kind="long" if text("kind") == "long" else "clip",
-        source=text("source") or manifest.parent.name,
-        group=_group(text("fsid"), text("source"), text("orig"), name),
+        source=source,
+        group=_group(text("fsid"), source, text("orig"), name),
         fold=text("fold"),
         duration_s=duration_s,
         licence=text("licence") or "none stated",
