@@ -210,7 +210,7 @@ def load_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{path}: {key}: {first['msg']}; see the recipe keys in the documentation") from error
+        raise ConfigError(f"{path}: {key}: {first['msg']}; compare config/recipes/siren.yaml") from error
 
 
 def apply_override(values: dict[str, Any], override: str) -> None:
