@@ -81,6 +81,7 @@ def deploy_release(
             "let it run with --shadow, or deploy it all the same with --force"
         )
     check_bundle(home, release)
+    say(f"{release.version} ({release.size_bytes / 1000:.0f} kB) to {', '.join(request.nodes)}")
     return asyncio.run(_deploy(home, engine, request, tell, say))
 
 
@@ -100,8 +101,6 @@ def run_deploy(home: Home, engine: Engine, request: DeployRequest, *, as_json: b
     """Deploy, show it, and return the exit code."""
     release = request.release
     with _showing(as_json=as_json) as (tell, say):
-        size = f"{release.size_bytes / 1000:.0f} kB"
-        say(f"{release.version} ({release.sha256[:12]}, {size}) to {', '.join(request.nodes)}")
         deployed = deploy_release(home, engine, request, tell, say)
     if as_json:
         body = {

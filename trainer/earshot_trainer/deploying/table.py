@@ -64,7 +64,7 @@ def release_rows(
         rows.append(
             (
                 one.version,
-                one.registered[:16].replace("T", " "),
+                one.registered[:10],
                 one.made_by,
                 gate,
                 ", ".join(on) or "-",
@@ -75,7 +75,7 @@ def release_rows(
     return [tuple(clean(text) for text in row) for row in rows]
 
 
-RELEASE_COLUMNS = ("version", "made (UTC)", "by", "gate", "runs on", "deployed", "about")
+RELEASE_COLUMNS = ("version", "made", "by", "gate", "runs on", "deployed", "about")
 
 
 def offer_lines(releases: Sequence[Release], offers: Sequence[Offer]) -> list[str]:
