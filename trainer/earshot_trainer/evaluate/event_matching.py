@@ -29,7 +29,7 @@ def event_based(
         hits += matched
         misses += len(reference) - matched
         false_alarms += len(estimated) - matched
-    return decisions_of(hits, misses, false_alarms)
+    return Decisions.of(hits, misses, false_alarms)
 
 
 def segment_based(recordings: Iterable[tuple[Sequence[Span], Sequence[Span], float]], segment_s: float) -> Decisions:
@@ -39,7 +39,7 @@ def segment_based(recordings: Iterable[tuple[Sequence[Span], Sequence[Span], flo
         for reference, estimated, duration_s in recordings
     ]
     if not rolls:
-        return decisions_of(0, 0, 0)
+        return Decisions.of(0, 0, 0)
     truth, decided = (np.concatenate(side) for side in zip(*rolls, strict=True))
     return Decisions.count(truth, decided)
 
@@ -70,14 +70,6 @@ def segments_of(events: Iterable[Span], duration_s: float, segment_s: float) -> 
     for onset_s, offset_s in events:
         active[math.floor(onset_s / segment_s) : math.ceil(offset_s / segment_s)] = True
     return active
-
-
-def decisions_of(hits: int, misses: int, false_alarms: int) -> Decisions:
-    """Return precision, recall and F1 of these counts; a share of nothing is 0."""
-    precision = hits / (hits + false_alarms) if hits + false_alarms else 0.0
-    recall = hits / (hits + misses) if hits + misses else 0.0
-    f1 = 2 * hits / (2 * hits + misses + false_alarms) if hits else 0.0
-    return Decisions(precision, recall, f1, hits, misses, false_alarms)
 
 
 def _fits(estimated: Span, reference: Span, collar_s: float, length_share: float) -> bool:

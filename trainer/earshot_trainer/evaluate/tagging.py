@@ -28,9 +28,11 @@ class Decisions:
     @classmethod
     def count(cls, truth: NDArray[np.bool_], decided: NDArray[np.bool_]) -> "Decisions":
         """Count bool[clips] against bool[clips]."""
-        hits = int((truth & decided).sum())
-        misses = int((truth & ~decided).sum())
-        false_alarms = int((~truth & decided).sum())
+        return cls.of(int((truth & decided).sum()), int((truth & ~decided).sum()), int((~truth & decided).sum()))
+
+    @classmethod
+    def of(cls, hits: int, misses: int, false_alarms: int) -> "Decisions":
+        """Return the shares of these counts."""
         precision = hits / (hits + false_alarms) if hits + false_alarms else 0.0
         recall = hits / (hits + misses) if hits + misses else 0.0
         f1 = 2 * hits / (2 * hits + misses + false_alarms) if hits else 0.0
