@@ -13,9 +13,7 @@ def counting(what: str, total: int) -> Iterator[Callable[[], None]]:
 
     The bar is on stderr and goes away at the end; without a terminal there is none.
     """
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with _bar() as bar:
         task = bar.add_task(what, total=total)
         yield lambda: bar.advance(task)
 
@@ -23,9 +21,7 @@ def counting(what: str, total: int) -> Iterator[Callable[[], None]]:
 @contextmanager
 def counting_up(what: str) -> Iterator[Callable[[int, int], None]]:
     """Give the function that moves a bar to (done, total); like `counting` where the total is not known before."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with _bar() as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
@@ -33,3 +29,9 @@ def counting_up(what: str) -> Iterator[Callable[[int, int], None]]:
 def say(console: Console, text: str) -> None:
     """Print one line as it stands: not wrapped, no markup, so that a path can be copied."""
     console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _bar() -> Progress:
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
