@@ -19,7 +19,8 @@ from earshot_node.errors import OperatorError
 from earshot_node.inference.bundle import load_bundled
 from earshot_trainer.cli.evaluate import PARTS, command
 from earshot_trainer.corpus.recordings import Recording, dataset_hash, load_manifest
-from earshot_trainer.evaluate.command import EQUAL_ALARMS, SECTIONS
+from earshot_trainer.evaluate.command import SECTIONS
+from earshot_trainer.evaluate.equal_alarms import EQUAL_ALARMS
 from earshot_trainer.evaluate.evaluation import Selection, check_present, compare, evaluate
 from earshot_trainer.evaluate.loading import load_subject
 from earshot_trainer.evaluate.presets import load_presets, load_presets_file

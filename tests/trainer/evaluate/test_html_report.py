@@ -31,7 +31,7 @@ from earshot_trainer.corpus.recordings import Recording, load_manifest
 from earshot_trainer.evaluate.evaluation import Selection, figures_of
 from earshot_trainer.evaluate.html.moments import CUT_OUT_S, worst_false_alarms, worst_misses
 from earshot_trainer.evaluate.html.pages import write_report
-from earshot_trainer.evaluate.html.report_input import Measured, ReportInput
+from earshot_trainer.evaluate.html.report_input import ReportInput, ShownModel
 from earshot_trainer.evaluate.html.spectrogram import log_mel_picture
 from earshot_trainer.evaluate.loading import load_subject
 from earshot_trainer.evaluate.subject import Subject
@@ -100,9 +100,9 @@ def invented(recordings: Sequence[Recording], alarming: Sequence[str], deaf_to: 
     return Scored({"siren": tracks}, ["broken.flac: cannot be decoded <b>"])
 
 
-def measured(subject: Subject, scored: Scored, title: str) -> Measured:
+def measured(subject: Subject, scored: Scored, title: str) -> ShownModel:
     evaluation = figures_of(subject, scored, Selection((HOSTILE,)))
-    return Measured(title, evaluation, scored)
+    return ShownModel(title, evaluation, scored)
 
 
 @pytest.fixture(scope="module")

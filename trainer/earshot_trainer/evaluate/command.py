@@ -8,10 +8,11 @@ from typing import Any
 
 from rich.console import Console
 
+from earshot_node.cli.lazy_group import EXIT_DONE, EXIT_PARTLY
 from earshot_node.errors import OperatorError
 from earshot_trainer.corpus.recordings import Recording, expand_path, load_manifests
 from earshot_trainer.evaluate.console import counting_up, say
-from earshot_trainer.evaluate.equal_alarms import EqualAlarms, print_equal_alarms
+from earshot_trainer.evaluate.equal_alarms import EQUAL_ALARMS, EqualAlarms, print_equal_alarms
 from earshot_trainer.evaluate.evaluation import check_present, compare
 from earshot_trainer.evaluate.events_section import EVENTS
 from earshot_trainer.evaluate.folds import FOLDS
@@ -30,14 +31,11 @@ from earshot_trainer.evaluate.speed import SPEED
 from earshot_trainer.evaluate.subject import Subject
 from earshot_trainer.evaluate.tagger_subject import TaggerSubject
 
-EXIT_DONE, EXIT_PARTLY = 0, 3
 WIDTH = 150
 """Columns of what is printed where there is no terminal."""
 
 SECTIONS: tuple[Section, ...] = (FOLDS, NESTED, EVENTS, ROBUSTNESS, SPEED)
 """The parts of the report after tagging and false alarms, in the order of printing."""
-EQUAL_ALARMS = "equal_alarms"
-"""The part that compares, measured last; its key in `--skip` and in the JSON of each rival."""
 
 
 def run_evaluation(request: EvaluateRequest, console: Console | None = None) -> int:
@@ -166,11 +164,10 @@ def _write_page(
         OperatorError: the folder cannot be written.
     """
     from earshot_trainer.evaluate.html.pages import write_report
-    from earshot_trainer.evaluate.html.report_input import Measured as Shown
-    from earshot_trainer.evaluate.html.report_input import ReportInput
+    from earshot_trainer.evaluate.html.report_input import ReportInput, ShownModel
 
     models = tuple(
-        Shown(title, one.evaluation, one.scored, {**one.findings, EQUAL_ALARMS: found})
+        ShownModel(title, one.evaluation, one.scored, {**one.findings, EQUAL_ALARMS: found})
         for title, one, found in zip(_titles(measured), measured, equal, strict=True)
     )
     write_report(folder, ReportInput(models, command=report["command"], document=report))

@@ -19,6 +19,8 @@ from earshot_node.contract.operating_point import OperatingPoint
 from earshot_trainer.evaluate.console import say
 from earshot_trainer.evaluate.tracks import Track, detect
 
+EQUAL_ALARMS = "equal_alarms"
+"""The part that compares, measured last; its key in `--skip` and in the JSON of each rival."""
 LOG_ODDS = tuple(0.2 * step for step in range(50, -31, -1))
 """Of `enter` in a sweep, from the strictest: 0.99995 to 0.0025."""
 FINER = 10

@@ -6,14 +6,14 @@ from earshot_node.contract.operating_point import PRESET_SENSITIVITY
 from earshot_trainer.evaluate.html.curves import precision_recall, score_histogram
 from earshot_trainer.evaluate.html.panels import Panel
 from earshot_trainer.evaluate.html.plots import plot_bars, plot_histogram, plot_precision_recall
-from earshot_trainer.evaluate.html.report_input import Measured
+from earshot_trainer.evaluate.html.report_input import ShownModel
 from earshot_trainer.evaluate.html.tables import alarms_table, class_table, decisions_table
 from earshot_trainer.evaluate.tagging import Tagging
 
 MOST_MODELS_WITH_HISTOGRAM = 2
 
 
-def precision_recall_panels(models: Sequence[Measured], label: str) -> list[Panel]:
+def precision_recall_panels(models: Sequence[ShownModel], label: str) -> list[Panel]:
     """Return precision over recall of all models; nothing without clips of both kinds."""
     curves = {model.title: curve for model in models if (curve := precision_recall(model.tracks(label, "clip"), label))}
     if not curves:
@@ -31,7 +31,7 @@ def precision_recall_panels(models: Sequence[Measured], label: str) -> list[Pane
     return [Panel("Precision and recall", note, plot_precision_recall(curves, points, label))]
 
 
-def histogram_panels(models: Sequence[Measured], label: str) -> list[Panel]:
+def histogram_panels(models: Sequence[ShownModel], label: str) -> list[Panel]:
     """Return the first models' histograms of clip scores."""
     panels = []
     for model in models[:MOST_MODELS_WITH_HISTOGRAM]:
@@ -44,12 +44,12 @@ def histogram_panels(models: Sequence[Measured], label: str) -> list[Panel]:
     return panels
 
 
-def class_panels(models: Sequence[Measured], label: str) -> list[Panel]:
+def class_panels(models: Sequence[ShownModel], label: str) -> list[Panel]:
     """Return what fools the models, by class: clips, then long recordings."""
     return [*_clip_classes(models, label), *_long_classes(models, label)]
 
 
-def table_panels(models: Sequence[Measured], label: str) -> list[Panel]:
+def table_panels(models: Sequence[ShownModel], label: str) -> list[Panel]:
     """Return every number behind the pictures, folded."""
     panels = []
     for model in models:
@@ -66,7 +66,7 @@ def table_panels(models: Sequence[Measured], label: str) -> list[Panel]:
     return panels
 
 
-def _clip_classes(models: Sequence[Measured], label: str) -> list[Panel]:
+def _clip_classes(models: Sequence[ShownModel], label: str) -> list[Panel]:
     taggings = {model.title: model.evaluation.labels[label].tagging for model in models}
     first = taggings[models[0].title]
     if first is None:
@@ -83,7 +83,7 @@ def _alarmed_percent(tagging: Tagging | None, names: Sequence[str]) -> list[floa
     return [100 * rows[name].alarmed["balanced"] / rows[name].clips if name in rows else 0.0 for name in names]
 
 
-def _long_classes(models: Sequence[Measured], label: str) -> list[Panel]:
+def _long_classes(models: Sequence[ShownModel], label: str) -> list[Panel]:
     rates = {model.title: model.evaluation.labels[label].false_alarms for model in models}
     some = any(found and found["balanced"].count for found in rates.values())
     preset = "balanced" if some else "sensitive"

@@ -6,12 +6,12 @@ from earshot_trainer.evaluate.equal_alarms import Contender, SweepPoint, clip_re
 from earshot_trainer.evaluate.events import EventFigures
 from earshot_trainer.evaluate.html.panels import Figure, Panel
 from earshot_trainer.evaluate.html.plots import plot_detection_error
-from earshot_trainer.evaluate.html.report_input import Measured, ReportInput
+from earshot_trainer.evaluate.html.report_input import ReportInput, ShownModel
 
 CLIPS, PRESET = "clips", "balanced"
 
 
-def error_panels(report: ReportInput, models: Sequence[Measured], label: str) -> list[Panel]:
+def error_panels(report: ReportInput, models: Sequence[ShownModel], label: str) -> list[Panel]:
     """Return detection error trade-off curves: over clips, and over events at each SNR where rivals were compared."""
     curves = _compared_curves(report, label)
     if CLIPS not in curves:
@@ -61,7 +61,7 @@ def _compared_curves(report: ReportInput, label: str) -> dict[str, dict[str, lis
     return curves
 
 
-def _sweep_clips(model: Measured, label: str) -> list[SweepPoint]:
+def _sweep_clips(model: ShownModel, label: str) -> list[SweepPoint]:
     clips = model.tracks(label, "clip")
     negatives = [track for track in model.tracks(label, "long") if not track.is_positive(label)]
     if not negatives or not any(track.is_positive(label) for track in clips):
@@ -70,7 +70,7 @@ def _sweep_clips(model: Measured, label: str) -> list[SweepPoint]:
     return sweep(Contender(model.title, point, negatives, clip_recall(clips, label)), label)
 
 
-def _marks(model: Measured, label: str, what: str) -> dict[str, tuple[float, float]]:
+def _marks(model: ShownModel, label: str, what: str) -> dict[str, tuple[float, float]]:
     """Return false alarms per hour and the share missed, by preset."""
     figures = model.evaluation.labels[label]
     recalls: dict[str, float] = {}

@@ -21,7 +21,7 @@ from earshot_trainer.evaluate.html.error_panels import equal_alarm_figures, erro
 from earshot_trainer.evaluate.html.moments import Moment, worst_false_alarms, worst_misses
 from earshot_trainer.evaluate.html.panels import Panel, Part
 from earshot_trainer.evaluate.html.parts import label_parts, speed_part
-from earshot_trainer.evaluate.html.report_input import Measured, ReportInput
+from earshot_trainer.evaluate.html.report_input import ReportInput, ShownModel
 from earshot_trainer.evaluate.html.tables import Row, headline_rows, operating_points_table, protocol_rows
 
 PAGE_NAME, FIGURES_NAME, AUDIO_FOLDER = "index.html", "report.json", "audio"
@@ -128,7 +128,7 @@ def _label_page(folder: Path, report: ReportInput, label: str, speed: Part | Non
     )
 
 
-def _cut_outs(folder: Path, models: list[Measured], label: str, moments: list[Moment], kind: str) -> list[CutOut]:
+def _cut_outs(folder: Path, models: list[ShownModel], label: str, moments: list[Moment], kind: str) -> list[CutOut]:
     point = models[0].presets.balanced[label]
     tracks = [{track.recording.path: track for track in model.scored.by_label[label]} for model in models]
     shown = []

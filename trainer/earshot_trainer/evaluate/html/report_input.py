@@ -5,17 +5,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from earshot_node.contract.operating_point import Presets
-from earshot_trainer.evaluate.equal_alarms import EqualAlarms
+from earshot_trainer.evaluate.equal_alarms import EQUAL_ALARMS, EqualAlarms
 from earshot_trainer.evaluate.evaluation import Evaluation
 from earshot_trainer.evaluate.tracks import Scored, Track
 
 MOST_MOMENTS = 8
 """Worst false alarms, and worst misses, that a page shows of each label."""
-EQUAL_ALARMS = "equal_alarms"
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class ShownModel:
     """One model's figures with the posteriors behind them.
 
     Attributes:
@@ -52,7 +51,7 @@ class ReportInput:
         most_moments: bounds each list of worst false alarms and misses.
     """
 
-    models: tuple[Measured, ...]
+    models: tuple[ShownModel, ...]
     command: str = ""
     document: Mapping[str, Any] = field(default_factory=dict)
     most_moments: int = MOST_MOMENTS
@@ -68,6 +67,6 @@ class ReportInput:
         return {model.title: model.findings.get(EQUAL_ALARMS, ()) for model in self.models[1:]}
 
     @property
-    def subject(self) -> Measured:
+    def subject(self) -> ShownModel:
         """The model under measurement."""
         return self.models[0]

@@ -7,7 +7,7 @@ from typing import Any
 from earshot_node.contract.operating_point import PRESET_SENSITIVITY
 from earshot_trainer.evaluate.evaluation import LabelFigures
 from earshot_trainer.evaluate.false_alarms import FalseAlarms
-from earshot_trainer.evaluate.html.report_input import Measured
+from earshot_trainer.evaluate.html.report_input import ShownModel
 from earshot_trainer.evaluate.tagging import Tagging
 
 
@@ -49,7 +49,7 @@ def figure_row(
     return Row(name, note, texts, best)
 
 
-def headline_rows(models: Sequence[Measured], label: str) -> list[Row]:
+def headline_rows(models: Sequence[ShownModel], label: str) -> list[Row]:
     """Return the figures of clips and long recordings, the same for every model."""
     figures = [model.evaluation.labels.get(label) for model in models]
     tagging = [found.tagging if found is not None else None for found in figures]
@@ -69,7 +69,7 @@ def headline_rows(models: Sequence[Measured], label: str) -> list[Row]:
     return [row for row in rows if row is not None]
 
 
-def operating_points_table(model: Measured, label: str) -> Table:
+def operating_points_table(model: ShownModel, label: str) -> Table:
     """Return the settings of each preset."""
     columns = ["preset", "enter", "leave", "min length", "bridging", "cooldown"]
     rows = []
@@ -125,7 +125,7 @@ def alarms_table(false_alarms: dict[str, FalseAlarms]) -> Table:
     return Table(columns, rows)
 
 
-def protocol_rows(model: Measured) -> list[tuple[str, str]]:
+def protocol_rows(model: ShownModel) -> list[tuple[str, str]]:
     """Return what makes the figures mean something: data, selection, rules, model, speed."""
     subject, protocol = model.evaluation.subject, model.evaluation.protocol
     selected = {"folds": "fold", "sources": "source", "excluded_groups": "without group"}
