@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
-from support.home_assistant.household import Household, ToldNode, household
+from support.home_assistant.household import Household, household
 from support.home_assistant.instance import HomeAssistant
+from support.home_assistant.told_node import ToldNode
 from support.waiting import wait_until
 
 pytestmark = [pytest.mark.home_assistant, pytest.mark.mosquitto]
@@ -19,6 +20,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "homeassistant/blueprints/automat
 BLUEPRINTS = sorted(FOLDER.glob("*.yaml"))
 TOLD = "input_text.told"
 SOON_S = 120.0
+RADIO = "homeassistant.components.media_player"  # 2026.2 warns of itself there when the radio is set up
 
 Make = Callable[..., str]
 
@@ -48,7 +50,8 @@ def make(home_assistant: HomeAssistant) -> Iterator[Make]:
     for uid in made:
         home_assistant.api.json("DELETE", f"/api/config/automation/config/{uid}")
     assert failed == []
-    assert home_assistant.problems(since) == []
+    told = [line for line in home_assistant.problems(since) if not line.logger.startswith(RADIO)]
+    assert told == []
 
 
 @pytest.fixture
@@ -101,11 +104,13 @@ def test_inputs_have_names_and_selectors_and_only_choices_have_no_default() -> N
         for key, one in found.items():
             yield from inputs(one["input"]) if "input" in one else [(key, one)]
 
+    class Loader(yaml.SafeLoader):
+        pass
+
+    Loader.add_constructor("!input", lambda _loader, node: node.value)
     seen = 0
     for path in BLUEPRINTS:
-        loader = yaml.SafeLoader(path.read_text())
-        loader.yaml_constructors = {**loader.yaml_constructors, "!input": lambda _loader, node: node.value}
-        blueprint = loader.get_data()["blueprint"]
+        blueprint = yaml.load(path.read_text(), Loader)["blueprint"]
         for key, one in inputs(blueprint["input"]):
             seen += 1
             assert one.keys() >= {"name", "selector"}, (path.name, key)
@@ -170,6 +175,19 @@ def test_one_passing_siren_is_one_notification(house: Household, hall: ToldNode,
     hall.onset("yard", confidence=99)
     house.wait_for_runs(automation, 3)
     assert [one["message"] for one in house.phone.notifications] == ["Street microphone (Street), 70 %"]
+
+
+def test_answer_about_the_house_goes_to_every_microphone_that_heard_it(house: Household, make: Make) -> None:
+    house.phone.notifications.clear()
+    event = house.announce_house()
+    make("notify", siren_events=[event], phones=[house.phone.device], calm={"seconds": 0})
+    house.house_hears(["Attic", "Street"], [f"{house.attic.node}/front", f"{house.hall.node}/street"], confidence=88)
+    house.phone.wait_for(1)
+    assert house.phone.notifications[0]["message"] == "Attic, 88 %"
+    house.phone.answer(house.phone.notifications[0]["data"]["actions"][0]["action"])
+    for node, source in ((house.attic, "front"), (house.hall, "street")):
+        said = (node.topics.feedback(source, "siren", "confirm").name, {"event": ""})
+        wait_until(lambda node=node, said=said: said in node.feedback(), SOON_S, "feedback")  # type: ignore[misc]
 
 
 def test_lights_flash_and_players_pause_until_it_is_over(house: Household, hall: ToldNode, make: Make) -> None:
@@ -305,7 +323,12 @@ def test_weekly_review_counts_and_proposes_to_train(house: Household, hall: Told
     hall.onset("street")
     hall.onset("yard")
     home.wait_for("counter.sirens", "2", SOON_S)
-    wait_until(lambda: hall.reject("yard") or home.state("counter.false_alarms") != "0", SOON_S, "a false alarm")
+
+    def counted() -> bool:  # pressed again, because Home Assistant subscribes a moment after the automation is there
+        hall.reject("yard")
+        return home.state("counter.false_alarms") != "0"
+
+    wait_until(counted, SOON_S, "a false alarm")
     wait_until(lambda: home.state(TOLD).startswith("2 "), SOON_S, "a review")
     assert re.match(r"2 [1-9]\d* True 2 sirens heard, [1-9]\d* called not a siren, 0 rec", home.state(TOLD))
     home.wait_for("counter.sirens", "0", SOON_S)

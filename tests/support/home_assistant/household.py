@@ -1,4 +1,4 @@
-"""What a household has besides Earshot: a phone, a lamp, a radio, counters; and a node that says what a test wants."""
+"""What a household has besides Earshot: a phone, a lamp, a radio, counters; and two nodes and a house."""
 
 import json
 import secrets
@@ -11,11 +11,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Final, Self
 
-from earshot_node.contract.config import NodeConfig
-from earshot_node.contract.messages import EventMessage, ModelInfo, NodeInfo, SourceHealth, SourceState
-from earshot_node.contract.topics import NodeTopics, Topic
-from earshot_node.mqtt.discovery import announcements, encode
+from earshot_node.contract.house import HouseEvent
+from earshot_node.contract.house_topics import HouseTopics
+from earshot_node.house.discovery import house_device
+from earshot_node.mqtt.discovery import encode
 from support.home_assistant.instance import HomeAssistant
+from support.home_assistant.told_node import ToldNode
 from support.mqtt_subscriber import Subscriber
 from support.waiting import wait_until
 
@@ -155,152 +156,13 @@ class Lamp:
         self._broker.say(f"{self._base}/state", json.dumps(self.state), retain=True)
 
 
-class ToldNode:
-    """A node of which Home Assistant learns what a test says, by the contract's own topics and messages.
-
-    Args:
-        broker: where it speaks.
-        node: its id; nobody else's.
-        rooms: area by source.
-    """
-
-    def __init__(self, broker: Subscriber, node: str, rooms: dict[str, str]) -> None:
-        self._broker = broker
-        self.node = node
-        self.topics = NodeTopics("earshot", node)
-        sources = [
-            {"id": one, "name": f"{room} microphone", "area": room, "type": "stdin" if not index else "microphone"}
-            for index, (one, room) in enumerate(rooms.items())
-        ]
-        self.config = NodeConfig.model_validate({"node": {"id": node, "name": node}, "sources": sources})
-        self._open: dict[str, EventMessage] = {}
-
-    def entity(self, platform: str, source: str, key: str) -> str:
-        """Return an entity id."""
-        return f"{platform}.{self.node}_{source}_{key}"
-
-    def announce(self, home_assistant: HomeAssistant) -> None:
-        """Let Home Assistant know its entities, and wait until it does."""
-        model = ModelInfo(name="siren", version="2026.11.1", labels=("siren",))
-        info = NodeInfo(
-            node=self.node,
-            name=self.node,
-            version="2026.11.0",
-            model=model,
-            labels=("siren",),
-            sources=(),
-            started=datetime.now(UTC),
-        )
-        for topic, payload in announcements(self.config, info).items():
-            self._say(topic, encode(payload))
-            device = payload["device"]["identifiers"][0]
-            wait_until(lambda device=device: device in home_assistant.devices(), SOON_S, device)  # type: ignore[misc]
-        self.connect()
-        for source in self.config.sources:
-            wait_until(
-                lambda source=source: home_assistant.state(self.entity("event", source.id, "siren")) == "unknown",  # type: ignore[misc]
-                SOON_S,
-                "an event entity",
-            )
-            home_assistant.wait_for(self.entity("binary_sensor", source.id, "siren"), "off", SOON_S)
-            home_assistant.wait_for(self.entity("binary_sensor", source.id, "problem"), "off", SOON_S)
-
-    def connect(self) -> None:
-        """Be online, with every state."""
-        self._say(self.topics.status(), b"online")
-        for source in self.config.sources:
-            self._say(self.topics.state(source.id, "siren"), b"ON" if source.id in self._open else b"OFF")
-            self.hears(source.id)
-            self.confidence(source.id, 2)
-
-    def disconnect(self) -> None:
-        """Be gone, as the last will says."""
-        self._say(self.topics.status(), b"offline")
-
-    def hears(self, source: str, state: SourceState = "healthy", problem: str = "") -> None:
-        """Say how a source is."""
-        health = SourceHealth(
-            source=source,
-            state=state,
-            problem=problem,
-            dropped_s=0,
-            hours_listened=1,
-            reopened=0,
-            time=datetime.now(UTC),
-        )
-        self._say(self.topics.source_health(source), health.encode())
-
-    def confidence(self, source: str, percent: int) -> None:
-        """Say how likely a siren is now."""
-        self._say(self.topics.confidence(source, "siren"), str(percent).encode())
-
-    def onset(self, source: str, confidence: int = 90, level_dbfs: float = -25.0) -> str:
-        """Hear a siren begin; return the event's id."""
-        name = next(one.name for one in self.config.sources if one.id == source)
-        now = datetime.now(UTC)
-        event = EventMessage(
-            id=uuid.uuid4().hex,
-            phase="onset",
-            event_type="siren",
-            node=self.node,
-            source=source,
-            source_name=name,
-            onset=now - timedelta(seconds=1),
-            decided=now,
-            peak=confidence / 100,
-            confidence=confidence,
-            level_dbfs=level_dbfs,
-            model="siren-2026.11.1",
-        )
-        self._open[source] = event
-        self._say(self.topics.last_event(source, "siren"), event.encode())
-        self._say(self.topics.state(source, "siren"), b"ON")
-        self._say(self.topics.onset(source, "siren"), event.encode())
-        return event.id
-
-    def offset(self, source: str) -> None:
-        """Hear it end."""
-        begun = self._open.pop(source)
-        now = datetime.now(UTC)
-        changed = {"phase": "offset", "offset": now, "duration_s": (now - begun.onset).total_seconds()}
-        event = begun.model_copy(update=changed)
-        self._say(self.topics.offset(source, "siren"), event.encode())
-        self._say(self.topics.last_event(source, "siren"), event.encode())
-        self._say(self.topics.state(source, "siren"), b"OFF")
-
-    def picture(self, source: str, png: bytes) -> None:
-        """Send the spectrogram."""
-        self._say(self.topics.spectrogram(source), png)
-
-    def hush(self) -> None:
-        """Let everything that sounds end."""
-        for source in list(self._open):
-            self.offset(source)
-        for one in self.config.sources:
-            self.confidence(one.id, 2)
-
-    def reject(self, source: str) -> None:
-        """Press "Not a siren"."""
-        self._broker.say(self.topics.feedback(source, "siren", "reject").name, "{}")
-
-    def feedback(self) -> list[tuple[str, Any]]:
-        """Return what was said about its events: topic and message."""
-        return [
-            (heard.topic, heard.json)
-            for source in self.config.sources
-            for verdict in ("confirm", "reject")
-            for heard in self._broker.on(self.topics.feedback(source.id, "siren", verdict).name)  # type: ignore[arg-type]
-        ]
-
-    def _say(self, topic: Topic, payload: bytes) -> None:
-        self._broker.say(topic.name, payload, retain=topic.retain)
-
-
 class Household:
     """Everything together, and what tests do with it."""
 
     def __init__(self, home_assistant: HomeAssistant, broker: Subscriber, phone: Phone) -> None:
         suffix = secrets.token_hex(2)
+        self._broker = broker
+        self._house = HouseTopics("earshot")
         self.home_assistant = home_assistant
         self.phone = phone
         self.lamp = Lamp(broker, f"lamp_{suffix}")
@@ -314,6 +176,29 @@ class Household:
         self.home_assistant.wait_for(self.lamp.entity, "on", SOON_S)
         self.hall.announce(self.home_assistant)
         self.attic.announce(self.home_assistant)
+
+    def announce_house(self) -> str:
+        """Let Home Assistant know the house's device; return its event entity."""
+        self._broker.say(
+            self._house.device("homeassistant").name, encode(house_device(self._house, "told")), retain=True
+        )
+        self.home_assistant.wait_for("event.earshot_house_siren", "unavailable", SOON_S)
+        self._broker.say(self._house.alive("told").name, "online", retain=True)
+        self.home_assistant.wait_for("event.earshot_house_siren", "unknown", SOON_S)
+        return "event.earshot_house_siren"
+
+    def house_hears(self, rooms: list[str], microphones: list[str], confidence: int) -> None:
+        """Let a siren begin for the house."""
+        event = HouseEvent(
+            id=uuid.uuid4().hex,
+            event_type="siren",
+            began=datetime.now(UTC),
+            rooms=tuple(rooms),
+            loudest_room=rooms[0],
+            microphones=tuple(microphones),
+            confidence=confidence,
+        )
+        self._broker.say(self._house.onset().name, event.encode())
 
     def say(self, text: str) -> None:
         """Write what automations write here over."""
