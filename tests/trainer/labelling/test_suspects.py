@@ -58,7 +58,7 @@ def test_most_flipped_labels_of_real_recordings_are_found(ear: Ear, audio_data: 
     given, wrong = flipped(truth, 6, 2)
     suspects = find_suspects(vectors, given, [clip.group for clip in chosen], "siren")
     assert len({one.index for one in suspects} & wrong) >= 4
-    assert len(suspects) <= 14
+    assert len(suspects) <= 16
 
 
 def test_nobody_is_asked_about_a_session_that_it_knows() -> None:
