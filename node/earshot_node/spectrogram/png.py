@@ -3,10 +3,13 @@
 import struct
 import zlib
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+_DIFFERENCE_TO_ABOVE: Final = b"\x02"
+"""The filter of every row: rows that repeat become zeros."""
 Color = tuple[int, int, int]
 Canvas = NDArray[np.uint8]
 
@@ -20,13 +23,17 @@ def encode_png(canvas: Canvas, palette: Sequence[Color]) -> bytes:
     """
     height, width = canvas.shape
     header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
-    above = np.vstack((np.zeros((1, width), np.uint8), canvas[:-1]))
-    # Filter 2, the difference to the row above: rows that repeat become zeros.
-    lines = np.hstack((np.full((height, 1), 2, np.uint8), canvas - above))
+    above = np.zeros(width, np.uint8)
+    compressor = zlib.compressobj(6)
+    lines = bytearray()
+    for row in canvas:  # one by one: a node has little memory
+        lines += compressor.compress(_DIFFERENCE_TO_ABOVE + (row - above).tobytes())
+        above = row
+    lines += compressor.flush()
     chunks = (
         (b"IHDR", header),
         (b"PLTE", bytes(value for color in palette for value in color)),
-        (b"IDAT", zlib.compress(lines.tobytes(), 6)),
+        (b"IDAT", bytes(lines)),
         (b"IEND", b""),
     )
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
