@@ -1,9 +1,9 @@
 """Operating points for a candidate that mean the same as the active model's: as many false alarms, on the same sounds.
 
 A fine-tuned network may say everything a little louder or softer. So all thresholds of the active model are moved by
-one amount of log-odds: the smallest with which the node's detector gives no more false alarms with any preset, but not
-far below the amount by which the candidate's loudest wrong opinions lie above the active model's; where there is
-little to alarm, a count of none would allow any threshold.
+one amount of log-odds: by how much the candidate's loudest wrong opinions lie above the active model's, and then
+further as long as the node's detector gives more false alarms with any preset than chance explains: more than the
+active model's by the square root of their number.
 """
 
 import math
@@ -22,8 +22,6 @@ WINDOW_S: Final = 10.0
 LOUDEST_SHARE: Final = 0.03
 FEWEST_WINDOWS: Final = 8
 MOST_SHIFT: Final = 3.0
-SLACK: Final = 0.2
-"""How far below the measured difference the search begins."""
 STEP: Final = 0.1
 _EDGE: Final = 1e-5
 
@@ -71,11 +69,13 @@ def comparable_points(
     count = min(len(theirs), max(FEWEST_WINDOWS, round(LOUDEST_SHARE * len(theirs))))
     measured = float(np.clip(np.mean(ours[:count] - theirs[:count]), -MOST_SHIFT, MOST_SHIFT))
     allowed = {name: _alarms(active, label, getattr(presets, name)[label]) for name in PRESET_SENSITIVITY}
-    applied = measured - SLACK
+    applied = measured
     while True:
         points = {str(name): moved(getattr(presets, name)[label], applied) for name in PRESET_SENSITIVITY}
         found = {name: _alarms(candidate, label, points[name]) for name in PRESET_SENSITIVITY}
-        if applied >= measured + MOST_SHIFT or all(found[name] <= allowed[name] for name in found):
+        if applied >= measured + MOST_SHIFT or all(
+            found[name] <= allowed[name] + math.isqrt(allowed[name]) for name in found
+        ):
             break
         applied += STEP
     counts = {str(name): (allowed[name], found[name]) for name in PRESET_SENSITIVITY}

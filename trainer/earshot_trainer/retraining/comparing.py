@@ -1,5 +1,6 @@
 """Active model and candidate on the same recordings, both heard by the node's own pipeline."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -94,7 +95,7 @@ def _long_figures(label: str, active: Heard, candidate: Heard, pairs: Pairs, set
         for column, heard in enumerate((active, candidate)):
             point = getattr(heard.subject.presets, preset)[label]
             counts.append(sum(len(detect(pair[column].posteriors, label, point, pair[column].hop_s)) for pair in quiet))
-        margin = max(1.0, settings.alarms_margin * counts[0])
+        margin = max(1.0, settings.alarms_margin * counts[0], math.sqrt(counts[0]))
         figures.append(_figure("long", label, f"false alarms at {preset}", (counts[0], counts[1]), False, margin))
     return figures
 

@@ -82,7 +82,8 @@ class GateSettings(Section):
     Attributes:
         recall_margin, clip_alarm_margin: at `balanced`, on the base test set; shares of clips.
         precision_margin: of the average precision, on the base test set.
-        alarms_margin: false alarms on the long negatives, as a share of the active model's; one is always allowed.
+        alarms_margin: false alarms on the long negatives, as a share of the active model's; one is always allowed, and
+            the square root of their number, by which such a count differs by chance.
         own_gain: by which the share of right decisions on the household's held-out recordings must grow.
     """
 
