@@ -179,7 +179,7 @@ class Node:
         ticking = asyncio.create_task(self._tick_every_second(), name="ticks")
         ticking.add_done_callback(lambda _: self.stop())
         http = await self._start_http()
-        await self._member.serve(http)
+        self._member.serve(http)
         beside = [
             start_task(self._recordings.run(), "recordings", only_log),
             start_task(self._drills.run_weekly(), "drills", only_log),
@@ -362,7 +362,7 @@ class Node:
             if self._intake.ended:
                 _log.info("all sources have ended")
                 return
-            await self._member.tick()
+            self._member.tick()
             ticks += 1
             self._ticked_at_s = time.monotonic()
             if ticks % _KEEP_COUNTERS_EVERY_TICKS == 0:

@@ -41,22 +41,23 @@ class Member:
         self._stamp = self._look()
         self._url = ""
         self._ticks = 0
+        self._searching: asyncio.Task[None] | None = None
 
-    async def serve(self, server: "NodeServer | None") -> None:
+    def serve(self, server: "NodeServer | None") -> None:
         """The node's HTTP answers from now on."""
         self._server = server
-        await self._find_address()
+        self._search()
 
-    async def tick(self) -> None:
+    def tick(self) -> None:
         """Look whether the node has joined, left, or moved."""
+        self._ticks += 1
         if (stamp := self._look()) != self._stamp:
             self._stamp = stamp
             self._take_up()
-            await self._find_address()
             self._on_change()
-        self._ticks += 1
-        if self._ticks % LOOK_FOR_ADDRESS_EVERY_S == 0:
-            await self._find_address()
+            self._search()
+        elif self._ticks % LOOK_FOR_ADDRESS_EVERY_S == 0:
+            self._search()
 
     def described(self, info: NodeInfo) -> NodeInfo:
         """Return `info` with the node's address, if it has joined and can be reached."""
@@ -77,6 +78,12 @@ class Member:
             _log.info("joined %s; its models are trusted from now on", self._membership.url)
         else:
             _log.info("no trainer's node any more")
+
+    def _search(self) -> None:
+        """Look for the address beside the loop: a name server that does not answer holds nothing up."""
+        if self._searching is not None:
+            self._searching.cancel()
+        self._searching = asyncio.create_task(self._find_address(), name="own address")
 
     async def _find_address(self) -> None:
         server, membership = self._server, self._membership

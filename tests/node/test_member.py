@@ -7,6 +7,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from pydantic import SecretStr
+from support.async_waiting import until
 from support.recording_parts import HEALTHY, recording_config
 
 from earshot_node.clips.store import RamClips
@@ -89,7 +90,7 @@ class Running:
 async def node(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Running]:
     running = Running(tmp_path, https=request.param)
     await running.server.start()
-    await running.member.serve(running.server)
+    running.member.serve(running.server)
     yield running
     await running.server.stop()
     running.service.close()
@@ -98,24 +99,25 @@ async def node(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[
 async def test_joining_opens_recordings_to_the_trainer_and_leaving_closes_them(node: Running) -> None:
     assert await node.status_of_recordings(TOKEN) == 401
     node.join()
-    await node.member.tick()
+    node.member.tick()
     assert (await node.status_of_recordings(TOKEN), node.models.told, node.changes > 0) == (200, 1, True)
     (node.folder / MEMBERSHIP_NAME).unlink()
-    await node.member.tick()
+    node.member.tick()
     assert (await node.status_of_recordings(TOKEN), node.models.told, node.told) == (401, 2, None)
 
 
 async def test_nothing_is_done_while_nothing_changes(node: Running) -> None:
     node.join()
     for _ in range(3):
-        await node.member.tick()
+        node.member.tick()
     assert node.models.told == 1
 
 
 async def test_address_is_told_after_joining_with_a_proof_that_only_the_token_makes(node: Running) -> None:
     assert node.told is None
     node.join()
-    await node.member.tick()
+    node.member.tick()
+    await until(lambda: node.told is not None, 30, "the address")
     told = node.told
     assert told is not None
     assert told.url == (node.folder / "http_address").read_text().strip()
@@ -129,7 +131,8 @@ async def test_address_is_told_after_joining_with_a_proof_that_only_the_token_ma
 
 async def test_certificate_that_is_told_is_the_one_that_is_shown(node: Running) -> None:
     node.join()
-    await node.member.tick()
+    node.member.tick()
+    await until(lambda: node.told is not None, 30, "the address")
     told = node.told
     assert told is not None
     assert bool(told.certificate) == node.config.http.https

@@ -12,12 +12,14 @@ from support.mosquitto import free_port
 from support.trainer_home import make_home, members_of
 
 from earshot_node.contract.config import HttpSection
+from earshot_node.contract.joining import JoinRequest, decode_invite
 from earshot_node.contract.node_address import NodeAddress, address_proof
 from earshot_node.errors import OperatorError, PeerError
 from earshot_node.http.certificate import certificate_of
 from earshot_trainer.catalogue.members import Member, Members
 from earshot_trainer.collecting.node_http import TIMEOUT, NodeHttp
 from earshot_trainer.fleet.addresses import take_address
+from earshot_trainer.fleet.invites import let_in, make_invite
 
 TOKEN = "the-token-of-the-hall-00"
 PIN = "ab" * 32
@@ -79,6 +81,18 @@ def test_word_of_a_person_stands_until_it_is_taken_back(members: Members) -> Non
     members.set_address("hall", "", NOW)
     take_address(members, "hall", told("http://10.0.0.8:8765"))
     assert known(members) == ("http://10.0.0.8:8765", "")
+
+
+@pytest.mark.parametrize(("pin", "address"), [("", "http://192.0.2.7:9000"), (PIN, "https://192.0.2.7:9000")])
+def test_certificate_is_pinned_as_the_node_joins(tmp_path: Path, pin: str, address: str) -> None:
+    home = make_home(tmp_path / "home")
+    line = make_invite(home, members_of(home), "", timedelta(hours=1))
+    secret = decode_invite(line, datetime.now(UTC)).secret.get_secret_value()
+    request = JoinRequest(
+        secret=secret, nonce="n" * 24, node="hall", version="1", labels=("siren",), http_port=9000, http_certificate=pin
+    )
+    let_in(home, members_of(home), request, "192.0.2.7")
+    assert known(members_of(home)) == (address, pin)
 
 
 async def test_token_is_sent_to_the_pinned_certificate_only(tmp_path: Path) -> None:
