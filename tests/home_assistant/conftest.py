@@ -36,6 +36,14 @@ def home_assistant(place: Place, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @pytest.fixture
+def quiet_log(home_assistant: HomeAssistant) -> Iterator[None]:
+    """Fail the test when Home Assistant's log warns of something meanwhile."""
+    begin = home_assistant.process.log_size()
+    yield
+    assert home_assistant.problems(begin) == []
+
+
+@pytest.fixture
 def report(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
     """Print a measurement so that it is seen without `-s`."""
 

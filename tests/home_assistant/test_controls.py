@@ -9,7 +9,7 @@ from support.live_audio import LiveAudio, Pcm
 from support.node_process import NodeProcess
 from support.waiting import wait_until
 
-pytestmark = [pytest.mark.home_assistant, pytest.mark.mosquitto]
+pytestmark = [pytest.mark.home_assistant, pytest.mark.mosquitto, pytest.mark.usefixtures("quiet_log")]
 SIREN, EVENT = "binary_sensor.steered_porch_siren", "event.steered_porch_siren"
 SWITCH, SENSITIVITY = "switch.steered_porch_siren_detection", "number.steered_porch_siren_sensitivity"
 LABEL, RECORD = "select.steered_record_label", "button.steered_record_sample"

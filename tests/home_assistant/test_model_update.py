@@ -18,7 +18,7 @@ from support.waiting import wait_until
 from earshot_node.contract.deployment import ModelOffer
 from earshot_node.deployment.membership import Membership, save_membership
 
-pytestmark = [pytest.mark.home_assistant, pytest.mark.mosquitto]
+pytestmark = [pytest.mark.home_assistant, pytest.mark.mosquitto, pytest.mark.usefixtures("quiet_log")]
 MODEL, RESULT = "update.updated_model", "sensor.updated_model_result"
 OFFER = "earshot/updated/model/offer"
 

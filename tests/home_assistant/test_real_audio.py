@@ -10,7 +10,12 @@ from support.live_audio import LiveAudio, Pcm
 from support.node_process import NodeProcess
 from support.waiting import wait_until
 
-pytestmark = [pytest.mark.home_assistant, pytest.mark.mosquitto, pytest.mark.audio_data]
+pytestmark = [
+    pytest.mark.home_assistant,
+    pytest.mark.mosquitto,
+    pytest.mark.audio_data,
+    pytest.mark.usefixtures("quiet_log"),
+]
 SIREN, EVENT, CONFIDENCE = (
     "binary_sensor.audio_porch_siren",
     "event.audio_porch_siren",
