@@ -15,7 +15,7 @@ from earshot_node.house.fusion import Fusion
 from earshot_node.house.hearsay import Hearsay
 from earshot_node.house.writing import Chronicle
 from earshot_node.mqtt.client import BackOff, BrokerClient
-from earshot_node.mqtt.connection import Identity, Received, Subscription
+from earshot_node.mqtt.connection import Identity, Outcome, Received, Subscription
 from earshot_node.mqtt.discovery import encode, fingerprint
 from earshot_node.mqtt.vital_task import only_log, start_task
 
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 TICK_S: Final = 1.0
 REPEAT_S: Final = 20.0
 """State and report while a siren sounds; Home Assistant turns the sensor off without."""
-ACCESS_FIX: Final = "let its user read every node's topics in the broker's access rules"
+ACCESS_FIX: Final = "docs/drill-and-house.md has the lines for the broker's access rules"
 ALONE: Final = "-alone"
 """What the program beside a node is called, behind the node's id: both could run with one configuration."""
 
@@ -112,10 +112,13 @@ class House:
         discovery = [self._device] if self._config.home_assistant.enabled else []
         filters = [*self._topics.own_filters(), *discovery, *self._topics.node_filters()]
         refused = await self._client.subscribe([Subscription(name) for name in filters])
-        self._refused = f"house: the broker does not let the house read {refused[0]}; {ACCESS_FIX}" if refused else ""
+        alive = self._topics.alive(self._instance)
+        delivery = await self._client.publish(alive, b"online")
+        denied = [f"read {name}" for name in refused]
+        denied += [f"write {alive.name}"] if delivery.outcome is Outcome.REFUSED else []
+        self._refused = f"house: the broker does not let it {denied[0]}; {ACCESS_FIX}" if denied else ""
         if self._refused:
             _log.warning("%s", self._refused)
-        self._client.publish(self._topics.alive(self._instance), b"online")
 
     @property
     def _device(self) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -211,6 +212,16 @@ async def test_broker_that_forgot_everything_is_told_again(own_broker: Mosquitto
                 topics.device("homeassistant").name,
             }
             await until(lambda: names <= set(retained(own_broker.port)), LONG_S, "everything again")
+
+
+async def test_broker_that_forbids_it_is_told_of_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "acl").write_text("topic readwrite earshot/hall/#\n")
+    (tmp_path / "acl").chmod(0o600)
+    with Mosquitto(tmp_path, extra=f"acl_file {tmp_path}/acl") as strict:
+        config = house_config(strict, "earshot")
+        async with running(config) as one:
+            await until(lambda: "does not let it write earshot/_house/alive/hall" in one.rivalry, LONG_S, "a word")
+        assert (await asyncio.to_thread(check_house, config))[0].outcome == "fail"
 
 
 async def test_removal_leaves_nothing(broker: Mosquitto, household: Household) -> None:
