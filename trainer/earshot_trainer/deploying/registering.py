@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from earshot_node.contract.deployment import MAX_SUMMARY_CHARS
-from earshot_node.deployment.durable import make_folder, write_file
+from earshot_node.deployment.durable import make_folder, remove_file, write_file
 from earshot_node.errors import BundleError, OperatorError
 from earshot_node.inference.bundle import load_bundle
 from earshot_trainer.catalogue.releases import Gate, Release, Releases
@@ -73,7 +73,12 @@ def register_release(
             write_file(path, data)
     except OSError as error:
         raise OperatorError(f"{path}: cannot be written ({error.strerror}); free some space") from error
-    releases.add(release)
+    try:
+        releases.add(release)
+    except OperatorError:
+        if known is None:
+            remove_file(path)
+        raise
     return release
 
 
