@@ -88,7 +88,7 @@ def test_version_is_the_packages() -> None:
 
 def test_help_lists_every_command_with_its_line() -> None:
     text = run("-h").stdout
-    assert len(COMMANDS) == 11
+    assert len(COMMANDS) == 13
     for name, lazy in COMMANDS.items():
         assert re.search(rf"^  {name} +{re.escape(lazy.summary)}$", text, re.MULTILINE)
 
