@@ -17,8 +17,8 @@ from support.home_assistant.place import InstallError, Place, find_place, own_py
 from support.home_assistant.releases import RELEASES, Release
 
 INTEGRATIONS = (
-    "api", "automation", "config", "demo", "hassio", "history", "logbook", "mobile_app", "mqtt", "onboarding",
-    "recorder", "template", "websocket_api",
+    "api", "assist_pipeline", "automation", "camera", "config", "demo", "hassio", "history", "logbook", "mobile_app",
+    "mqtt", "onboarding", "recorder", "template", "websocket_api",
 )  # fmt: skip
 
 LIST_REQUIREMENTS = """

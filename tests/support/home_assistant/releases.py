@@ -33,11 +33,7 @@ class Release:
         return f"python{self.python[0]}.{self.python[1]}"
 
 
-_WHEELS: Final = (
-    ("pymicro-vad", "pymicro-vad>=1.0.1"),
-    ("pyspeex-noise", "pyspeex-noise>=1.0.2"),
-    ("numpy", "numpy>=2.3"),  # mobile_app of 2026.2 imports it and does not ask for it
-)
+_WHEELS: Final = (("pymicro-vad", "pymicro-vad>=1.0.1"), ("pyspeex-noise", "pyspeex-noise>=1.0.2"))
 
 RELEASES: Final = {
     "2026.9": Release("2026.9.4", (3, 14, 2), "forky", wheels=_WHEELS),
