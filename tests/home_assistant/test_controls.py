@@ -58,7 +58,7 @@ def switched_off_label_turns_nothing_on(home_assistant: HomeAssistant, audio: Li
     audio.play(siren)
     wait_until(lambda: loudest(home_assistant, seen) > 80, SOON_S, "a siren that is heard all the same")
     audio.hush()
-    wait_until(lambda: float(home_assistant.state("sensor.steered_porch_siren_confidence")) < 20, SOON_S, "quiet")
+    wait_until(lambda: -1 < home_assistant.number("sensor.steered_porch_siren_confidence") < 20, SOON_S, "quiet")
     assert "on" not in [state["state"] for _, state in home_assistant.changes(SIREN, seen)]
     assert home_assistant.changes(EVENT, seen) == []
     home_assistant.call("switch.turn_on", SWITCH)

@@ -1,5 +1,6 @@
 """A real siren recording through a real node process, seen from Home Assistant."""
 
+import math
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
@@ -35,16 +36,16 @@ def audio(home_assistant: HomeAssistant, live_node: Callable[[str], NodeProcess]
 def test_siren_turns_the_sensor_on_fires_one_event_and_ends(
     home_assistant: HomeAssistant, audio: LiveAudio, siren: Pcm, report: Callable[[str], None]
 ) -> None:
-    wait_until(lambda: home_assistant.state(LEVEL) not in {"unknown", "unavailable"}, SOON_S, "a sound level")
-    quiet_dbfs = float(home_assistant.state(LEVEL))
+    wait_until(lambda: home_assistant.number(LEVEL) > -math.inf, SOON_S, "a sound level")
+    quiet_dbfs = home_assistant.number(LEVEL)
     began, seen = audio.play(siren), len(home_assistant.happened)
     home_assistant.wait_for(SIREN, "on")
     on_at = next(at for at, state in home_assistant.changes(SIREN, seen) if state["state"] == "on")
     wait_until(lambda: home_assistant.changes(EVENT, seen), SOON_S, "the event")
     details = home_assistant.attributes(EVENT)
     onset, decided = (datetime.fromisoformat(details[name]).timestamp() for name in ("onset", "decided"))
-    wait_until(lambda: float(home_assistant.state(CONFIDENCE)) > 50, SOON_S, "a high confidence")
-    wait_until(lambda: float(home_assistant.state(LEVEL)) > quiet_dbfs + 10, SOON_S, "a higher sound level")
+    wait_until(lambda: home_assistant.number(CONFIDENCE) > 50, SOON_S, "a high confidence")
+    wait_until(lambda: home_assistant.number(LEVEL) > quiet_dbfs + 10, SOON_S, "a higher sound level")
     assert (details["event_type"], details["phase"], details["source_name"]) == ("siren", "onset", "Porch")
     assert details["confidence"] > 50
     assert began - 1 < onset < on_at

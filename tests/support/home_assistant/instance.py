@@ -1,6 +1,7 @@
 """What tests do with a running Home Assistant: read entities and devices, call actions, follow what happens."""
 
 import contextlib
+import math
 import time
 from collections.abc import Mapping
 from types import TracebackType
@@ -91,6 +92,13 @@ class HomeAssistant:
     def state(self, entity: str) -> str:
         """Return the state, '' if there is no such entity."""
         return str(self.states.get(entity, {}).get("state", ""))
+
+    def number(self, entity: str) -> float:
+        """Return the state as a number, minus infinity when it is none."""
+        try:
+            return float(self.state(entity))
+        except ValueError:
+            return -math.inf
 
     def attributes(self, entity: str) -> dict[str, Any]:
         """Return the attributes, {} if there is no such entity."""
