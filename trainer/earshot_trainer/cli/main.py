@@ -1,15 +1,17 @@
-"""The `trainer-cli` group. A command's module is imported when it is asked for, so help stays instant."""
+"""`trainer-cli`: the program. Commands are imported when they are called, so help is instant."""
 
-import importlib
 import logging
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 import click
 
-from earshot_node.errors import EarshotError
+from earshot_node.cli.lazy_group import LazyCommand, LazyGroup, run_program
 
-COMMANDS = {
+PROGRAM: Final = "trainer-cli"
+
+SUMMARIES: Final = {
     "train": "Train a model from manifests by a recipe.",
     "quantize": "Export a trained model to ONNX and make it INT8.",
     "evaluate": "Measure a bundle or model on manifests.",
@@ -38,56 +40,27 @@ COMMANDS = {
 }
 """Each is the command `command` of earshot_trainer.cli.<name>; the text is its line in the group's help."""
 
-EXAMPLE = """\b
+COMMANDS: Final = {
+    name: LazyCommand(f"earshot_trainer.cli.{name.replace('-', '_')}:command", summary)
+    for name, summary in SUMMARIES.items()
+}
+
+EPILOG: Final = """\b
 Examples:
-  export EARSHOT_DATA=FOLDER
-  trainer-cli train --recipe config/recipes/siren.yaml --data '$EARSHOT_DATA/urban/manifest.csv' --out runs/siren
-  trainer-cli train --help
+  trainer-cli init --url http://trainer.lan:8770 --broker broker.lan
+  trainer-cli retrain --dry-run
+  trainer-cli explain bundled street.flac
 """
 
 
-class LazyGroup(click.Group):
-    """A group that knows its commands' names and help without importing them."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Names in the order of a model's life."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import the command's module; None for an unknown name, which click reports."""
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"earshot_trainer.cli.{cmd_name.replace('-', '_')}")
-        command: click.Command = module.command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write names and texts from COMMANDS."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-
-@click.group(cls=LazyGroup, epilog=EXAMPLE, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, lazy=COMMANDS, epilog=EPILOG)
 @click.option("--debug", is_flag=True, help="Show a traceback with an error, and log more.")
-@click.version_option(package_name="earshot", prog_name="trainer-cli")
+@click.version_option(package_name="earshot", prog_name=PROGRAM)
 def cli(debug: bool) -> None:
-    """Train, measure and package the models that Earshot's nodes run."""
+    """Collect what nodes recorded, make better models of it, and give them back."""
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the program. Exit codes: 0 done, 1 failed, 2 usage, 3 partly done, 130 interrupted."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        result = cli.main(args=words, prog_name="trainer-cli", standalone_mode=False)
-    except click.exceptions.Abort:
-        sys.exit(130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except EarshotError as error:
-        if "--debug" in words:
-            raise
-        click.echo(f"error: {error}", err=True)
-        sys.exit(1)
-    sys.exit(result if isinstance(result, int) else 0)
+    """Entry point; ends the process with the command's exit code."""
+    sys.exit(run_program(cli, PROGRAM, arguments))
