@@ -73,7 +73,7 @@ def test_default_microphone_is_the_systems_choice(alsa: VirtualAlsa) -> None:
 
 def hear(device: str, state: str) -> SourceStatus:
     with listening(microphone(device), patience=AT_ONCE) as heard:
-        heard.until(lambda: state in heard.states("hall"))
+        heard.until(lambda: state in heard.states("hall"), timeout_s=60.0)
     assert_continuous(heard.of("hall"))
     return next(status for _, status in heard.changes if status.state == state)
 

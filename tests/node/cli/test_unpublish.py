@@ -67,14 +67,14 @@ def test_node_of_another_name_is_removed_and_the_configured_one_stays(tmp_path: 
 
 @pytest.mark.mosquitto
 def test_online_node_is_left_alone_without_force(tmp_path: Path, broker: Mosquitto) -> None:
-    path = write_config(tmp_path, broker, "busy")
-    publish.single("earshot/busy/status", b"online", retain=True, hostname="127.0.0.1", port=broker.port)
+    path = write_config(tmp_path, broker, "still_online")
+    publish.single("earshot/still_online/status", b"online", retain=True, hostname="127.0.0.1", port=broker.port)
     result = run("unpublish", "--config", str(path), "--yes")
     assert result.returncode == 1
-    assert result.stderr == "error: node busy is online; stop it first, or use --force if it is long gone\n"
-    assert left_of("busy", broker) == ["earshot/busy/status"]
+    assert result.stderr == "error: node still_online is online; stop it first, or use --force if it is long gone\n"
+    assert left_of("still_online", broker) == ["earshot/still_online/status"]
     assert run("unpublish", "--config", str(path), "--yes", "--force").returncode == 0
-    assert left_of("busy", broker) == []
+    assert left_of("still_online", broker) == []
 
 
 def test_without_a_person_to_ask_nothing_is_removed(repository: Path) -> None:

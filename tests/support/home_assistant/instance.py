@@ -19,6 +19,9 @@ USER, PASSWORD = "tester", "tester-password"
 SOON_S = 120.0
 POLL_S = 0.25
 
+OWN_LOGGERS = ("haffmpeg", "homeassistant.components.websocket_api", "homeassistant.util.logging")
+"""Of the bare installation, of wrong requests, and of Home Assistant's count of its own lines."""
+
 
 class HomeAssistant:
     """An onboarded Home Assistant that is connected to `broker`.
@@ -138,7 +141,7 @@ class HomeAssistant:
             line
             for line in self.process.log_lines(since)
             if line.level in {"WARNING", "ERROR", "CRITICAL"}
-            and not line.logger.startswith(("haffmpeg", "homeassistant.components.websocket_api"))
+            and not line.logger.startswith(OWN_LOGGERS)
             and "Skipping pip installation" not in line.text
         ]
 
