@@ -21,6 +21,7 @@ from earshot_app.ingress import page, table
 from earshot_app.program import fail, output_of, run_beside_page
 from earshot_app.supervisor import AppError, Broker, data_folder, find_broker, read_options
 
+from earshot_node.deployment.durable import write_file
 from earshot_node.http.token import read_token
 
 HEALTH_URL = "http://127.0.0.1:8765/healthz"
@@ -53,9 +54,10 @@ def prepare(options: dict[str, Any], broker: Broker, data: Path) -> Path:
             raise AppError(f"config_file: {own} is not there; put it into the app's configuration folder")
         return own
     password = data / "mqtt-password"
-    _write_private(password, broker.password)
+    write_file(password, broker.password.encode())
     path = data / "node.yaml"
-    _write_private(path, yaml.safe_dump(configuration(options, broker, password), sort_keys=False, allow_unicode=True))
+    text = yaml.safe_dump(configuration(options, broker, password), sort_keys=False, allow_unicode=True)
+    write_file(path, text.encode())
     return path
 
 
@@ -141,15 +143,6 @@ def _health(environ: dict[str, str]) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return told
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Write a file that nobody else can read, whole or not at all."""
-    fresh = path.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    fresh.replace(path)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from earshot_app.ingress import page
 from earshot_app.program import fail, output_of, run_beside_page
 from earshot_app.supervisor import AppError, Broker, data_folder, find_broker, read_options
 
+from earshot_node.deployment.durable import write_file
+
 PORT = int(os.environ.get("EARSHOT_APP_TRAINER_PORT", "8770"))
 COLLECT_S = 600.0
 
@@ -50,8 +52,9 @@ def prepare(options: dict[str, Any], broker: Broker, home: Path) -> None:
     """Write `trainer.yaml` and the broker's password."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     password = home / "mqtt-password"
-    _write_private(password, broker.password)
-    _write_private(home / "trainer.yaml", yaml.safe_dump(configuration(options, broker, password), sort_keys=False))
+    write_file(password, broker.password.encode())
+    text = yaml.safe_dump(configuration(options, broker, password), sort_keys=False)
+    write_file(home / "trainer.yaml", text.encode())
 
 
 def configuration(options: dict[str, Any], broker: Broker, password: Path) -> dict[str, Any]:
@@ -92,15 +95,6 @@ async def collect(environ: dict[str, str]) -> web.Response:
     """Fetch the recordings of all nodes and show how that went."""
     _, output = await output_of("trainer-cli", "collect", environ=environ, timeout_s=COLLECT_S)
     return await show(environ, f"<pre>{html.escape(output)}</pre>")
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Write a file that nobody else can read, whole or not at all."""
-    fresh = path.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    fresh.replace(path)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from earshot_node.contract.messages import EventMessage
 from earshot_node.inference.siren_ridge import mel_centres_hz
+from earshot_node.spectrogram.heat import heat
 from earshot_node.spectrogram.lettering import ADVANCE, DOTS_HIGH, letter_dots, plain, text_width
 from earshot_node.spectrogram.memory import STEP, Shades
 from earshot_node.spectrogram.png import Canvas, Color, encode_png
@@ -21,15 +22,6 @@ _MARGIN: Final = 12
 _SHADES: Final = 32
 _BACKGROUND, _TEXT, _MARK = _SHADES, _SHADES + 1, _SHADES + 2
 _COLORS: Final[tuple[Color, ...]] = ((22, 26, 34), (224, 228, 236), (64, 200, 240))
-_HEAT: Final[tuple[Color, ...]] = (
-    (13, 14, 22),
-    (48, 25, 92),
-    (122, 36, 118),
-    (200, 62, 92),
-    (245, 128, 62),
-    (252, 200, 96),
-    (254, 250, 214),
-)
 _DECIBELS: Final = 10.0 / float(np.log(10.0))
 _BRIGHTEST, _DARKEST = 0.997, 0.25
 _LEAST_RANGE_DB: Final = 24.0
@@ -51,7 +43,7 @@ def draw(sketch: Sketch, zone: tzinfo | None = None) -> bytes:
     _write_titles(canvas, sketch.event, zone)
     _draw_frequencies(canvas, sketch.excerpt.frames.shape[1])
     _draw_times(canvas, sketch)
-    return encode_png(canvas, (*_heat(), *_COLORS))
+    return encode_png(canvas, (*heat(_SHADES), *_COLORS))
 
 
 def _field(frames: Shades) -> Canvas:
@@ -139,9 +131,3 @@ def _write(canvas: Canvas, x: int, y: int, text: str) -> None:
     dots = letter_dots(text, _SCALE)[:, : max(0, WIDTH - max(0, x))]
     place = canvas[y : y + dots.shape[0], max(0, x) : max(0, x) + dots.shape[1]]
     place[dots] = _TEXT
-
-
-def _heat() -> tuple[Color, ...]:
-    at = np.linspace(0, len(_HEAT) - 1, _SHADES)
-    channels = [np.interp(at, range(len(_HEAT)), [color[channel] for color in _HEAT]) for channel in range(3)]
-    return tuple((round(red), round(green), round(blue)) for red, green, blue in zip(*channels, strict=True))

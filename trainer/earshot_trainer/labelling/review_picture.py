@@ -5,6 +5,7 @@ from typing import Final
 import numpy as np
 
 from earshot_node.inference.siren_ridge import mel_centres_hz
+from earshot_node.spectrogram.heat import heat
 from earshot_node.spectrogram.lettering import DOTS_HIGH, letter_dots
 from earshot_node.spectrogram.png import Canvas, Color, encode_png
 from earshot_trainer.labelling.picture import shades_of
@@ -21,15 +22,6 @@ _MARKS_KHZ: Final = (0.5, 1, 2, 4)
 _STEPS_S: Final = (0.5, 1, 2, 5, 10, 30, 60)
 _MOST_TICKS: Final = 6
 _LETTERS: Final = 2
-_HEAT: Final[tuple[Color, ...]] = (
-    (13, 14, 22),
-    (48, 25, 92),
-    (122, 36, 118),
-    (200, 62, 92),
-    (245, 128, 62),
-    (252, 200, 96),
-    (254, 250, 214),
-)
 
 
 def review_picture(view: View) -> bytes:
@@ -44,7 +36,7 @@ def review_picture(view: View) -> bytes:
         for number in range(len(view.labels)):
             top = MEL_HEIGHT + _GAP + number * (CURVE_HEIGHT + _GAP)
             _draw_curve(canvas[top : top + CURVE_HEIGHT], view, number)
-    return encode_png(canvas, (*_heat(), *_COLORS))
+    return encode_png(canvas, (*heat(_SHADES), *_COLORS))
 
 
 def _draw_curve(place: Canvas, view: View, number: int) -> None:
@@ -78,9 +70,3 @@ def _write(canvas: Canvas, x: int, y: int, text: str) -> None:
     place = canvas[y - 2 : y + dots.shape[0] + 2, x - 2 : x + dots.shape[1] + 2]
     place[:] = _BACKGROUND
     place[2:-2, 2:-2][dots] = _TEXT
-
-
-def _heat() -> tuple[Color, ...]:
-    at = np.linspace(0, len(_HEAT) - 1, _SHADES)
-    channels = [np.interp(at, range(len(_HEAT)), [color[channel] for color in _HEAT]) for channel in range(3)]
-    return tuple((round(red), round(green), round(blue)) for red, green, blue in zip(*channels, strict=True))
