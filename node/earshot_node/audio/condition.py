@@ -1,6 +1,7 @@
 """Whether a live signal can be trusted: digital silence, a frozen driver, clipping. Counts samples, knows no clock."""
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +18,8 @@ CLIPPED_SHARE = 0.02
 _FULL_SCALE = 32767
 _PATTERN_FRAMES = 256
 _MAX_CANDIDATES = 4
+_ANCHORS = 8
+_GOLDEN = 0.618034  # spreads anchors so that no period falls in step with them
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +107,22 @@ def _repeats(pcm: bytes, longest_period: int, frame_bytes: int) -> bool:
     """Whether `pcm` is exactly periodic with a period of at most `longest_period` bytes, half of its length."""
     if len(pcm) < 2 * longest_period:
         return False
-    pattern = pcm[-_PATTERN_FRAMES * frame_bytes :]
-    at = len(pcm) - len(pattern)
+    frames = longest_period // frame_bytes
+    ends = (len(pcm) - int(frames * 0.75 * (number * _GOLDEN % 1)) * frame_bytes for number in range(_ANCHORS))
+    return any(
+        period % frame_bytes == 0 and pcm[period:] == pcm[:-period]
+        for end in ends
+        for period in _possible_periods(pcm, end, longest_period, frame_bytes)
+    )
+
+
+def _possible_periods(pcm: bytes, end: int, longest_period: int, frame_bytes: int) -> Iterator[int]:
+    """How far before `end` the frames that end there stand again; few, useless where a stretch repeats itself."""
+    pattern = pcm[end - _PATTERN_FRAMES * frame_bytes : end]
+    at = end - len(pattern)
     for _ in range(_MAX_CANDIDATES):
         at = pcm.rfind(pattern, 0, at + len(pattern) - 1)
-        period = len(pcm) - len(pattern) - at
+        period = end - len(pattern) - at
         if at < 0 or period > longest_period:
-            return False
-        if period % frame_bytes == 0 and pcm[period:] == pcm[:-period]:
-            return True
-    return False
+            return
+        yield period

@@ -84,6 +84,13 @@ def test_repeated_buffer_is_frozen_within_15_s_whatever_its_period(period_s: flo
     assert first_seconds_until("healthy", monitor, noise(5)) <= 2
 
 
+def test_repeated_buffer_with_a_stretch_that_repeats_within_itself_is_frozen() -> None:
+    buffer = noise(0.14) + noise(0.003) * 34
+    repeated = (buffer * 70)[: 16 * FORMAT.bytes_per_s]
+    monitor = ConditionMonitor(FORMAT)
+    assert first_seconds_until("frozen", monitor, repeated) <= 15
+
+
 def test_stuck_non_zero_value_is_frozen() -> None:
     monitor = ConditionMonitor(FORMAT)
     assert state(push(monitor, np.full(16000 * 15, -1, "<i2").tobytes())) == "frozen"
