@@ -15,17 +15,17 @@ from typing import Final, Literal
 
 import numpy as np
 import soundfile as sf
-from numpy.typing import NDArray
 
-import earshot_node.synth
 from earshot_node.synth.acoustics import echo_response, reverberate
 from earshot_node.synth.filters import Samples, set_level
 from earshot_node.synth.sirens import random_siren
 from earshot_node.synth.traps import random_trap
 from earshot_node.synth.weather import traffic, wind
+from earshot_trainer.corpus.cache import to_int16
 from earshot_trainer.corpus.recordings import Recording, load_manifest
 from earshot_trainer.network.architecture import SAMPLE_RATE_HZ
 from earshot_trainer.retraining.settings import MaterialSettings
+from earshot_trainer.segments.synthetic import synthesizer_code
 
 Purpose = Literal["replay", "calibration", "test"]
 SOURCE: Final = "synthetic"
@@ -131,7 +131,7 @@ def _write(folder: Path, purpose: Purpose, rows: Iterator[Row], advance: Callabl
         writer = csv.writer(stream)
         writer.writerow(("path", "label", "is_siren", "kind", "source", "fsid", "licence", "dur"))
         for name, label, is_siren, kind, samples in rows:
-            sf.write(folder / f"{name}.flac", _to_int16(samples), SAMPLE_RATE_HZ, subtype="PCM_16")
+            sf.write(folder / f"{name}.flac", to_int16(samples), SAMPLE_RATE_HZ, subtype="PCM_16")
             group = f"{SOURCE}-{purpose}-{name}"
             writer.writerow(
                 (f"{name}.flac", label, int(is_siren), kind, SOURCE, group, LICENCE, len(samples) / SAMPLE_RATE_HZ)
@@ -139,13 +139,6 @@ def _write(folder: Path, purpose: Purpose, rows: Iterator[Row], advance: Callabl
             advance(1)
 
 
-def _to_int16(samples: Samples) -> NDArray[np.int16]:
-    return np.asarray(np.clip(np.rint(samples * 32767.0), -32768, 32767), dtype=np.int16)
-
-
 def _key(purpose: Purpose, settings: MaterialSettings, seed: int) -> str:
     counts = (settings.pool_backgrounds,) if purpose == "replay" else (settings.scenes, settings.scene_minutes)
-    digest = hashlib.sha256(f"{purpose} {counts} {seed} 1".encode())
-    for path in sorted(Path(earshot_node.synth.__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+    return hashlib.sha256(f"{purpose} {counts} {seed} 2".encode() + synthesizer_code()).hexdigest()[:16]
