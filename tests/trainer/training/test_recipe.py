@@ -55,3 +55,14 @@ def test_malformed_override_is_an_error(tmp_path: Path, override: str) -> None:
 def test_absent_recipe_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot read recipe"):
         load_recipe(tmp_path / "none.yaml")
+
+
+def test_recipe_extends_another_and_replaces_single_values(repository: Path, tmp_path: Path) -> None:
+    recipes = repository / "config" / "recipes"
+    longer, first = load_recipe(recipes / "siren-longer.yaml"), load_recipe(recipes / "siren.yaml")
+    assert (longer.name, longer.training.seed, longer.training.batch_size) == ("siren-longer", 2, 24)
+    assert longer.training.steps > first.training.steps
+    assert (longer.model, longer.synthetic, longer.teacher) == (first.model, first.synthetic, first.teacher)
+    (tmp_path / "lost.yaml").write_text("extends: nowhere.yaml\nname: lost\n")
+    with pytest.raises(ConfigError, match=r"cannot read recipe .*nowhere\.yaml"):
+        load_recipe(tmp_path / "lost.yaml")

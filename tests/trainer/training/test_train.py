@@ -150,3 +150,38 @@ def test_damaged_checkpoint_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(b"PK\x03\x04 half")
     with pytest.raises(OperatorError, match="cannot be read as a checkpoint"):
         load_checkpoint(tmp_path / "checkpoint.pt")
+
+
+def test_training_goes_on_from_an_earlier_model_and_says_so(tmp_path: Path) -> None:
+    first = run_training(request(tmp_path, "first", folds=("fold1",)))
+    no_step = ("training.learning_rate=1e-12", "training.weight_decay=0", "training.seed=8")
+    model = run_training(request(tmp_path, "more", folds=("fold1",), start=tmp_path / "first", overrides=no_step))
+    started = weights(first)
+    learned = {name: value for name, value in weights(model).items() if "running" not in name}
+    assert all(torch.allclose(value.float(), started[name].float()) for name, value in learned.items() if value.ndim)
+    record = json.loads((tmp_path / "more" / "run.json").read_text())["started_from"]
+    settings = json.loads((tmp_path / "first" / "run.json").read_text())["recipe"]["training"]
+    assert (record["recipe"], record["seed"]) == ("tiny", 3)
+    assert record["segments"] == settings["steps"] * settings["batch_size"]
+    again = run_training(request(tmp_path, "again", folds=("fold1",), start=tmp_path / "more"))
+    assert not same(weights(model), weights(again))
+    record = json.loads((tmp_path / "again" / "run.json").read_text())["started_from"]
+    assert record["segments"] == 2 * settings["steps"] * settings["batch_size"]
+
+
+def test_training_starts_from_no_model_that_heard_what_is_held_out_or_has_another_network(tmp_path: Path) -> None:
+    run_training(request(tmp_path, "first"))
+    start = tmp_path / "first"
+    with pytest.raises(
+        OperatorError, match=r"first: it was trained on \d original recordings that this training keeps"
+    ):
+        run_training(request(tmp_path, "held", folds=("fold1",), start=start))
+    with pytest.raises(OperatorError, match=r"its model\.hidden differs from the recipe's"):
+        run_training(request(tmp_path, "other", start=start, overrides=("model.hidden=24",)))
+
+
+def test_checkpoint_that_began_with_other_weights_is_not_resumed(tmp_path: Path) -> None:
+    run_training(request(tmp_path, "first"))
+    run_training(request(tmp_path, "more"))
+    with pytest.raises(OperatorError, match="began with other weights"):
+        run_training(request(tmp_path, "more", start=tmp_path / "first"))

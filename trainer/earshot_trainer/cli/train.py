@@ -28,6 +28,12 @@ Examples:
 @click.option("--recipe", "recipe_path", type=click.Path(path_type=Path), required=True, help="Recipe YAML.")
 @click.option("--data", "manifests", multiple=True, required=True, metavar="MANIFEST", help="Manifest CSV; repeatable.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of this run.")
+@click.option(
+    "--start",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="RUN",
+    help="Begin with the weights of this finished run.",
+)
 @click.option("--exclude-fold", "folds", multiple=True, metavar="FOLD", help="Test on this fold; repeatable.")
 @click.option("--exclude-source", "sources", multiple=True, metavar="SOURCE", help="Test on this source; repeatable.")
 @click.option("--exclude-group", "groups", multiple=True, metavar="GROUP", help="Never train on it; repeatable.")
@@ -44,6 +50,7 @@ def command(
     recipe_path: Path,
     manifests: tuple[str, ...],
     out: Path,
+    start: Path | None,
     folds: tuple[str, ...],
     sources: tuple[str, ...],
     groups: tuple[str, ...],
@@ -59,7 +66,8 @@ def command(
 
     Writes OUT/model.pt (the network), OUT/run.json (data, licences, seed, figures on what was held out, speed),
     OUT/checkpoint.pt and OUT/tensorboard. Under `torchrun` the processes share each batch: `training.batch_size` is
-    the total, so a recipe means the same on any number of them.
+    the total, so a recipe means the same on any number of them. With --start a finished run of the same network is
+    trained on, by a recipe that may differ in all else; nothing that it heard may be held out now.
     """
     if (split_path is None) != (part is None):
         raise click.UsageError("--split and --hold-out go together")
@@ -77,6 +85,7 @@ def command(
             recipe_path=recipe_path,
             manifests=manifests,
             out=out,
+            start=start,
             folds=folds + held_out.folds,
             sources=sources + held_out.sources,
             groups=groups + held_out.groups,

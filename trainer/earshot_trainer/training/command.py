@@ -24,6 +24,7 @@ from earshot_trainer.training.progress import TrainingReport, counting
 from earshot_trainer.training.recipe import Recipe, load_recipe
 from earshot_trainer.training.run_record import RUN_NAME
 from earshot_trainer.training.speed import describe_speed, speed_line
+from earshot_trainer.training.start import Start, load_start
 from earshot_trainer.training.teacher import Teacher, ask_teacher, describe_teacher, open_teacher
 from earshot_trainer.training.train import train
 
@@ -35,6 +36,7 @@ class RunRequest:
     recipe_path: Path
     manifests: tuple[str, ...]
     out: Path
+    start: Path | None = None
     folds: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
@@ -66,6 +68,7 @@ def run_training(request: RunRequest, console: Console | None = None) -> Path:
     processes.share(recipe.training.batch_size)
     recordings = load_manifests([expand_path(text) for text in request.manifests])
     split = hold_out(recordings, **request.excluded)
+    start = load_start(request.start, recipe.model, {one.group for one in split.train}) if request.start else None
     teacher = open_teacher(recipe.teacher) if recipe.teacher else None
     _print_split(console, recordings, split, request)
     device = choose_device(request.device, console, processes)
@@ -76,12 +79,12 @@ def run_training(request: RunRequest, console: Console | None = None) -> Path:
     with joined(processes, device):
         with processes.first_on_host():
             sounds = _prepare(recordings, split, recipe, teacher, cache, cache_folder, console)
-        origin = _same_everywhere(Origin.of(split.train), processes)
+        origin = _same_everywhere(Origin.of(split.train, start), processes)
         workers = request.workers or (2 if device.type == "cuda" else 1)
         with TrainingReport(console, request.out) if processes.leads else nullcontext(lambda _: None) as report:
-            model = train(recipe, sounds, origin, request.out, device, report, None, processes, workers)
+            model = train(recipe, sounds, origin, request.out, device, report, None, processes, workers, start)
     if processes.leads:
-        _conclude(request, recipe, split, teacher, cache, device, console)
+        _conclude(request, recipe, split, teacher, start, cache, device, console)
     return model
 
 
@@ -133,6 +136,7 @@ def _conclude(
     recipe: Recipe,
     split: Split,
     teacher: Teacher | None,
+    start: Start | None,
     cache: PcmCache,
     device: torch.device,
     console: Console,
@@ -149,6 +153,7 @@ def _conclude(
         excluded=request.excluded,
         origin=Origin(checkpoint["dataset_sha256"], checkpoint["code_version"]),
         teacher=describe_teacher(teacher) if teacher else None,
+        start=start,
         trained_s=checkpoint["trained_s"],
         device=device,
         figures=figures,

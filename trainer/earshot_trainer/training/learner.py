@@ -78,6 +78,14 @@ class Learner:
         for network in (self.network, self.average):
             network.set_normalization(frames.mean(dim=0), frames.std(dim=0).clamp_min(0.1))
 
+    def begin_with(self, weights: dict[str, Tensor]) -> None:
+        """Take an earlier model's weights and normalization; the outputs that only the teacher needs stay random."""
+        for network in (self.network, self.average):
+            own = network.state_dict()
+            for name, value in weights.items():
+                if value.ndim:  # the norms' counts of batches begin anew
+                    own[name][: len(value)].copy_(value)
+
     def prepare(self, batch: Batch, step: int) -> Lesson:
         """Colour and mask a batch for a step; knows nothing of other steps, so it may run in another thread."""
         generator = torch.Generator().manual_seed(self._seed(step))

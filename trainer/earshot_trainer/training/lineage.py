@@ -13,6 +13,7 @@ import torch
 from earshot_trainer.corpus.recordings import Recording, dataset_hash
 from earshot_trainer.corpus.splits import Split
 from earshot_trainer.training.recipe import Recipe
+from earshot_trainer.training.start import Start
 
 
 @dataclass(frozen=True)
@@ -22,15 +23,17 @@ class Origin:
     Attributes:
         dataset_sha256: `dataset_hash` of the recordings that are trained on.
         code_version: of the code that trains.
+        start_sha256: of the model whose weights it begins with; empty for random ones.
     """
 
     dataset_sha256: str
     code_version: str
+    start_sha256: str = ""
 
     @classmethod
-    def of(cls, training_side: Sequence[Recording]) -> "Origin":
+    def of(cls, training_side: Sequence[Recording], start: Start | None = None) -> "Origin":
         """Describe a training that starts now."""
-        return cls(dataset_hash(training_side), code_version())
+        return cls(dataset_hash(training_side), code_version(), start.record.model_sha256 if start else "")
 
 
 def describe_run(
@@ -41,6 +44,7 @@ def describe_run(
     excluded: Mapping[str, Sequence[str]],
     origin: Origin,
     teacher: Mapping[str, str] | None,
+    start: Start | None,
     trained_s: float,
     device: torch.device,
     figures: Mapping[str, Any],
@@ -53,6 +57,7 @@ def describe_run(
         "recipe_file": recipe_path.name,
         "recipe": recipe.to_dict(),
         "teacher": teacher,
+        "started_from": start.record.model_dump() if start else None,
         "seed": recipe.training.seed,
         "code_version": origin.code_version,
         "torch_version": torch.__version__,

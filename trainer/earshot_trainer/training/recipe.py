@@ -192,17 +192,14 @@ class Recipe(Section):
 def load_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
     """The recipe in a YAML file; `overrides` are `section.key=value` texts that replace single values.
 
+    A recipe may say `extends: FILE`, a recipe in the same folder; what it says itself replaces that one's values.
+
     Raises:
         ConfigError: unreadable, no YAML, an unknown key or a value out of range; names file and key.
     """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read recipe {path}: {error.strerror}; try config/recipes/siren.yaml") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is no YAML: {error}".replace("\n", " ")) from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected a mapping with `name` and `model`")
+    values = _read(path)
+    if "extends" in values:
+        values = _merged(_read(path.parent / str(values.pop("extends"))), values)
     for override in overrides:
         apply_override(values, override)
     try:
@@ -211,6 +208,27 @@ def load_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise ConfigError(f"{path}: {key}: {first['msg']}; compare config/recipes/siren.yaml") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read recipe {path}: {error.strerror}; try config/recipes/siren.yaml") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is no YAML: {error}".replace("\n", " ")) from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected a mapping with `name` and `model`")
+    return values
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Section by section; lists are replaced whole."""
+    merged = dict(base)
+    for key, value in changes.items():
+        old = base.get(key)
+        merged[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
 
 
 def apply_override(values: dict[str, Any], override: str) -> None:

@@ -44,12 +44,25 @@ class TeacherRecord(BaseModel):
         return f"{self.name} ({self.licence}, sha256 {self.sha256})"
 
 
+class StartRecord(BaseModel):
+    """The run whose weights a training began with; `segments` counts those that led to it, all runs together."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    recipe: str
+    segments: int
+    seed: int
+    code_version: str
+    model_sha256: Sha256
+
+
 class RunRecord(BaseModel):
     """The part of `run.json` that graphs, manifest and model card are made and checked by.
 
     Attributes:
         training_groups: the original recordings that were trained on.
         excluded: names of folds, groups and sources that were kept out of training.
+        started_from: whose weights it began with; None for random ones.
         graphs: sha256 -> file name of every graph that `trainer-cli quantize` made of this run's weights.
     """
 
@@ -59,6 +72,7 @@ class RunRecord(BaseModel):
     recipe_file: str = ""
     seed: int
     teacher: TeacherRecord | None = None
+    started_from: StartRecord | None = None
     code_version: str
     dataset_sha256: Sha256
     training_groups: frozenset[str]

@@ -22,6 +22,7 @@ from earshot_trainer.training.lineage import Origin
 from earshot_trainer.training.processes import ALONE, Processes
 from earshot_trainer.training.recipe import Recipe
 from earshot_trainer.training.speed import StepClock
+from earshot_trainer.training.start import Start
 
 REPORT_EVERY_STEPS = 10
 """Losses and peaks stay on the device in between, so that it need not wait for the program."""
@@ -48,11 +49,13 @@ def train(
     stop_after_step: int | None = None,
     processes: Processes = ALONE,
     workers: int = 1,
+    start: Start | None = None,
 ) -> Path:
     """Train by the recipe into `out`, resuming a checkpoint that lies there; returns the path of the model.
 
     `stop_after_step` ends early, after that step's checkpoint. All `processes` of a training call this together; the
-    first one alone reads and writes `out` and reports. `workers` threads mix segments.
+    first one alone reads and writes `out` and reports. `workers` threads mix segments. The weights begin as those of
+    `start`, which `origin` names too, or random.
     Raises OperatorError if `out` holds a run of another recipe or on other recordings than those that `origin` and
     `sounds` stand for.
     """
@@ -65,7 +68,9 @@ def train(
     clock = StepClock(device)
     values = processes.from_first(_load(out, recipe, origin) if processes.leads else None)
     first, earlier_s = _resume(values, learner, miner)
-    if first == 0:
+    if first == 0 and start is not None:
+        learner.begin_with(start.network)
+    elif first == 0:
         # Every process computes the same from the same segments.
         learner.normalize([mixer.batch(step, settings.batch_size, miner.odds) for step in NORMALIZATION_STEPS])
 
@@ -150,6 +155,7 @@ def _save(
         "recipe": json.dumps(recipe.to_dict()),
         "dataset_sha256": origin["dataset_sha256"],
         "code_version": origin["code_version"],
+        "start_sha256": origin.get("start_sha256", ""),
         "processes": learner.processes.count,
         "hardness": torch.from_numpy(miner.hardness.copy()),
         "odds": torch.from_numpy(miner.odds.copy()),
@@ -176,6 +182,8 @@ def _load(out: Path, recipe: Recipe, origin: Origin) -> dict[str, Any]:
             f"{out} holds a run that trained on other recordings (--data or --exclude-... changed); "
             "name another --out or delete it"
         )
+    if values.get("start_sha256", "") != origin.start_sha256:
+        raise OperatorError(f"{out} holds a run that began with other weights; name another --out or delete it")
     return values
 
 
