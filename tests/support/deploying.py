@@ -51,9 +51,9 @@ def release_file(home: Home, folder: Path, version: str, **options: Any) -> Path
 
 @contextmanager
 def hearing_noise(node: NodeProcess) -> Iterator[NodeProcess]:
-    """Start a node and feed it until the context ends."""
+    """Start a node and feed it until the context ends, with noise that no other node hears."""
     stop = threading.Event()
-    generator = np.random.default_rng(4)
+    generator = np.random.default_rng(list(node.folder.name.encode()))
 
     def feed() -> None:
         try:

@@ -22,7 +22,10 @@ NAMES = ("attic", "hall", "street")
 PREFIX = "fleet"
 
 
-def node_in(folder: Path, name: str, broker: Mosquitto, scene: Path) -> NodeProcess:
+def node_in(folder: Path, name: str, broker: Mosquitto) -> NodeProcess:
+    """A node with a street of its own: recordings of the same sound would be one recording to the trainer."""
+    scene = folder / f"{name}.wav"
+    street_scene(NAMES.index(name), duration_s=30.0).write_wav(scene)
     config: dict[str, Any] = {
         "node": {"id": name},
         "sources": [{"id": "mic", "name": "Mic", "type": "file", "path": str(scene), "loop": True}],
@@ -53,10 +56,8 @@ def fleet(home: Home) -> dict[str, dict[str, Any]]:
 def test_three_nodes_join_are_watched_and_collected_and_one_that_goes_holds_up_no_other(
     broker: Mosquitto, tmp_path: Path
 ) -> None:
-    scene = tmp_path / "scene.wav"
-    street_scene().write_wav(scene)
     home = make_home(tmp_path / "home", mqtt={"host": "127.0.0.1", "port": broker.port, "prefix": PREFIX})
-    nodes = {name: node_in(tmp_path, name, broker, scene) for name in NAMES}
+    nodes = {name: node_in(tmp_path, name, broker) for name in NAMES}
     with serving(home):
         for node in nodes.values():
             join(home, node)
