@@ -26,6 +26,8 @@ while [ "$#" -gt 0 ]; do
 done
 """
 
+MODEL = ("train", "train", "quantize")
+
 
 @pytest.fixture
 def clone(repository: Path, tmp_path: Path) -> Path:
@@ -58,13 +60,27 @@ def kinds(calls: list[str]) -> list[str]:
 def test_every_part_is_held_out_once_and_the_shipped_weights_hear_everything(clone: Path) -> None:
     code, calls, text = build(clone)
     assert code == 0, text
-    assert kinds(calls) == ["train", "quantize"] * 3 + ["evaluate"] * 2 + ["train", "quantize", "package"]
-    assert ["--hold-out a" in calls[0], "--hold-out b" in calls[2], "--hold-out c" in calls[4]] == [True] * 3
-    assert "--hold-out" not in calls[8]
+    assert kinds(calls) == [*MODEL * 3, "evaluate", "evaluate", *MODEL, "package"]
+    for call, part in zip(calls[:9], "aaabbbccc", strict=True):
+        assert (f"--hold-out {part}" in call) == (call.split()[0] == "train"), call
+    assert not any("--hold-out " in call for call in calls[11:13])
     package = calls[-1]
     assert package.count("--held-out-run") == 3
     assert "--install" not in package
-    assert all(f"--run runs/model/{part}" in calls[6] for part in "abc")
+    assert all(f"--run runs/model/{part}" in calls[9] for part in "abc")
+
+
+def test_second_recipe_goes_on_from_the_first_ones_run(clone: Path) -> None:
+    _, calls, _ = build(clone)
+    first, longer, quantize = (call.split() for call in calls[:3])
+    assert "config/recipes/siren.yaml" in first
+    assert "--start" not in first
+    assert "config/recipes/siren-longer.yaml" in longer
+    assert longer[longer.index("--start") + 1] == first[first.index("--out") + 1] == "runs/model/a/1"
+    assert quantize[1] == "runs/model/a/model.pt"
+    _, calls, _ = build(clone, "--recipe", "config/recipes/siren.yaml")
+    assert kinds(calls[:2]) == ["train", "quantize"]
+    assert "--start" not in calls[0]
 
 
 def test_second_run_does_no_finished_step_again(clone: Path) -> None:
@@ -79,19 +95,22 @@ def test_another_recipe_or_other_data_do_everything_again(clone: Path) -> None:
     build(clone)
     with (clone / "config/recipes/siren.yaml").open("a") as recipe:
         recipe.write("# changed\n")
+    assert kinds(build(clone)[1]).count("train") == 8
+    with (clone / "config/recipes/siren-longer.yaml").open("a") as recipe:
+        recipe.write("# changed\n")
     assert kinds(build(clone)[1]).count("train") == 4
     (clone.parent / "data/urban/manifest.csv").write_text("path,label\na.wav,siren\n")
-    assert kinds(build(clone)[1]).count("train") == 4
-    assert kinds(build(clone, "--set", "training.steps=20")[1]).count("train") == 4
+    assert kinds(build(clone)[1]).count("train") == 8
+    assert kinds(build(clone, "--set", "training.steps=20")[1]).count("train") == 8
 
 
 def test_interrupted_build_goes_on_where_it_was(clone: Path) -> None:
     (clone / "stop-at").write_text("evaluate")
     code, calls, text = build(clone)
-    assert (code, kinds(calls)) == (1, [*["train", "quantize"] * 3, "evaluate"])
+    assert (code, kinds(calls)) == (1, [*MODEL * 3, "evaluate"])
     assert "out_of_fold.json was not made" in text
     (clone / "stop-at").unlink()
-    assert kinds(build(clone)[1]) == ["evaluate", "evaluate", "train", "quantize", "package"]
+    assert kinds(build(clone)[1]) == ["evaluate", "evaluate", *MODEL, "package"]
 
 
 @pytest.mark.parametrize("arguments", [("--wrong",), ("--out",)])

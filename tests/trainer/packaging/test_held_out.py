@@ -81,6 +81,13 @@ def test_run_of_another_recipe_is_refused_and_another_seed_is_not() -> None:
     )
 
 
+def test_run_that_began_with_other_weights_is_refused() -> None:
+    start = {"recipe": "siren", "segments": 9, "seed": 1, "code_version": "1", "model_sha256": "cd" * 32}
+    longer = RunRecord.model_validate(FOLD2_RUN.model_dump() | {"started_from": start})
+    with pytest.raises(OperatorError, match="another recipe"):
+        check_held_out({"held_out": report(FOLD2_GRAPH)}, SHIPPED_RUN, (longer,))
+
+
 def pooled(groups_by_graph: dict[str, tuple[str, ...]], heard: tuple[str, ...] = TEST_GROUPS) -> dict[str, Any]:
     runs = [{"model_sha256": graph, "groups": list(groups)} for graph, groups in groups_by_graph.items()]
     together = hashlib.sha256("".join(groups_by_graph).encode()).hexdigest()

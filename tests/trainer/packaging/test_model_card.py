@@ -114,6 +114,13 @@ def test_weights_that_left_something_out_say_what() -> None:
     assert "They belong to the weights in this bundle" in text
 
 
+def test_run_that_the_weights_began_with_is_told() -> None:
+    start = {"recipe": "first", "segments": 180_000, "seed": 4, "code_version": "1.2", "model_sha256": "ab" * 32}
+    assert "went on from a run of recipe `first` (seed 4, 180000 segments, code 1.2)" in card(
+        run(started_from=start), {}
+    )
+
+
 def test_operating_points_chosen_on_the_measured_recordings_are_told() -> None:
     same, others = frozenset({"22", "23"}), frozenset({"31"})
     assert "chosen on these very recordings" in card(run(), {"held_out": EVALUATION}, "other", chosen_on=same)

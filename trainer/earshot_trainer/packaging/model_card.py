@@ -123,6 +123,11 @@ def _training(run: RunRecord) -> str:
         f"`{run.dataset_sha256}`. Besides recordings, training uses sirens and siren-like traps that the project "
         "synthesizes; they are never test material."
     )
+    if run.started_from is not None:
+        text += (
+            f" It went on from a run of recipe `{run.started_from.recipe}` (seed {run.started_from.seed}, "
+            f"{run.started_from.segments} segments, code {run.started_from.code_version}) on the same recordings."
+        )
     if run.teacher is not None:
         text += f" A published tagger helped as teacher: {run.teacher}; nothing of it is in this bundle."
     if run.trained_on_everything:

@@ -122,9 +122,10 @@ class RunRecord(BaseModel):
         )
 
     def recipe_without_seed(self) -> dict[str, Any]:
-        """Return what two runs of one recipe have in common."""
+        """Return what two runs of one recipe have in common, what they began with among it."""
         training = {key: value for key, value in self.recipe.get("training", {}).items() if key != "seed"}
-        return self.recipe | {"training": training}
+        start = self.started_from and (self.started_from.recipe, self.started_from.segments)
+        return self.recipe | {"training": training, "start": start}
 
     def licence_families(self) -> dict[str, int]:
         """Return recordings by licence; what differs by recording alone (a Freesound id in brackets) is one family."""
