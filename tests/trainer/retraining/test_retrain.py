@@ -3,6 +3,7 @@
 import io
 import signal
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,14 @@ from support.waiting import wait_until
 
 from earshot_node.errors import OperatorError
 from earshot_node.inference.bundle import load_bundle, load_bundled
+from earshot_trainer.catalogue.members import Member, Members
 from earshot_trainer.catalogue.opening import open_catalogue
 from earshot_trainer.catalogue.releases import Releases
 from earshot_trainer.home.folder import Home
-from earshot_trainer.retraining.command import retrain, run_alone, show_plan
-from earshot_trainer.retraining.run_folder import STAGES, RunRequest, find_run, runs_of
+from earshot_trainer.retraining.command import retrain, run_alone, show_plan, work_of
+from earshot_trainer.retraining.run_folder import STAGES, RunRequest, find_run, new_run, runs_of
 from earshot_trainer.retraining.settings import load_settings
+from earshot_trainer.retraining.stage import run_stage
 
 pytestmark = [pytest.mark.torch, pytest.mark.timeout(600)]
 TINY = (
@@ -42,6 +45,21 @@ def test_dry_run_names_every_stage_and_changes_nothing(household: Home) -> None:
 def test_stage_without_the_one_before_says_what_comes_first(household: Home) -> None:
     with pytest.raises(OperatorError, match="no retraining has begun"):
         run_alone(household, "gate", "", Console(quiet=True))
+
+
+def test_node_that_is_away_makes_a_round_partly_done_not_done(household: Home) -> None:
+    members, now = Members(open_catalogue(household.catalogue_url)), datetime.now(UTC)
+    members.add_invite("cd" * 32, "hall", now, now + timedelta(hours=1))
+    members.admit("cd" * 32, Member("hall", "token", "http://127.0.0.1:9", "2026.11.0", "", ""), now)
+    run = new_run(household.folder, request())
+    quiet = Console(quiet=True)
+    assert run_stage(household, run, "collect", work_of("collect"), quiet) == 0
+    run.write("gate.json", {"outcome": "promote"})
+    for stage in STAGES[1:]:
+        run.finish(stage, (), (), 0.0, 0.0)
+    text = io.StringIO()
+    assert retrain(household, request(), Console(file=text, width=200), run_name=run.name) == 3
+    assert "note: not everything was collected" in text.getvalue().splitlines()[-1]
 
 
 @pytest.mark.slow

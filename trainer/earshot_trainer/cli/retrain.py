@@ -21,7 +21,7 @@ Examples:
 Exit codes:
   0  done: promoted, or in the shadow, as the last lines say
   1  failed
-  3  some nodes have it
+  3  done, but not every node was collected from, or not every node has it
   4  the gate stopped it: the table says what got worse
 """
 

@@ -6,6 +6,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+from earshot_node.cli.lazy_group import EXIT_DONE, EXIT_PARTLY
 from earshot_node.errors import OperatorError
 from earshot_trainer.catalogue.corpora import Corpora
 from earshot_trainer.catalogue.library import Library
@@ -51,7 +52,7 @@ def work_of(name: StageName) -> Callable[[Stage], None]:
 
 
 def retrain(home: Home, request: RunRequest, console: Console, *, new: bool = False, run_name: str = "") -> int:
-    """Run what is left of a run; returns 0, 4 where the gate stopped it, or what deploying returned.
+    """Run what is left of a run; returns 0, 4 where the gate stopped it, 3 where a part was left undone, or 1.
 
     Args:
         home: whose.
@@ -78,7 +79,7 @@ def retrain(home: Home, request: RunRequest, console: Console, *, new: bool = Fa
             if code:
                 break
         _tell_end(run, console, code)
-        return code
+        return code or (EXIT_PARTLY if _left_undone(run) else EXIT_DONE)
 
 
 def run_alone(home: Home, name: StageName, run_name: str, console: Console) -> int:
@@ -162,9 +163,15 @@ def _outcome(run: RunFolder) -> str:
     return str(run.read("gate.json", "gate")["outcome"])
 
 
+def _left_undone(run: RunFolder) -> list[str]:
+    return [stamp.partly for name in STAGES if (stamp := run.stamp(name)) is not None and stamp.partly]
+
+
 def _tell_end(run: RunFolder, console: Console, code: int) -> None:
     stamps = [stamp for name in STAGES if (stamp := run.stamp(name)) is not None]
     wall_s, cpu_s = sum(one.wall_s for one in stamps), sum(one.cpu_s for one in stamps)
     say(console, f"all stages: {wall_s:.0f} s, {cpu_s:.0f} s of processors; {run.folder}")
+    for left in _left_undone(run):
+        say(console, f"note: {left}")
     if code == EXIT_STOPPED:
         say(console, f"next: record what it still gets wrong, or trainer-cli retrain --run {run.name} --force")

@@ -49,7 +49,8 @@ def collect(stage: Stage) -> None:
         stage.note("no node has joined: nothing to collect")
         return
     if run_collection(stage.home, stage.run.request.nodes, as_json=False):
-        stage.note("not everything could be collected; the rest comes the next time")
+        stage.partly = "not everything was collected; the rest comes the next time"
+        stage.note(stage.partly)
 
 
 def split(stage: Stage) -> None:

@@ -65,6 +65,7 @@ class Stamp(BaseModel):
         wrote: file in the run's folder -> sha256.
         said: what it told people.
         skipped: why it did nothing, '' if it did.
+        partly: what it left undone, '' if nothing.
         wall_s, cpu_s: time that it took, by the clock and of processors.
     """
 
@@ -74,6 +75,7 @@ class Stamp(BaseModel):
     wrote: dict[str, str]
     said: tuple[str, ...] = ()
     skipped: str = ""
+    partly: str = ""
     wall_s: float = 0.0
     cpu_s: float = 0.0
 
@@ -122,10 +124,12 @@ class RunFolder:
         wall_s: float,
         cpu_s: float,
         skipped: str = "",
+        partly: str = "",
     ) -> Stamp:
         """Stamp a stage as done, and those after it as not done."""
         hashes = {str(path.relative_to(self.folder)): _sha256(path) for path in wrote}
-        stamp = Stamp(stage=stage, wrote=hashes, said=tuple(said), skipped=skipped, wall_s=wall_s, cpu_s=cpu_s)
+        done = {"skipped": skipped, "partly": partly, "wall_s": wall_s, "cpu_s": cpu_s}
+        stamp = Stamp.model_validate({"stage": stage, "wrote": hashes, "said": tuple(said), **done})
         for later in STAGES[STAGES.index(stage) + 1 :]:
             self._stamp_path(later).unlink(missing_ok=True)
         make_folder(self.folder / "stages")

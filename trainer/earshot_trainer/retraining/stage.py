@@ -24,6 +24,7 @@ class Stage:
     Attributes:
         exit_code: not 0 ends the round after this stage.
         skipped: why there was nothing to do.
+        partly: what was left undone; the round goes on without it.
     """
 
     home: Home
@@ -33,6 +34,7 @@ class Stage:
     said: list[str] = field(default_factory=list)
     exit_code: int = 0
     skipped: str = ""
+    partly: str = ""
 
     def read(self, text: str) -> None:
         """Tell what was read."""
@@ -70,6 +72,7 @@ def run_stage(
         round(time.monotonic() - wall_s, 2),
         round(_cpu_s() - cpu_s, 2),
         stage.skipped,
+        stage.partly,
     )
     say(console, f"time   {time_line(stamp)}")
     following = STAGES[STAGES.index(name) + 1 :]
