@@ -62,7 +62,8 @@ def test_recipe_extends_another_and_replaces_single_values(repository: Path, tmp
     longer, first = load_recipe(recipes / "siren-longer.yaml"), load_recipe(recipes / "siren.yaml")
     assert (longer.name, longer.training.seed, longer.training.batch_size) == ("siren-longer", 2, 24)
     assert longer.training.steps > first.training.steps
-    assert (longer.model, longer.synthetic, longer.teacher) == (first.model, first.synthetic, first.teacher)
+    assert (longer.model, longer.teacher) == (first.model, first.teacher)
+    assert longer.synthetic.kind_shares == first.synthetic.kind_shares | {"air_horn": 0.0}
     (tmp_path / "lost.yaml").write_text("extends: nowhere.yaml\nname: lost\n")
     with pytest.raises(ConfigError, match=r"cannot read recipe .*nowhere\.yaml"):
         load_recipe(tmp_path / "lost.yaml")
