@@ -5,6 +5,7 @@ import pytest
 from earshot_trainer.retraining.gate import Figure, GateReport, Had, Outcome, judge
 
 REAL = Had(test_clips=400, corpora=500, long_hours=0.5, own_sirens=6, own_others=6, own_sessions=4)
+SITTING = REAL.model_copy(update={"same_sitting": True})
 SYNTHETIC = REAL.model_copy(update={"corpora": 0})
 
 
@@ -49,6 +50,9 @@ CASES: list[tuple[str, list[Figure], Had, Outcome]] = [
     ("worse at home", [base(0.5, 0.6), alarms(2, 0), own(0.8, 0.7)], REAL, "stop"),
     ("synthesized material only", [base(0.5, 0.5), alarms(0, 0), own(0.6, 0.8)], SYNTHETIC, "shadow"),
     ("synthesized only, and worse", [base(0.5, 0.4), alarms(0, 0), own(0.6, 0.8)], SYNTHETIC, "stop"),
+    ("better, of one sitting", [base(0.5, 0.5), own(0.6, 0.8)], SITTING, "shadow"),
+    ("no better, of one sitting", [base(0.5, 0.5), own(0.8, 0.8)], SITTING, "shadow"),
+    ("worse even so", [base(0.5, 0.5), own(0.8, 0.7)], SITTING, "stop"),
     (
         "no own siren held out",
         [base(0.5, 0.5), alarms(2, 2)],

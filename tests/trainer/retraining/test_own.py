@@ -62,11 +62,21 @@ def test_no_session_is_on_both_sides_and_nothing_is_lost(times: list[tuple[int, 
     assert split_own(list(reversed(infos)), 0.25, GAP_S, seed) == sides
 
 
-def test_single_session_is_trained_on_and_a_note_says_that_nothing_is_held_out() -> None:
-    infos = [recording(5 * n) for n in range(20)] + [recording(9000 + 999 * n, siren=False) for n in range(8)]
+def test_of_one_sitting_the_last_takes_are_held_out_and_said_to_flatter() -> None:
+    infos = [recording(5 * n) for n in range(20)] + [recording(110 + 5 * n, siren=False) for n in range(20)]
     sides = split_own(infos, 0.25, GAP_S, seed=1)
-    assert all(not (one.labelling and one.labelling.labels) for one in sides.held_out)
-    assert sides.notes == ("nothing with siren is held out: its recordings are of 1 session(s)",)
+    assert sides.held_out == (*infos[15:20], *infos[35:])
+    assert sides.same_sitting
+    assert sides.notes[0] == "all with siren is of one sitting: its last 5 takes are held out, and flatter"
+    another_day = [recording(90_000 + 5 * n, siren=n % 2 == 0) for n in range(10)]
+    assert not split_own(infos + another_day, 0.25, GAP_S, seed=1).same_sitting
+
+
+def test_recordings_around_one_event_are_all_trained_on_and_a_note_says_that_nothing_is_held_out() -> None:
+    infos = [recording(5 * n).model_copy(update={"origin": "event"}) for n in range(6)]
+    sides = split_own([*infos, recording(9000, siren=False)], 0.25, GAP_S, seed=1)
+    assert sides.held_out == ()
+    assert sides.notes[0] == "nothing with siren is held out: its recordings are of 1 session(s)"
 
 
 def test_held_out_from_a_time_takes_whole_sessions_that_begin_then_or_later() -> None:

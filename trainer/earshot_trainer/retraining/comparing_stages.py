@@ -14,7 +14,7 @@ from earshot_trainer.evaluate.tracks import score_recordings
 from earshot_trainer.retraining.calibration import Shift, comparable_points
 from earshot_trainer.retraining.comparing import Heard, figures_of, had, hear
 from earshot_trainer.retraining.gate import PART_TITLES, Figure, GateReport, Had, judge
-from earshot_trainer.retraining.parts import active_bundle, candidate_of, material_of, own_recordings
+from earshot_trainer.retraining.parts import SPLIT_NAME, active_bundle, candidate_of, material_of, own_recordings
 from earshot_trainer.retraining.stage import EXIT_STOPPED, Stage
 
 PRESETS_NAME: Final = "presets.json"
@@ -73,6 +73,8 @@ def evaluate(stage: Stage) -> None:
         heard: list[Heard] = [hear(subject, material.test, own.held_out, jobs, advance) for subject in subjects]
     figures = figures_of(heard[0], heard[1], run.request.settings.gate)
     what = had(heard[0], active.manifest.labels[0], material.corpora)
+    if run.read(SPLIT_NAME, "split").get("same_sitting"):
+        what = what.model_copy(update={"same_sitting": True})
     values = {
         "active": active.manifest.version,
         "candidate_sha256": heard[1].subject.model_sha256,

@@ -61,6 +61,7 @@ class Had(BaseModel):
         long_hours: of the long negatives.
         own_sirens, own_others: the household's held-out recordings.
         own_sessions: sessions that these are of.
+        same_sitting: some of these are of a sitting that was learnt from.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -71,6 +72,7 @@ class Had(BaseModel):
     own_sirens: int = Field(ge=0)
     own_others: int = Field(ge=0)
     own_sessions: int = Field(default=0, ge=0)
+    same_sitting: bool = False
 
     def __str__(self) -> str:
         material = f"{self.corpora} of the recordings real" if self.corpora else "synthesized only"
@@ -108,14 +110,17 @@ def judge(figures: Sequence[Figure], had: Had, active_version: str) -> GateRepor
     """Promote what is worse in nothing and better on the household's own recordings, as far as that could be seen.
 
     Worse on the base test set or the long negatives, or not better on the household's own recordings: stop. Nothing to
-    see it on (no own held-out recordings of both kinds, or no real sounds in the base test set): shadow at most.
+    see it on (no own held-out recordings of both kinds, or of a sitting that was learnt from, or no real sounds in the
+    base test set): shadow at most.
     """
     worse = [figure for figure in figures if figure.verdict == "worse"]
     stops = [f"worse: {figure}" for figure in worse]
     doubts = []
     if had.own_sirens and had.own_others:
         deciding = [figure for figure in figures if figure.decides]
-        if not any(figure.verdict == "better" for figure in deciding) and not worse:
+        if had.same_sitting:
+            doubts.append("the own held-out takes are of a sitting that was learnt from; record some on another day")
+        elif not any(figure.verdict == "better" for figure in deciding) and not worse:
             stops.append("not better on the own held-out recordings: nothing is gained by it")
     else:
         missing = "with a siren" if not had.own_sirens else "without one"

@@ -20,6 +20,7 @@ from earshot_trainer.retraining.material import Material
 from earshot_trainer.retraining.own import lay_out, split_own, usable, write_manifest
 from earshot_trainer.retraining.parts import (
     HELD_OUT_NAME,
+    SPLIT_NAME,
     TRAIN_NAME,
     OwnRecordings,
     base_of,
@@ -31,7 +32,6 @@ from earshot_trainer.retraining.synthetic import count_of, synthetic_set
 from earshot_trainer.training.checkpoint import MODEL_NAME
 from earshot_trainer.training.run_record import RUN_NAME, record_graphs
 
-SPLIT_NAME: Final = "split.json"
 FEWEST_OWN: Final = 4
 CALIBRATION_CLIPS: Final = 32
 TIMED_CALLS: Final = 100
@@ -90,6 +90,7 @@ def split(stage: Stage) -> None:
         "held_out_share": settings.split.held_out_share,
         "session_gap_s": settings.split.session_gap_s,
         "notes": sides.notes,
+        "same_sitting": sides.same_sitting,
         "held_out_sessions": sorted({sides.session_of[one.sha256] for one in sides.held_out}),
     }
     stage.write(run.write(SPLIT_NAME, values))

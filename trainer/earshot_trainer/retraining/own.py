@@ -16,24 +16,29 @@ from earshot_node.deployment.durable import make_folder, write_file
 from earshot_node.errors import OperatorError
 from earshot_trainer.collecting.audio_store import AudioStore
 
+KINDS: Final = ("siren", "no siren")
 COLUMNS: Final = ("path", "label", "labels", "is_siren", "kind", "source", "fsid", "licence", "dur", "note")
 LICENCE: Final = "the household's own"
+LAST_TAKES: Final = " (its last takes)"
+FEWEST_TAKES: Final = 4
 
 
 @dataclass(frozen=True)
 class OwnSplit:
-    """Two sides that share no session.
+    """Two sides that share no session, but for a kind of which there is one sitting only.
 
     Attributes:
         train, held_out: in order of time.
-        session_of: recording's sha256 -> name of its session.
+        session_of: recording's sha256 -> name of its session; the last takes of a sitting have one of their own.
         notes: what a person should know, one line each.
+        same_sitting: whether last takes are held out whose earlier ones are trained on: what they show, flatters.
     """
 
     train: tuple[RecordingInfo, ...]
     held_out: tuple[RecordingInfo, ...]
     session_of: dict[str, str]
     notes: tuple[str, ...]
+    same_sitting: bool = False
 
 
 def name_sessions(infos: Sequence[RecordingInfo], gap_s: float) -> dict[str, str]:
@@ -68,7 +73,8 @@ def split_own(
 ) -> OwnSplit:
     """Keep about `share` of each kind of recordings back, in whole sessions drawn by `seed`.
 
-    Where a kind has one session only, all of it is trained on and a note says so.
+    Where a kind has one session only, its last takes are kept back; if it is not of takes, all of it is trained on. A
+    note says so.
 
     Args:
         infos: labelled recordings.
@@ -87,7 +93,13 @@ def split_own(
     else:
         kept = _draw_sessions(ordered, session_of, share, seed)
     notes = []
-    for kind in ("siren", "no siren"):
+    for kind in KINDS if held_out_from is None else ():
+        if last := _last_takes(ordered, kind, session_of, kept, share):
+            session_of |= last
+            kept |= set(last.values())
+            notes.append(f"all with {kind} is of one sitting: its last {len(last)} takes are held out, and flatter")
+    same_sitting = bool(notes)
+    for kind in KINDS:
         here = {session_of[one.sha256] for one in ordered if _kind(one) == kind}
         if here and not here & kept:
             notes.append(f"nothing with {kind} is held out: its recordings are of {len(here)} session(s)")
@@ -98,13 +110,28 @@ def split_own(
         tuple(one for one in ordered if session_of[one.sha256] in kept),
         session_of,
         tuple(notes),
+        same_sitting,
     )
+
+
+def _last_takes(
+    infos: Sequence[RecordingInfo], kind: str, session_of: dict[str, str], kept: set[str], share: float
+) -> dict[str, str]:
+    """Return a new session's name for the last takes of a kind that was recorded in one sitting, else nothing.
+
+    Only takes: several recordings around one event are the same sound.
+    """
+    mine = [one for one in infos if _kind(one) == kind]
+    sessions = {session_of[one.sha256] for one in mine}
+    if len(sessions) != 1 or sessions & kept or len(mine) < FEWEST_TAKES or any(one.origin != "take" for one in mine):
+        return {}
+    return {one.sha256: f"{session_of[one.sha256]}{LAST_TAKES}" for one in mine[-max(1, round(share * len(mine))) :]}
 
 
 def _draw_sessions(infos: Sequence[RecordingInfo], session_of: dict[str, str], share: float, seed: int) -> set[str]:
     """Draw sessions, kind by kind, as long as that comes nearer to the share; never the last one of a kind."""
     kept: set[str] = set()
-    for number, kind in enumerate(("siren", "no siren")):
+    for number, kind in enumerate(KINDS):
         of_session: dict[str, int] = defaultdict(int)
         sessions_of_kind = [session_of[one.sha256] for one in infos if _kind(one) == kind]
         for name in sessions_of_kind:

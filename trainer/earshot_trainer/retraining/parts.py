@@ -24,6 +24,7 @@ from earshot_trainer.retraining.run_folder import RunFolder
 
 TRAIN_NAME = "own_train.csv"
 HELD_OUT_NAME = "own_held_out.csv"
+SPLIT_NAME = "split.json"
 
 
 @dataclass(frozen=True)
