@@ -12,6 +12,7 @@ from pathlib import Path
 from earshot_node.errors import OperatorError
 from earshot_trainer.catalogue.corpora import Corpora, Corpus
 from earshot_trainer.corpus.layouts import detect_layout, read_layout
+from earshot_trainer.corpus.licences import forbids_commercial_use, is_unclear
 from earshot_trainer.corpus.recordings import Recording
 
 
@@ -100,8 +101,7 @@ def licences_of(recordings: Sequence[Recording]) -> str:
 
 def is_non_commercial(recordings: Sequence[Recording]) -> bool:
     """Whether a licence forbids commercial use, or none is stated."""
-    words = ("by-nc", "non-commercial", "noncommercial", "none stated")
-    return any(word in one.licence.lower() for one in recordings for word in words)
+    return any(forbids_commercial_use(one.licence) or is_unclear(one.licence) for one in recordings)
 
 
 def _there(recordings: Sequence[Recording], folder: Path) -> Found:

@@ -1,7 +1,6 @@
 """What a training run says about itself (`run.json`), as far as graphs and bundles need it."""
 
 import json
-import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,10 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from earshot_node.atomic_file import write_atomically
 from earshot_node.contract.manifest import Lineage, Sha256
 from earshot_node.errors import OperatorError
+from earshot_trainer.corpus.licences import family_of, forbids_commercial_use, is_unclear
 
 RUN_NAME = "run.json"
-_NON_COMMERCIAL = re.compile(r"\bNC\b|non-?commercial", re.IGNORECASE)
-_UNKNOWN = re.compile(r"none stated|unknown|not in repo", re.IGNORECASE)
 
 
 class Summary(BaseModel):
@@ -131,14 +129,14 @@ class RunRecord(BaseModel):
         """Return recordings by licence; what differs by recording alone (a Freesound id in brackets) is one family."""
         families: Counter[str] = Counter()
         for text, count in self.audio_licences.items():
-            families[re.sub(r"\s*\(Freesound id [^)]*\)", "", text).strip()] += count
+            families[family_of(text)] += count
         return dict(sorted(families.items(), key=lambda item: (-item[1], item[0])))
 
     def weights_licence(self) -> str:
         """Return the licence note of the weights in one sentence."""
         families = self.licence_families()
-        barred = [name for name in families if _NON_COMMERCIAL.search(name)]
-        unclear = sum(count for name, count in families.items() if _UNKNOWN.search(name))
+        barred = [name for name in families if forbids_commercial_use(name)]
+        unclear = sum(count for name, count in families.items() if is_unclear(name))
         if not barred and not unclear:
             return "Weights trained on permissively licensed audio only; see MODEL_CARD.md."
         named = [name for name in barred if "UrbanSound8K" in name] or barred[:1]
