@@ -123,7 +123,7 @@ def test_sigterm_in_the_middle_of_a_siren_says_off_and_offline(broker: Mosquitto
     with Subscriber(broker.port, "earshot/brief/#") as subscriber, node:
         wait_until(lambda: subscriber.payloads(state)[-1:] == [b"ON"], 20, "ON")
         assert node.terminate() == 0
-        wait_until(lambda: subscriber.payloads("earshot/brief/status")[-1:] == [b"offline"], 5, "offline")
+        wait_until(lambda: subscriber.payloads("earshot/brief/status")[-1:] == [b"offline"], 20, "offline")
         assert subscriber.payloads(state)[-1] == b"OFF"
         assert delivered(subscriber, "brief") >= ids(node)
     assert not own_troubles(node)
