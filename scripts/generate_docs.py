@@ -29,7 +29,7 @@ TOPICS_HEAD = f"""{MADE}
 prefix `earshot` is `mqtt.prefix`. Payloads are JSON with snake_case keys unless the table says otherwise; readers
 ignore unknown fields. A topic with *node reads* is for commands: a retained one is refused, and the answer comes on
 `reply`. `<command>` is `announce` (tell Home Assistant everything again, with what was deleted there), `record`,
-`drill`, `install_model` or `roll_back_model`. A node also reads `homeassistant/status`, where Home Assistant says
+`drill`, `install_model`, `roll_back_model` or `end_shadow`. A node also reads `homeassistant/status`, where Home Assistant says
 that it has started.
 
 """

@@ -125,6 +125,7 @@ class Node:
                 "drill": lambda command: self._drills.start(command),  # noqa: PLW0108 - made later
                 "install_model": lambda command: self._models.install_offered(command),  # noqa: PLW0108 - made later
                 "roll_back_model": lambda command: self._models.roll_back_now(command),  # noqa: PLW0108
+                "end_shadow": lambda command: self._models.end_shadow_now(command),  # noqa: PLW0108
             },
             on_feedback=self._feedback.judge,
             on_offer=lambda payload: self._models.take_offer(payload),  # noqa: PLW0108

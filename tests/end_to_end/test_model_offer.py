@@ -19,7 +19,7 @@ from support.trainer_server import TrainerServer, running
 from support.waiting import wait_until
 
 from earshot_node.contract.deployment import ModelOffer
-from earshot_node.deployment.membership import Membership, save_membership
+from earshot_node.deployment.membership import Membership, load_membership, save_membership
 
 RNG = np.random.default_rng(4)
 NEVER = {"siren": {"enter": 1.0, "leave": 1.0, "min_length_s": 5.0, "bridging_s": 0.0, "cooldown_s": 0.0}}
@@ -138,6 +138,38 @@ def test_candidate_in_the_shadow_is_reported_and_decides_nothing(
         assert latest(subscriber, f"{base}/info")["model"]["version"] == BUNDLED_VERSION
         heard_s = report["heard_s"]
         fed_until(node, lambda: latest(subscriber, f"{base}/model/shadow")["heard_s"] > heard_s + 30)
+
+        subscriber.say(f"{base}/command/end_shadow", b'{"id": "enough"}')
+        fed_until(node, lambda: subscriber.payloads(f"{base}/model/shadow")[-1] == b"")
+        wait_until(lambda: not list((node.state_dir / "models").rglob("*2099.1.0*")), 30, "its file gone")
+        assert node.terminate() == 0
+        with node:  # the offer still stands, and is settled
+            wait_until(lambda: node.log.count("MQTT: connected") == 2, 90)
+
+            def has_none() -> bool:
+                subscriber.say(f"{base}/command/end_shadow", b'{"id": "again"}')
+                return b"no model runs in the shadow" in subscriber.payloads(f"{base}/reply")[-1]
+
+            wait_until(has_none, 90, every_s=0.5)
+
+
+@pytest.mark.mosquitto
+def test_offer_from_before_joining_is_taken_up_when_the_node_joins(
+    broker: Mosquitto, trainer: TrainerServer, tmp_path: Path
+) -> None:
+    base = "earshot/early"
+    node = joined_node(tmp_path / "node", broker, trainer, "early")
+    membership = load_membership(node.state_dir)
+    assert membership is not None
+    (node.state_dir / "trainer.json").unlink()
+    with Subscriber(broker.port, f"{base}/#") as subscriber, node:
+        subscriber.say(f"{base}/model/offer", offer(trainer, signed_bundle(), "2099.1.0", mode="shadow"), retain=True)
+        wait_until(lambda: latest(subscriber, f"{base}/model/result"), 90)
+        result = latest(subscriber, f"{base}/model/result")
+        assert (result["outcome"], result["again"]) == ("refused", True)
+        assert trainer.ranges == []
+        save_membership(node.state_dir, membership)
+        fed_until(node, lambda: latest(subscriber, f"{base}/model/result")["outcome"] == "shadowed")
 
 
 @pytest.mark.mosquitto

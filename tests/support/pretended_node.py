@@ -10,7 +10,7 @@ from typing import Any, Self
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from earshot_node.contract.deployment import InstallResult, ModelOffer
+from earshot_node.contract.deployment import InstallResult, ModelOffer, ShadowReport
 from earshot_node.contract.messages import ModelInfo, NodeHealth, NodeInfo, Reply
 from earshot_node.contract.topics import NodeTopics, Topic
 
@@ -37,6 +37,7 @@ class PretendedNode:
     decide: Callable[[ModelOffer], Verdict] = _installed
     version: str = "2026.11.0"
     previous: str = ""
+    shadow: str = ""
     offers: list[ModelOffer | None] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -117,24 +118,49 @@ class PretendedNode:
                 self._acted.add(offer.id)
                 self._act(offer)
         else:
-            self._obey(json.loads(message.payload)["id"])
+            self._obey(json.loads(message.payload)["id"], message.topic.rpartition("/")[2])
 
     def _act(self, offer: ModelOffer) -> None:
         outcome, reason = self.decide(offer)
         if outcome == "installed":
             self.previous, self.version = self.version, offer.version
             self._tell_info()
+        if outcome == "shadowed":
+            self._tell_shadow(offer)
         if outcome:
             self.tell_result(outcome, reason, offer=offer)
 
-    def _obey(self, command_id: str) -> None:
-        reason = "" if self.previous else "there is no previous model"
-        reply = Reply(id=command_id, command="roll_back_model", ok=not reason, reason=reason)
-        self.say(self.topics.reply(), reply.encode())
-        if not reason:
+    def _obey(self, command_id: str, command: str) -> None:
+        if command == "end_shadow":
+            reason = "" if self.shadow else "no model runs in the shadow"
+        else:
+            reason = "" if self.previous else "there is no previous model"
+        self.say(self.topics.reply(), Reply(id=command_id, command=command, ok=not reason, reason=reason).encode())
+        if reason:
+            return
+        if command == "end_shadow":
+            self.shadow = ""
+            self.say(self.topics.model_shadow(), b"")
+        else:
             self.version, self.previous = self.previous, self.version
             self._tell_info()
             self.tell_result("rolled_back", "on request")
+
+    def _tell_shadow(self, offer: ModelOffer) -> None:
+        self.shadow = offer.version
+        report = ShadowReport(
+            active=self.version,
+            candidate=offer.version,
+            sha256=offer.sha256,
+            begun=datetime.now(UTC),
+            heard_s=60,
+            agreed=0,
+            only_active=0,
+            only_candidate=0,
+            latest=(),
+            real_time_factor=0.1,
+        )
+        self.say(self.topics.model_shadow(), report.encode())
 
     def _tell_info(self) -> None:
         info = NodeInfo(

@@ -173,6 +173,24 @@ class Deployer:
             await self._beside_again(slots)
             return slots
 
+    async def end_shadow(self) -> Slots:
+        """Let no candidate run in the shadow any more.
+
+        Raises:
+            OperatorError: there is none.
+            RetryError: a model is being installed.
+        """
+        if self._working.locked():
+            raise RetryError("a model is being installed; try again in a minute")
+        async with self._working:
+            if self.slots.shadow is None:
+                raise OperatorError("no model runs in the shadow")
+            slots = await self._change(lambda now: now.model_copy(update={"shadow": None}))
+            if self._trial is None:  # else the former model runs beside the active one
+                self._switchboard.drop()
+            await asyncio.to_thread(self._store.clean)
+            return slots
+
     async def close(self, *, crashed: bool) -> None:
         """The node stops; on purpose, unless its inference has failed."""
         for task in self._tasks:

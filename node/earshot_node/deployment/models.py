@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from earshot_node.companion_listener import CompanionEvent
 from earshot_node.configuration.file import state_folder
@@ -22,7 +23,7 @@ from earshot_node.deployment.rollback import swapped
 from earshot_node.deployment.slots import Slots, SlotStore
 from earshot_node.deployment.switchboard import Inference, Switchboard
 from earshot_node.deployment.telling import Telling
-from earshot_node.errors import EarshotError
+from earshot_node.errors import EarshotError, OperatorError
 from earshot_node.inference.bundle import Bundle
 from earshot_node.inference_thread import Step
 from earshot_node.mqtt.boot_clock import BootClock
@@ -191,6 +192,7 @@ class Models:
     def use_membership(self) -> None:
         """The node has joined a trainer, or left it: other signatures count from now on."""
         self._booted.opener.trusted_keys = trusted_keys(self._booted.opener.config, self._state_dir)
+        self._offers.try_again()
 
     def take_offer(self, payload: bytes) -> None:
         """See `Offers.take`."""
@@ -207,16 +209,17 @@ class Models:
             OperatorError: there is no previous model.
         """
         swapped(self._deployer.slots, "on request")
+        self._begin(self._deployer.roll_back(), "the model is not taken back")
 
-        async def work() -> None:
-            try:
-                await self._deployer.roll_back()
-            except EarshotError as error:
-                _log.warning("the model is not taken back: %s", error)
+    def end_shadow_now(self, _command: Command) -> None:
+        """The command `end_shadow`: answered at once; its report is gone when it is done.
 
-        task = asyncio.create_task(work(), name="rollback")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        Raises:
+            OperatorError: no model runs in the shadow.
+        """
+        if self._deployer.slots.shadow is None:
+            raise OperatorError("no model runs in the shadow")
+        self._begin(self._deployer.end_shadow(), "the model in the shadow goes on")
 
     async def close(self, *, crashed: bool) -> None:
         """The node stops; a model on trial that made inference fail is not let off."""
@@ -226,6 +229,17 @@ class Models:
     def staged(self, name: str) -> Path:
         """Where a command has put a file to install."""
         return self._booted.store.staging / name
+
+    def _begin(self, work: Coroutine[Any, Any, object], otherwise: str) -> None:
+        async def run() -> None:
+            try:
+                await work
+            except EarshotError as error:
+                _log.warning("%s: %s", otherwise, error)
+
+        task = asyncio.create_task(run(), name="model on request")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _on_model(self, manifest: BundleManifest) -> None:
         self._telling.model(manifest.version)

@@ -13,7 +13,7 @@ from earshot_node.deployment.download import Wanted, download
 from earshot_node.deployment.durable import remove_file
 from earshot_node.deployment.installer import Stage
 from earshot_node.deployment.membership import Membership
-from earshot_node.errors import BundleError, EarshotError, MessageError, OperatorError, RetryError
+from earshot_node.errors import EarshotError, MessageError, OperatorError, RetryError
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +75,12 @@ class Offers:
         if offer.mode != "offer" and not known and offer.id != self._deployer.slots.offer:
             self._begin(offer, shadow=offer.mode == "shadow")
 
+    def try_again(self) -> None:
+        """The node has joined a trainer, or another one: act on what is offered as if it had come now."""
+        offer = self._offer
+        if offer is not None and offer.mode != "offer" and offer.id != self._deployer.slots.offer:
+            self._begin(offer, shadow=offer.mode == "shadow")
+
     def install(self) -> None:
         """Install what is offered, because somebody wants it.
 
@@ -126,7 +132,7 @@ class Offers:
         trainer = self._trainer()
         try:
             if trainer is None:
-                raise BundleError("this node has not joined a trainer; `node-cli join` does that")
+                raise RetryError("this node has not joined a trainer; `node-cli join` does that")
             wanted = Wanted(offer.sha256, offer.size_bytes)
             await asyncio.to_thread(self._forget_others, offer.sha256)
             self._on_progress("downloading", 0.0)

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 from support.household import NAMES, Household
@@ -12,7 +13,7 @@ from earshot_node.contract.deployment import ModelOffer
 from earshot_node.errors import BundleError, OperatorError
 from earshot_trainer.deploying.deployment import Deployed, NodeProgress
 from earshot_trainer.deploying.registering import GateVerdict, bundle_path
-from earshot_trainer.deploying.rollback import roll_back
+from earshot_trainer.deploying.rollback import end_shadow, roll_back
 from earshot_trainer.deploying.watched_fleet import WatchedFleet
 
 pytestmark = pytest.mark.mosquitto
@@ -22,11 +23,12 @@ def states(deployed: Deployed) -> dict[str, str]:
     return {one.node: one.state for one in deployed.nodes}
 
 
-def rolled_back(household: Household, *nodes: str) -> list[NodeProgress]:
+def rolled_back(household: Household, *nodes: str, by: Any = roll_back) -> list[NodeProgress]:
     async def work() -> list[NodeProgress]:
         fleet = WatchedFleet(household.home, household.engine, nodes)
         async with fleet.connected():
-            return await roll_back(fleet, household.engine, nodes)
+            done: list[NodeProgress] = await by(fleet, household.engine, nodes)
+            return done
 
     return asyncio.run(work())
 
@@ -163,3 +165,23 @@ def test_rollback_asks_each_node_and_tells_what_came_of_it(household: Household)
     assert done["attic"].reason == "there is no previous model"
     assert done["street"].reason == "it cannot be asked now; what was offered to it is taken back"
     assert retained(household.port, f"{household.prefix}/+/model/offer") == {}
+
+
+def test_trial_in_the_shadow_is_ended_on_request_and_no_rollback_touches_it(household: Household) -> None:
+    with household.node("hall", decide=lambda _: ("shadowed", "")) as hall, household.node("attic"):
+        household.deploy(household.release(), nodes=("hall",), mode="shadow")
+        assert {one.node: one.state for one in rolled_back(household, "hall")} == {"hall": "refused"}
+        assert hall.shadow == "2099.1.0"
+        assert hall.offers[-1] is not None
+        done = {one.node: one for one in rolled_back(household, *NAMES, by=end_shadow)}
+        assert hall.shadow == ""
+        wait_until(lambda: hall.offers[-1] is None, 20, "the offer taken back")
+    assert {name: one.state for name, one in done.items()} == {
+        "attic": "refused",
+        "hall": "rolled_back",
+        "street": "away",
+    }
+    assert done["attic"].reason == "no model runs in the shadow"
+    (offer,) = household.releases.offers()
+    assert offer.state == "taken back"
+    assert "in the shadow was ended" in offer.withdrawn_why

@@ -76,7 +76,9 @@ class Offer:
     @property
     def state(self) -> str:
         """Return the outcome, `taken back`, or `waits`."""
-        return self.outcome or ("taken back" if self.withdrawn else "waits")
+        if self.withdrawn and self.outcome in ("", "shadowed"):
+            return "taken back"
+        return self.outcome or "waits"
 
 
 class Releases:

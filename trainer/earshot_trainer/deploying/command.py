@@ -22,7 +22,7 @@ from earshot_trainer.catalogue.members import Members
 from earshot_trainer.catalogue.releases import Release, Releases
 from earshot_trainer.deploying.deployment import Deployed, Deployment, DeployRequest, NodeProgress
 from earshot_trainer.deploying.registering import GateVerdict, check_bundle, register_release
-from earshot_trainer.deploying.rollback import roll_back
+from earshot_trainer.deploying.rollback import end_shadow, roll_back
 from earshot_trainer.deploying.table import (
     RELEASE_COLUMNS,
     offer_lines,
@@ -119,13 +119,13 @@ def run_deploy(home: Home, engine: Engine, request: DeployRequest, *, as_json: b
     return deployed.exit_code
 
 
-def run_rollback(home: Home, engine: Engine, nodes: tuple[str, ...], *, as_json: bool) -> int:
-    """Take nodes back, show it, and return the exit code: 0 all, 3 some, 1 none."""
+def run_rollback(home: Home, engine: Engine, nodes: tuple[str, ...], *, shadow: bool = False, as_json: bool) -> int:
+    """Take nodes back, or end their trials in the shadow; show it and return the exit code: 0 all, 3 some, 1 none."""
 
     async def work(tell: Tell) -> list[NodeProgress]:
         fleet = WatchedFleet(home, engine, nodes)
         async with fleet.connected():
-            return await roll_back(fleet, engine, nodes, tell)
+            return await (end_shadow if shadow else roll_back)(fleet, engine, nodes, tell)
 
     with _showing(as_json=as_json) as (tell, _):
         done = asyncio.run(work(tell))

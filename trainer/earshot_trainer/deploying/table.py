@@ -84,7 +84,7 @@ def offer_lines(releases: Sequence[Release], offers: Sequence[Offer]) -> list[st
     latest = {offer.node: offer for offer in offers}
     lines = []
     for node, offer in sorted(latest.items()):
-        if offer.outcome in ("installed", "kept", "shadowed"):
+        if offer.state in ("installed", "kept", "shadowed"):
             continue
         why = offer.reason or offer.withdrawn_why
         lines.append(f"{node}: {versions.get(offer.sha256, '?')} {offer.state}{': ' if why else ''}{why}")
