@@ -1,5 +1,6 @@
 """Bundles over real HTTP and HTTPS: for members only, from any byte on, by hash and by no other name."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 from support.certificates import Authority
 from support.deploying import release_file
 from support.trainer_home import make_home, members_of
@@ -20,6 +21,7 @@ from earshot_node.errors import RetryError
 from earshot_trainer.catalogue.members import Member
 from earshot_trainer.catalogue.opening import open_catalogue
 from earshot_trainer.catalogue.releases import Release, Releases
+from earshot_trainer.catalogue.schema import releases
 from earshot_trainer.deploying import models_api
 from earshot_trainer.deploying.registering import GateVerdict, bundle_path, register_release
 from earshot_trainer.fleet.server import TrainerServer
@@ -38,9 +40,9 @@ class Trainer:
         now = datetime.now(UTC)
         members_of(self.home).add_invite("0" * 64, "hall", now, now + timedelta(hours=1))
         members_of(self.home).admit("0" * 64, Member("hall", TOKEN, "", "1", "", ""), now)
-        releases = Releases(self.engine)
+        known = Releases(self.engine)
         bundle = release_file(self.home, folder, "2099.1.0")
-        self.release: Release = register_release(self.home, releases, bundle, verdict=GateVerdict())
+        self.release: Release = register_release(self.home, known, bundle, verdict=GateVerdict())
         self.content = bundle.read_bytes()
         self.sent: list[tuple[str, float]] = []
         self.server = TrainerServer(self.home, self.engine, lambda node, _, done: self.sent.append((node, done)))
@@ -136,6 +138,26 @@ async def test_downloads_at_once_are_limited(trainer: Trainer, monkeypatch: pyte
     monkeypatch.setattr(models_api, "MAX_DOWNLOADS", 0)
     async with trainer.asked_by(HALL) as session, session.get(trainer.path) as response:
         assert (response.status, response.headers["Retry-After"]) == (503, "5")
+
+
+async def test_download_that_nobody_reads_is_cut_off_and_leaves_room(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = bundle_path(trainer.home, trainer.release.sha256)
+    large = trainer.content + bytes(64 << 20)  # more than sockets take by themselves
+    path.write_bytes(large)
+    monkeypatch.setattr(models_api, "PATIENCE_S", 3.0)
+    monkeypatch.setattr(models_api, "SLOWEST_BYTES_PER_S", 1 << 40)
+    monkeypatch.setattr(models_api, "MAX_DOWNLOADS", 1)
+    with trainer.engine.begin() as connection:
+        connection.execute(update(releases).values(size_bytes=len(large)))
+    async with trainer.asked_by(HALL) as session:
+        async with session.get(trainer.path) as stuck:
+            assert stuck.status == 200
+            await asyncio.sleep(4)  # nobody reads on for longer than the trainer is patient
+            with pytest.raises(aiohttp.ClientError):
+                await stuck.read()
+        assert await status(trainer, trainer.path, {**HALL, "Range": "bytes=0-9"}) == 206
 
 
 async def test_bundles_are_readable_by_their_owner_only(trainer: Trainer) -> None:
