@@ -4,7 +4,8 @@ Discovery messages go out at least `SPACING_S` apart: Home Assistant drops compo
 milliseconds. A device that a person deleted in Home Assistant stays deleted until its configuration changes or
 `revive` is called. When a component is removed that a person had disabled, Home Assistant empties the device's topic
 and drops all of the device: it is announced again. The ledger is written before a message is sent, so a kill in
-between leaves nothing unknown behind.
+between leaves nothing unknown behind. What was removed is removed once more when Home Assistant has started, because it
+does not see what goes while it is down.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from typing import Final
 from earshot_node.contract.topics import Topic
 from earshot_node.mqtt import discovery
 from earshot_node.mqtt.connection import Delivery, Outcome
+from earshot_node.mqtt.departed import departed_components, departed_device
 from earshot_node.mqtt.disk_thread import DiskThread
 from earshot_node.mqtt.remembered import Announcement
 from earshot_node.mqtt.store import StateStore
@@ -47,6 +49,7 @@ class Announcer:
         self._spacing_s = spacing_s
         self._lock = asyncio.Lock()
         self._ledger = store.announcements()
+        self._departed = store.departed()
         self._echo_until_s: dict[str, float] = {}
         self._echoed: set[str] = set()
 
@@ -60,6 +63,21 @@ class Announcer:
                 if not self._is_deleted(topic.name, payload) and not await self._announce(topic, payload):
                     return False
         return True
+
+    async def remove_again(self) -> None:
+        """Home Assistant has started: what was removed before it may have missed; remove it before its eyes."""
+        async with self._lock:
+            for name, gone in list(self._departed.items()):
+                topic = self._topics.get(name)
+                if topic is None:
+                    done = await self._remove_device_again(name, gone)
+                elif self._is_deleted(name, self._wanted[topic]):
+                    done = True
+                else:
+                    done = await self._remove_components_again(topic, gone)
+                if not done:
+                    return
+                await self._bury(name, {})
 
     async def heard(self, name: str, payload: bytes) -> None:
         """Take note of a message on a discovery topic; an empty one that nobody here sent is a person's deletion."""
@@ -109,23 +127,55 @@ class Announcer:
         if not await self._sent(topic, discovery.encode(payload)):
             return False
         await self._remember(topic.name, Announcement(wanted, components))
+        departed = {**self._departed.get(topic.name, {}), **gone}
+        await self._bury(topic.name, {key: platform for key, platform in departed.items() if key not in components})
         return True
 
     async def _clear(self, name: str) -> bool:
         if not await self._sent(Topic(name, 1, retain=True), b""):
             return False
+        entry = self._ledger[name]
+        if not entry.deleted:
+            await self._bury(name, {**self._departed.get(name, {}), **entry.components})
         await self._forget(name)
         return True
 
-    async def _sent(self, topic: Topic, payload: bytes) -> bool:
+    async def _remove_device_again(self, name: str, gone: Mapping[str, str]) -> bool:
+        passing = Topic(name, 1, retain=False)  # nothing is left of it should the node end here
+        if not await self._sent(passing, discovery.encode(departed_device(name, gone)), SETTLE_SPACINGS):
+            return False
+        return await self._sent(Topic(name, 1, retain=True), b"")
+
+    async def _remove_components_again(self, topic: Topic, gone: Mapping[str, str]) -> bool:
+        payload = self._wanted[topic]
+        once_more = {**payload["components"], **departed_components(topic.name, gone)}
+        passing = Topic(topic.name, 1, retain=False)
+        self._echo_until_s[topic.name] = asyncio.get_running_loop().time() + ECHO_S
+        if not await self._sent(passing, discovery.encode({**payload, "components": once_more}), SETTLE_SPACINGS):
+            return False
+        if not await self._sent(passing, discovery.encode(discovery.removing(payload, dict(gone)))):
+            return False
+        return await self._sent(topic, discovery.encode(payload))
+
+    async def _sent(self, topic: Topic, payload: bytes, spacings: int = 1) -> bool:
         delivery = await self._publish(topic, payload)
-        await asyncio.sleep(self._spacing_s)
+        await asyncio.sleep(spacings * self._spacing_s)
         return delivery.outcome is Outcome.ACKNOWLEDGED
 
     async def _remember(self, name: str, entry: Announcement) -> None:
         if self._ledger.get(name) != entry:
             self._ledger[name] = entry
             await self._disk.attempt(lambda: self._store.save_announcement(name, entry))
+
+    async def _bury(self, name: str, gone: Mapping[str, str]) -> None:
+        """Keep what is to be removed again; nothing more if `gone` is empty."""
+        if self._departed.get(name, {}) == gone:
+            return
+        if gone:
+            self._departed[name] = dict(gone)
+        else:
+            del self._departed[name]
+        await self._disk.attempt(lambda: self._store.save_departed(name, gone))
 
     async def _forget(self, name: str) -> None:
         del self._ledger[name]

@@ -111,13 +111,13 @@ def node_device(config: NodeConfig, info: NodeInfo) -> Payload:
         },
     }
     device = {
-        "identifiers": [_identifier(config.node.id)],
+        "identifiers": [identifier(config.node.id)],
         "name": config.node.name or config.node.id,
         "model": "Node",
         **_area(config.node.area),
     }
     parts |= _model_parts(topics) | _recorder_parts(config, info, topics)
-    return _payload(config, info, device, _named(parts, config.node.id))
+    return _payload(config, info, device, named(parts, config.node.id))
 
 
 def _model_parts(topics: NodeTopics) -> dict[str, Payload]:
@@ -192,13 +192,13 @@ def source_device(config: NodeConfig, info: NodeInfo, source: Source) -> Payload
     for label in config.labels:
         parts |= _label_parts(config, topics, source.id, label)
     device = {
-        "identifiers": [_identifier(config.node.id, source.id)],
+        "identifiers": [identifier(config.node.id, source.id)],
         "name": source.name or source.id,
         "model": _MODELS[source.type],
-        "via_device": _identifier(config.node.id),
+        "via_device": identifier(config.node.id),
         **_area(source.area or config.node.area),
     }
-    return _payload(config, info, device, _named(parts, config.node.id, source.id))
+    return _payload(config, info, device, named(parts, config.node.id, source.id))
 
 
 def _source_parts(topics: NodeTopics, source: str) -> dict[str, Payload]:
@@ -346,7 +346,7 @@ def _measured(field: str, precision: int) -> Payload:
     }
 
 
-def _named(parts: dict[str, Payload], *owner: str) -> dict[str, Payload]:
+def named(parts: dict[str, Payload], *owner: str) -> dict[str, Payload]:
     """Give every component its ids. `/` separates because no id holds one: `a_b` of `c` is never `b_c` of `a`."""
     return {
         key: {
@@ -374,7 +374,8 @@ def _payload(config: NodeConfig, info: NodeInfo, device: Payload, components: di
     }
 
 
-def _identifier(*owner: str) -> str:
+def identifier(*owner: str) -> str:
+    """Return how Home Assistant knows the device of a node, or of a node's source."""
     return "/".join(("earshot", *owner))
 
 

@@ -282,6 +282,7 @@ class Publisher:
         self._send(list(self._board.everything()))
         await self._announcer.announce()
         self._send(list(self._board.everything()))
+        await self._announcer.remove_again()
 
     def _announce_all(self, _command: Command) -> None:
         self._answer(self._revive(), "mqtt-revive")
@@ -289,6 +290,7 @@ class Publisher:
     async def _revive(self) -> None:
         await self._announcer.revive()
         await self._announcer.announce()
+        await self._announcer.remove_again()
 
     async def _repeat_states(self) -> None:
         while True:

@@ -31,6 +31,7 @@ class Remembered:
     Attributes:
         settings: commanded at run time, by source and label.
         announced: by discovery topic.
+        departed: component key to platform by discovery topic: removed, perhaps while Home Assistant was down.
         retained: every other topic with a retained message of this node.
         counters: by name.
         last_row_id: of all events there ever were; numbers are not used again, not even in another file.
@@ -38,6 +39,7 @@ class Remembered:
 
     settings: dict[tuple[str, str], CommandedSettings] = field(default_factory=dict)
     announced: dict[str, Announcement] = field(default_factory=dict)
+    departed: dict[str, Mapping[str, str]] = field(default_factory=dict)
     retained: set[str] = field(default_factory=set)
     counters: dict[str, float] = field(default_factory=dict)
     last_row_id: int = 0
@@ -47,10 +49,12 @@ class Remembered:
         """Return what the file holds."""
         settings = connection.execute("SELECT source, label, enabled, sensitivity FROM settings")
         announced = connection.execute("SELECT topic, fingerprint, components, deleted FROM announced ORDER BY topic")
+        departed = connection.execute("SELECT topic, components FROM departed ORDER BY topic")
         (last_row_id,) = connection.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
         return cls(
             {(source, label): _commanded(*values) for source, label, *values in settings},
             {topic: Announcement(text, json.loads(parts), bool(gone)) for topic, text, parts, gone in announced},
+            {topic: json.loads(parts) for topic, parts in departed},
             {topic for (topic,) in connection.execute("SELECT topic FROM retained")},
             {name: float(value) for name, value in connection.execute("SELECT name, value FROM counters")},
             last_row_id or 0,
@@ -62,6 +66,8 @@ class Remembered:
             write_settings(connection, source, label, settings)
         for topic, announcement in list(self.announced.items()):
             write_announcement(connection, topic, announcement)
+        for topic, components in list(self.departed.items()):
+            write_departed(connection, topic, components)
         connection.executemany("INSERT OR IGNORE INTO retained VALUES (?)", [(topic,) for topic in list(self.retained)])
         connection.executemany("INSERT OR REPLACE INTO counters VALUES (?, ?)", list(self.counters.items()))
         connection.execute("DELETE FROM sqlite_sequence WHERE name = 'outbox'")
@@ -85,3 +91,11 @@ def write_announcement(connection: Connection, topic: str, announcement: Announc
         "INSERT OR REPLACE INTO announced VALUES (?, ?, ?, ?)",
         (topic, announcement.fingerprint, json.dumps(dict(announcement.components)), announcement.deleted),
     )
+
+
+def write_departed(connection: Connection, topic: str, components: Mapping[str, str]) -> None:
+    """Write what is gone from one discovery topic; nothing is kept of a topic with no such components."""
+    if components:
+        connection.execute("INSERT OR REPLACE INTO departed VALUES (?, ?)", (topic, json.dumps(dict(components))))
+    else:
+        connection.execute("DELETE FROM departed WHERE topic = ?", (topic,))

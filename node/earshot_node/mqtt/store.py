@@ -9,7 +9,13 @@ from typing import Final
 
 from earshot_node.mqtt.boot_clock import Moment
 from earshot_node.mqtt.database import SCHEMA_VERSION, Database, StoreError
-from earshot_node.mqtt.remembered import Announcement, Remembered, write_announcement, write_settings
+from earshot_node.mqtt.remembered import (
+    Announcement,
+    Remembered,
+    write_announcement,
+    write_departed,
+    write_settings,
+)
 from earshot_node.mqtt.settings import CommandedSettings, Key
 
 _log = logging.getLogger(__name__)
@@ -160,6 +166,18 @@ class StateStore:
         """The discovery topic is empty again."""
         self._database.run(lambda connection: connection.execute("DELETE FROM announced WHERE topic = ?", (topic,)))
         self._remembered.announced.pop(topic, None)
+
+    def departed(self) -> dict[str, Mapping[str, str]]:
+        """Return what was removed from Home Assistant, perhaps while it was down: platforms by key, by topic."""
+        return dict(sorted(self._remembered.departed.items()))
+
+    def save_departed(self, topic: str, components: Mapping[str, str]) -> None:
+        """Keep what was removed from a discovery topic; forget it if that is nothing."""
+        self._database.run(lambda connection: write_departed(connection, topic, components))
+        if components:
+            self._remembered.departed[topic] = dict(components)
+        else:
+            self._remembered.departed.pop(topic, None)
 
     def retained(self) -> set[str]:
         """Return every other topic with a retained message of this node."""

@@ -44,6 +44,8 @@ async def unpublish(config: NodeConfig, store: StateStore | None = None, *, forc
     if store is not None:
         for name in store.announcements():
             store.forget_announcement(name)
+        for name in store.departed():
+            store.save_departed(name, {})
         store.forget_retained(store.retained())
     return tuple(sorted(removal.found))
 

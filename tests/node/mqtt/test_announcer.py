@@ -23,17 +23,20 @@ NODE = "homeassistant/device/hall/node/config"
 
 
 class Broker:
-    """Keeps what is published, in order; can be away."""
+    """Keeps what is published, in order, and apart from it what is not retained; can be away."""
 
     def __init__(self) -> None:
+        self.passing: list[dict[str, Any]] = []
         self.log: list[tuple[str, Any]] = []
         self.away = False
 
     async def publish(self, topic: Topic, payload: bytes) -> Delivery:
-        assert topic.retain
         assert topic.qos == 1
         if self.away:
             return Delivery(Outcome.LOST)
+        if not topic.retain:
+            self.passing.append(json.loads(payload))
+            return Delivery(Outcome.ACKNOWLEDGED)
         self.log.append((topic.name, json.loads(payload) if payload else None))
         return Delivery(Outcome.ACKNOWLEDGED)
 
@@ -197,3 +200,73 @@ async def test_topic_that_home_assistant_empties_after_a_removal_is_filled_again
         assert "siren-sound" in broker.log[0][1]["components"]
         await announcer.announce()
         assert STREET in broker.topics[1:]  # not taken for a person's deletion
+
+
+async def test_source_that_went_is_removed_once_more_when_home_assistant_has_started(tmp_path: Path) -> None:
+    broker, street = Broker(), {"sources": [{"id": "street", "type": "microphone"}]}
+    async with announcer_on(tmp_path / "state", broker) as announcer:
+        await announcer.announce()
+        before = next(payload for topic, payload in broker.log if topic == YARD)
+    async with announcer_on(tmp_path / "state", broker, **street) as announcer:
+        await announcer.announce()
+    async with announcer_on(tmp_path / "state", broker, **street) as announcer:
+        broker.away = True
+        await announcer.remove_again()
+        broker.away = False
+        broker.log.clear()
+        await announcer.remove_again()
+        await announcer.remove_again()
+    assert [payload for topic, payload in broker.log if topic == YARD] == [None]
+    device = before["device"]["identifiers"]
+    (once_more,) = [payload for payload in broker.passing if payload["device"]["identifiers"] == device]
+    assert ids(once_more) == ids(before)
+
+
+async def test_label_that_went_is_removed_once_more_when_home_assistant_has_started(tmp_path: Path) -> None:
+    broker = Broker()
+    async with announcer_on(tmp_path / "state", broker, labels=("siren", "horn")) as announcer:
+        await announcer.announce()
+        before = next(payload for topic, payload in broker.log if topic == STREET)
+    async with announcer_on(tmp_path / "state", broker) as announcer:
+        await announcer.announce()
+        broker.log.clear()
+        await announcer.remove_again()
+        street = [payload for payload in broker.passing if payload["device"] == before["device"]]
+        assert ids(street[0]) == ids(before)
+        gone = before["components"].keys() - dict(broker.log)[STREET]["components"].keys()
+        assert {key: list(street[1]["components"][key]) for key in gone} == {key: ["platform"] for key in gone}
+        assert len(gone) > 8
+        await announcer.heard(STREET, b"")  # what Home Assistant answers is no deletion
+        broker.log.clear()
+        await announcer.announce()
+    assert STREET in broker.topics
+
+
+async def test_what_comes_back_is_not_removed_once_more(tmp_path: Path) -> None:
+    broker, both = Broker(), {"labels": ("siren", "horn")}
+    async with announcer_on(tmp_path / "state", broker, **both) as announcer:
+        await announcer.announce()
+    async with announcer_on(tmp_path / "state", broker, sources=[{"id": "street", "type": "microphone"}]) as announcer:
+        await announcer.announce()
+    async with announcer_on(tmp_path / "state", broker, **both) as announcer:
+        await announcer.announce()
+        broker.log.clear()
+        await announcer.remove_again()
+    assert (broker.log, broker.passing) == ([], [])
+
+
+async def test_device_that_a_person_deleted_is_not_removed_once_more(tmp_path: Path) -> None:
+    broker = Broker()
+    async with announcer_on(tmp_path / "state", broker) as announcer:
+        await announcer.announce()
+        await announcer.heard(YARD, b"")
+    async with announcer_on(tmp_path / "state", broker, sources=[{"id": "street", "type": "microphone"}]) as announcer:
+        await announcer.announce()
+        broker.log.clear()
+        await announcer.remove_again()
+    assert YARD not in broker.topics
+
+
+def ids(payload: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """Return platform and unique id of each component by its key."""
+    return {key: (part["platform"], part["unique_id"]) for key, part in payload["components"].items()}
