@@ -155,6 +155,7 @@ class Node:
         )
         self._clip_writer = ThreadPoolExecutor(1, thread_name_prefix="clips")
         self._state_dir = state_dir
+        self._http: NodeServer | None = None
         self._telling: set[asyncio.Task[None]] = set()
         self._stopped = asyncio.Event()
         self._failure: Exception | None = None
@@ -179,7 +180,7 @@ class Node:
         self._notifier.ready(f"listening to {len(self._config.sources)} sources")
         ticking = asyncio.create_task(self._tick_every_second(), name="ticks")
         ticking.add_done_callback(lambda _: self.stop())
-        http = await self._start_http()
+        self._http = http = await self._start_http()
         self._member.serve(http)
         beside = [
             start_task(self._recordings.run(), "recordings", only_log),
@@ -318,6 +319,8 @@ class Node:
                 self._clip_writer.submit(self._keep_clip, clip)
 
     async def _tell_event(self, event: EventMessage) -> None:
+        if self._http is not None:
+            event = event.model_copy(update={"clip_url": self._http.clip_url(event.id)})
         waited_s = (datetime.now(UTC) - event.decided).total_seconds() if event.decided is not None else 0.0
         await self._publisher.publish_event(event, max(0.0, waited_s))
         if event.phase == "onset":

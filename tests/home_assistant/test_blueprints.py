@@ -163,6 +163,20 @@ def test_picture_does_not_bring_an_answered_notification_back(house: Household, 
     ]
 
 
+def test_notification_offers_to_listen_where_there_is_a_link_to_the_clip(
+    house: Household, hall: ToldNode, make: Make
+) -> None:
+    house.phone.notifications.clear()
+    make("notify", siren_events=siren_entities("event", hall), phones=[house.phone.device], calm={"seconds": 0})
+    link = "http://hall.lan:8765/clips/0123456789abcdef/signature.flac"
+    hall.onset("street", clip_url=link)
+    house.phone.wait_for(1)
+    actions = house.phone.notifications[0]["data"]["actions"]
+    assert actions[2:] == [{"action": "URI", "title": "Listen", "uri": link}]
+    house.phone.answer(actions[0]["action"])
+    house.phone.wait_for(2)
+
+
 def test_one_passing_siren_is_one_notification(house: Household, hall: ToldNode, attic: ToldNode, make: Make) -> None:
     house.phone.notifications.clear()
     events = siren_entities("event", hall, attic)

@@ -154,6 +154,10 @@ class ClipsSection(Section):
     dir: str = Field(default="", description="Folder for clips on disk; default: clips/ in the state folder.")
     quota_mb: float = Field(default=500.0, gt=0, description="Bytes of clips on disk; the oldest go first.")
     free_floor_mb: float = Field(default=500.0, ge=0, description="Nothing is written when the disk has less free.")
+    links: bool = Field(
+        default=False,
+        description="Events carry a link to their clip: whoever has it can listen for a week; needs http.host.",
+    )
 
 
 class AutoSection(Section):
@@ -264,4 +268,13 @@ class NodeConfig(Section):
             raise ValueError("only one source can read standard input")
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("a label is listed twice")
+        self._links_lead_somewhere()
         return self
+
+    def _links_lead_somewhere(self) -> None:
+        if not self.clips.links:
+            return
+        if self.clips.store == "off":
+            raise ValueError("clips.links needs clips; set clips.store to ram or disk")
+        if not self.http.enabled or (self.http.host in ("127.0.0.1", "::1", "localhost") and not self.http.announce):
+            raise ValueError("clips.links needs HTTP that phones reach; set http.host to 0.0.0.0")

@@ -76,6 +76,7 @@ class EventMessage(Message):
             not know a value should take it for `unknown`.
         peak: highest posterior so far, 0 to 1.
         level_dbfs: loudest level so far, after the source's gain, which can lift it above 0.
+        clip_url: where whoever has it can hear the event's clip, once it has ended; None without `clips.links`.
         late: delivered so late that nobody should act on it.
         drill: it was played to the node by itself; it goes to a topic of its own and alarms nobody.
     """
@@ -95,6 +96,7 @@ class EventMessage(Message):
     confidence: int = Field(ge=0, le=100)
     level_dbfs: float = Field(allow_inf_nan=False)
     model: str
+    clip_url: str | None = None
     late: bool = False
     drill: bool = False
 

@@ -1,5 +1,6 @@
 """The node's HTTP server with all its paths; imported beside the loop, because aiohttp takes its time."""
 
+import asyncio
 import logging
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from earshot_node.deployment.membership import load_membership
 from earshot_node.deployment.models import Models
 from earshot_node.http.address import forget_address, keep_address
 from earshot_node.http.certificate import certificate_of, show
+from earshot_node.http.clip_links import ClipLinks, household_url
 from earshot_node.http.metrics import Metrics
 from earshot_node.http.models_api import ModelsApi
 from earshot_node.http.recordings_api import RecordingsApi
@@ -49,6 +51,10 @@ class NodeServer:
         token = load_or_create_token(state_dir, config.token.get_secret_value())
         transfers = TransferLog(recordings.store.folder)
         routes = [*RecordingsApi(recordings, transfers).routes(), *TakesApi(recordings).routes()]
+        self._node = recordings.config
+        self._links = ClipLinks(recordings, transfers, token) if self._node.clips.links else None
+        if self._links is not None:
+            routes += self._links.routes()
         if models is not None:
             routes += ModelsApi(models).routes()
         trainer = load_membership(state_dir)
@@ -70,11 +76,20 @@ class NodeServer:
             OperatorError: the address cannot be used.
         """
         await self._server.start()
+        if self._links is not None:
+            url = await asyncio.to_thread(household_url, self._config, self._server.port, self._node.mqtt)
+            self._links.base = url
+            if not url:
+                _log.warning("clips.links: it is not known how phones reach this node; set http.announce")
         try:
             show(self._certificate, self._state_dir)
             keep_address(self._state_dir, self._config.host, self._server.port, is_https=self._certificate is not None)
         except OSError as error:
             _log.warning("http: the address cannot be written down, so node-cli record will not find it: %s", error)
+
+    def clip_url(self, event_id: str) -> str | None:
+        """Return a link to the clip of an event, None where there are no links."""
+        return self._links.url(event_id) if self._links is not None else None
 
     def let_in(self, trainer_token: str) -> None:
         """The trainer's token from now on; '' for none."""

@@ -30,6 +30,11 @@ def reachable_url(config: HttpSection, port: int, trainer_url: str) -> str:
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
+def is_loopback(url: str) -> bool:
+    """Whether an address is one that this machine alone reaches."""
+    return (urlsplit(url).hostname or "").startswith(_LOOPBACK)
+
+
 def _way_to(url: str) -> str:
     """Return the address of this machine that leads there; '' if there is no way."""
     parts = urlsplit(url)

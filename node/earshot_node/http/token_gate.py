@@ -15,12 +15,14 @@ WRONG_BURST: Final = 10
 REQUESTS_PER_S: Final = 50.0
 REQUESTS_BURST: Final = 200
 OPEN_PATH: Final = "/healthz"
+LINKED_PATHS: Final = "/clips/"
+"""Below it each link carries its own signature, see `ClipLinks`."""
 COLLECTED_PATHS: Final = "/api/v1/recordings"
 """What the trainer may ask for with the token that it gave the node."""
 
 
 class TokenGate:
-    """Every path but `/healthz` asks for `Authorization: Bearer <token>`.
+    """Every path but `/healthz` and links asks for `Authorization: Bearer <token>`.
 
     Tokens are compared in constant time. An address that was wrong too often is not listened to for a while, so that
     a token cannot be guessed.
@@ -66,7 +68,7 @@ class TokenGate:
         """Refuse with 401, or with 429 what comes too often."""
         if request.path == OPEN_PATH:
             return await handler(request)
-        if not self.is_open_for(request):
+        if not request.path.startswith(LINKED_PATHS) and not self.is_open_for(request):
             return web.Response(status=401, text="a bearer token is needed\n", headers={"WWW-Authenticate": "Bearer"})
         if not self._requests.take(request.remote or ""):
             raise _too_many("requests")

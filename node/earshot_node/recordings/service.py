@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from earshot_node.audio.block import Block
 from earshot_node.audio.intake import SourceStatus
+from earshot_node.clips.clip import Clip
 from earshot_node.clips.store import ClipStore
 from earshot_node.contract.config import NodeConfig, Source
 from earshot_node.contract.recordings import Candidate, Labelling, RecordingInfo, RecordingsReport
@@ -149,18 +150,22 @@ class RecordingService:
             return info
         return await self.add(await self.draft_of_event(event_id), labelling)
 
+    async def clip(self, event_id: str) -> Clip | None:
+        """Return the clip of an event, None if there is none (any more)."""
+        clips = self._clips
+        return await self.on_disk(lambda: clips.find(event_id)) if clips is not None else None
+
     async def draft_of_event(self, event_id: str) -> Draft:
         """Return the clip of an event as a recording to be.
 
         Raises:
             UnknownRecordingError: there is none.
         """
-        clips = self._clips
-        clip = await self.on_disk(lambda: clips.find(event_id)) if clips is not None else None
+        clip = await self.clip(event_id)
         if clip is None:
             why = (
                 "clips are off"
-                if clips is None
+                if self._clips is None
                 else "clips are kept for a while only, see `clips` in the configuration"
             )
             raise UnknownRecordingError(f"there is no clip of event {event_id[:64]!r}; {why}")

@@ -94,7 +94,7 @@ class ToldNode:
         """Say how likely a siren is now."""
         self._say(self.topics.confidence(source, "siren"), str(percent).encode())
 
-    def onset(self, source: str, confidence: int = 90, level_dbfs: float = -25.0) -> str:
+    def onset(self, source: str, confidence: int = 90, level_dbfs: float = -25.0, clip_url: str | None = None) -> str:
         """Hear a siren begin; return the event's id."""
         name = next(one.name for one in self.config.sources if one.id == source)
         now = datetime.now(UTC)
@@ -111,6 +111,7 @@ class ToldNode:
             confidence=confidence,
             level_dbfs=level_dbfs,
             model="siren-2026.11.1",
+            clip_url=clip_url,
         )
         self._open[source] = event
         self._say(self.topics.last_event(source, "siren"), event.encode())
