@@ -54,6 +54,7 @@ explained in [topics.md](topics.md).
 """
 ABOUT = {
     "health": "How it is; `deaf` means that it cannot hear. The attribute tells the problems.",
+    "source/health": "How it is; only `healthy` and `starting` are fine. *Problem* says what is wrong.",
     "real_time_factor": "Processing time over audio time; above 1 it cannot keep up.",
     "queued_events": "Events that wait for the broker.",
     "model_version": "The model that decides.",
@@ -199,6 +200,8 @@ def entity_row(key: str, component: dict[str, Any]) -> tuple[str, ...]:
     if values:
         measure = "one of " + ", ".join(f"`{value}`" for value in values)
     about = ABOUT.get(key.rpartition("-")[2], "")
+    if key == "health" and "/source/" in component["state_topic"]:
+        about = ABOUT["source/health"]
     if key == "problem" and component["unique_id"].startswith(HouseTopics("earshot").base):
         about = "On when no microphone listens; the attributes say why, and who runs the house."
     named = [component[key] for key in ("state_topic", "image_topic", "command_topic") if key in component]
