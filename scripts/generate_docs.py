@@ -29,8 +29,8 @@ TOPICS_HEAD = f"""{MADE}
 prefix `earshot` is `mqtt.prefix`. Payloads are JSON with snake_case keys unless the table says otherwise; readers
 ignore unknown fields. A topic with *node reads* is for commands: a retained one is refused, and the answer comes on
 `reply`. `<command>` is `announce` (tell Home Assistant everything again, with what was deleted there), `record`,
-`drill`, `install_model`, `roll_back_model` or `end_shadow`. A node also reads `homeassistant/status`, where Home Assistant says
-that it has started.
+`drill`, `install_model`, `roll_back_model` or `end_shadow`. A node also reads `homeassistant/status`, where Home
+Assistant says that it has started.
 
 """
 PAYLOADS_HEAD = """
@@ -54,7 +54,7 @@ explained in [topics.md](topics.md).
 """
 ABOUT = {
     "health": "How it is; `deaf` means that it cannot hear. The attribute tells the problems.",
-    "source/health": "How it is; only `healthy` and `starting` are fine. *Problem* says what is wrong.",
+    "source/health": "How it is; `healthy`, `starting` and `ended` are fine, at all else *Problem* is on and says why.",
     "real_time_factor": "Processing time over audio time; above 1 it cannot keep up.",
     "queued_events": "Events that wait for the broker.",
     "model_version": "The model that decides.",
