@@ -111,14 +111,15 @@ def test_home_assistant_hears_every_node(installation: Installation, home_assist
 def test_trainer_reads_the_fleet_offers_models_and_speaks_for_no_node(installation: Installation) -> None:
     trainer = Client(installation, "trainer")
     trainer.subscribe("earshot/#")
-    allowed = (STREET.model_offer(), STREET.command("roll_back_model"))
+    commands = (STREET.command("roll_back_model"), STREET.command("end_shadow"))
+    allowed = (STREET.model_offer(), *commands)
     refused = (STREET.status(), STREET.model_result(), STREET.command("restart"), STREET.onset("front", "siren"))
     verdicts = {topic.name: trainer.publish(topic.name).is_failure for topic in (*allowed, *refused)}
     assert verdicts == {topic.name: topic in refused for topic in (*allowed, *refused)}
     node = Client(installation, "yard")
     node.publish(YARD.info().name, "I am")
-    heard = {trainer.heard.get(timeout=10)[0] for _ in range(3)}
-    assert heard == {STREET.model_offer().name, STREET.command("roll_back_model").name, YARD.info().name}
+    heard = {trainer.heard.get(timeout=10)[0] for _ in range(4)}
+    assert heard == {STREET.model_offer().name, *(one.name for one in commands), YARD.info().name}
     node.close()
     trainer.close()
 
