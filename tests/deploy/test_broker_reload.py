@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import re
 import socket
 import ssl
 import stat
@@ -10,8 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.deployed_broker import BROKER_USER, Client, Installation, running_installation
+from support.deployed_broker import BROKER_USER, REPOSITORY, Client, Installation, running_installation
 from support.waiting import wait_until
+
+from earshot_node.contract.house_topics import HouseTopics
+from earshot_node.contract.topics import NodeTopics
 
 pytestmark = pytest.mark.mosquitto
 
@@ -80,3 +84,26 @@ def test_users_of_another_owner_are_not_replaced(installation: Installation) -> 
     assert (done.returncode, done.stderr) == (1, f"error: {passwords}: belongs to another user; try sudo\n")
     assert passwords.read_text() == before
     assert list(installation.config.glob(".*")) == []
+
+
+def test_lines_of_the_docs_let_a_node_run_the_house_and_nobody_else(installation: Installation) -> None:
+    text = (REPOSITORY / "docs/drill-and-house.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"```\n(user attic\n.*?)```", text, re.DOTALL)
+    with (installation.config / "acl").open("a", encoding="utf-8") as acl:
+        acl.write(f"\n{lines.replace('attic', 'street')}")
+    street, other = Client(installation, "street"), Client(installation, "yard")
+    installation.reload()
+    house, yard = HouseTopics("earshot"), NodeTopics("earshot", "yard")
+    discovery = "homeassistant/device/earshot_house/house/config"
+    wait_until(lambda: not street.publish(house.state().name).is_failure, 20, "the new rules")
+    assert not street.publish(discovery).is_failure
+    assert not street.publish(NodeTopics("earshot", "street").status().name).is_failure
+    assert street.publish(yard.status().name).is_failure
+    assert other.publish(house.state().name).is_failure
+    assert other.publish(discovery).is_failure
+    for topic in (yard.status(), yard.info(), yard.state("garden", "siren")):
+        street.subscribe(topic.name)
+        assert not other.publish(topic.name).is_failure
+        assert street.heard.get(timeout=20)[0] == topic.name
+    street.close()
+    other.close()
