@@ -1,6 +1,6 @@
 """What is true now: the latest value of everything a node publishes, ready to be published again at any time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from earshot_node.contract.config import NodeConfig
@@ -19,9 +19,22 @@ JUMP_EVERY_S: Final = 1.0
 
 
 class Board:
-    """Latest values of one node; every method returns the messages that have to go out because of it."""
+    """Latest values of one node; every method returns the messages that have to go out because of it.
 
-    def __init__(self, config: NodeConfig, info: NodeInfo, settings: dict[Key, LabelSettings]) -> None:
+    Args:
+        config: the node's.
+        info: who it is.
+        settings: that hold now, of each source and label.
+        last: what is known of their last events.
+    """
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        info: NodeInfo,
+        settings: dict[Key, LabelSettings],
+        last: Mapping[Key, EventMessage] | None = None,
+    ) -> None:
         self.topics = NodeTopics(config.mqtt.prefix, config.node.id)
         self.settings = settings
         self.recorder_options = recorder_options(config, info)
@@ -34,7 +47,7 @@ class Board:
         self._health: NodeHealth | None = None
         self._source_health: dict[str, SourceHealth] = {}
         self._open: dict[Key, str] = {}
-        self._last: dict[Key, EventMessage] = {}
+        self._last: dict[Key, EventMessage] = dict(last or {})
         self._level_sent_s: dict[str, float] = {}
         self._confidence_sent: dict[Key, tuple[float, int]] = {}
         self._alive_s: dict[str, float] = {}
@@ -59,6 +72,10 @@ class Board:
             del self._open[key]
             messages.append(self._state(key))
         return messages
+
+    def is_last(self, event: EventMessage) -> bool:
+        """Whether this is the last event of its source and label."""
+        return self._last.get((event.source, event.event_type)) == event
 
     def late(self, event: EventMessage) -> list[Message]:
         """A late event goes out: it is the last one known if there is none younger; it turns nothing on."""

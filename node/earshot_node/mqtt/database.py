@@ -32,7 +32,10 @@ CREATE TABLE retained (topic TEXT PRIMARY KEY);
 CREATE TABLE counters (name TEXT PRIMARY KEY, value REAL NOT NULL);
 """
 # Newer than SCHEMA_VERSION, which older releases, that do not know it, can then still open.
-_ADDED: Final = "CREATE TABLE IF NOT EXISTS departed (topic TEXT PRIMARY KEY, components TEXT NOT NULL)"
+_ADDED: Final = (
+    "CREATE TABLE IF NOT EXISTS departed (topic TEXT PRIMARY KEY, components TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS last_event (source TEXT, label TEXT, payload BLOB, PRIMARY KEY (source, label))",
+)
 _FROM_1_TO_2: Final = (
     "ALTER TABLE settings RENAME TO settings_1;",
     _SETTINGS,
@@ -153,7 +156,8 @@ class Database:
             connection.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
         elif version > SCHEMA_VERSION:
             raise OperatorError(f"state file {self.path} is of a newer Earshot; install that or set node.state_dir")
-        connection.execute(_ADDED)
+        for step in _ADDED:
+            connection.execute(step)
 
     def _refusal(self, error: Exception) -> StoreError:
         return StoreError(f"state file {self.path}: {error}; is the disk full or read-only?")

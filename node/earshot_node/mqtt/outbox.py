@@ -86,18 +86,25 @@ class Outbox:
         """How many events wait for an acknowledgement."""
         return self._store.waiting + len(self._memory)
 
-    async def add(self, event: EventMessage, age_s: float = 0.0) -> None:
+    async def add(self, event: EventMessage, age_s: float = 0.0, *, is_last: bool = False) -> None:
         """Commit an event and have it sent; returns after the commit.
 
         Args:
             event: what was heard.
             age_s: how long ago it was decided, for one that waited before it came here.
+            is_last: it is the last one of its source and label, to be known after a restart too.
         """
         moment, payload = self._clock.now(age_s), event.encode()
+
+        def commit() -> None:
+            self._store.add_event(event.id, event.phase, payload, moment, self._limit)
+            if is_last:
+                self._store.save_last_event(event)
+
         self._idle.clear()
         self._adding += 1
         try:
-            await self._disk.run(lambda: self._store.add_event(event.id, event.phase, payload, moment, self._limit))
+            await self._disk.run(commit)
         except StoreError:
             self._keep_in_memory(payload, moment)
         finally:

@@ -83,7 +83,7 @@ class Publisher:
         self._disk = DiskThread()
         self._kept = KeptSettings(store, self._disk)
         keys = [(source.id, label) for source in config.sources for label in config.labels]
-        self._board = Board(config, info, self._kept.over(default_settings(config), keys))
+        self._board = Board(config, info, self._kept.over(default_settings(config), keys), store.last_events())
         self._client = BrokerClient(
             config.mqtt,
             Identity(f"earshot-{config.node.id}", (self._topics.status(), OFFLINE)),
@@ -184,7 +184,7 @@ class Publisher:
             self._send(self._board.offset(event))
         elif age_s <= LATE_AFTER_S:
             self._send(self._board.onset(event, self._loop.time()))
-        await self._outbox.add(event, age_s)
+        await self._outbox.add(event, age_s, is_last=self._board.is_last(event))
 
     def publish_level(self, source: str, dbfs: float) -> None:
         """Tell the level of a source; call it as often as there is one, at least every 20 s."""

@@ -1,5 +1,6 @@
 """What a node remembers over restarts: waiting events, settings, what it announced, counters."""
 
+import contextlib
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -7,6 +8,8 @@ from pathlib import Path
 from sqlite3 import Connection
 from typing import Final
 
+from earshot_node.contract.messages import EventMessage
+from earshot_node.errors import MessageError
 from earshot_node.mqtt.boot_clock import Moment
 from earshot_node.mqtt.database import SCHEMA_VERSION, Database, StoreError
 from earshot_node.mqtt.remembered import (
@@ -14,6 +17,7 @@ from earshot_node.mqtt.remembered import (
     Remembered,
     write_announcement,
     write_departed,
+    write_last_event,
     write_settings,
 )
 from earshot_node.mqtt.settings import CommandedSettings, Key
@@ -152,6 +156,23 @@ class StateStore:
 
         self._database.run(save)
         self._remembered.settings.update(kept)
+
+    def last_events(self) -> dict[Key, EventMessage]:
+        """Return the last event of each source and label that had one."""
+        found: dict[Key, EventMessage] = {}
+        for key, payload in self._remembered.last_events.items():
+            with contextlib.suppress(MessageError):  # of another release
+                found[key] = EventMessage.decode(payload)
+        return found
+
+    def save_last_event(self, event: EventMessage) -> None:
+        """Keep the last event of its source and label; never fails, and a power cut may undo it."""
+        key, payload = (event.source, event.event_type), event.encode()
+        self._remembered.last_events[key] = payload
+        try:
+            self._database.run(lambda connection: write_last_event(connection, *key, payload), durable=False)
+        except StoreError as error:
+            _log.debug("%s", error)
 
     def announcements(self) -> dict[str, Announcement]:
         """Return every discovery topic that may still be filled, by topic."""

@@ -69,6 +69,22 @@ async def test_start_after_a_crash_says_off_before_online(own_broker: Mosquitto,
         assert ("source/yard/siren/state", b"OFF") in topics
 
 
+async def test_last_event_is_told_again_to_a_broker_that_knows_nothing(
+    broker: Mosquitto, own_broker: Mosquitto, tmp_path: Path
+) -> None:
+    topic = "earshot/keeps/source/street/siren/last_event"
+    ended = event(1, "offset", node="keeps")
+    async with running_node(node_config(broker.port, "keeps"), tmp_path / "state") as node:
+        await node.publisher.publish_event(event(1, node="keeps"))
+        await node.publisher.publish_event(ended)
+    with Subscriber(own_broker.port, "earshot/keeps/#") as subscriber:
+        async with running_node(node_config(own_broker.port, "keeps"), tmp_path / "state"):
+            await until(lambda: subscriber.payloads(topic), 20)
+        assert EventMessage.decode(subscriber.payloads(topic)[0]) == ended
+        assert subscriber.payloads("earshot/keeps/source/street/siren/state") == [b"OFF", b"OFF"]
+        assert subscriber.payloads("earshot/keeps/source/yard/siren/last_event") == []
+
+
 async def test_clean_stop_says_off_and_offline(broker: Mosquitto, tmp_path: Path) -> None:
     async with running_node(node_config(broker.port, "stop"), tmp_path / "state") as node:
         await until(lambda: node.publisher.connected)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.damage import damage
+from support.mqtt_node import event
 from support.waiting import wait_until
 
 from earshot_node.errors import OperatorError
@@ -132,6 +133,8 @@ def test_all_but_the_events_is_written_into_the_file_that_replaces_a_damaged_one
         store.save_settings({("street", "siren"): CommandedSettings(enabled=False)})
         store.save_announcement("homeassistant/device/hall/node/config", entry)
         store.add_retained(["a", "b"])
+        store.save_departed("homeassistant/device/hall/source_yard/config", {"drill": "button"})
+        store.save_last_event(event(1))
         store.count("listened_s/street", 1.5)
         fill(store, 3)
         damage(store)
@@ -142,6 +145,8 @@ def test_all_but_the_events_is_written_into_the_file_that_replaces_a_damaged_one
     with closing(StateStore(tmp_path / "state")) as store:
         assert store.settings() == {("street", "siren"): CommandedSettings(enabled=False)}
         assert store.announcements() == {"homeassistant/device/hall/node/config": entry}
+        assert store.departed() == {"homeassistant/device/hall/source_yard/config": {"drill": "button"}}
+        assert store.last_events() == {("street", "siren"): event(1)}
         assert store.retained() == {"a", "b"}
         assert store.counter("listened_s/street") == 1.5
 
