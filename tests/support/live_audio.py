@@ -70,7 +70,7 @@ class LiveAudio:
             block = self._next_block()
             try:
                 self._node.feed(block.tobytes())
-            except (AssertionError, OSError):  # it is away
+            except (AssertionError, OSError, ValueError):  # it is away, its input perhaps closed
                 due_s = max(due_s, time.monotonic())
 
     def _next_block(self) -> Pcm:

@@ -1,5 +1,6 @@
 """A real `node-cli run` process."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -73,8 +74,17 @@ class NodeProcess:
     ) -> None:
         if self.process is not None and self.process.poll() is None:
             self.terminate()
+        elif self.process is not None:
+            self._close_input(self.process)
 
     def _end(self, number: signal.Signals) -> int:
         assert self.process is not None
         self.process.send_signal(number)
-        return self.process.wait(20)
+        code = self.process.wait(20)
+        self._close_input(self.process)
+        return code
+
+    def _close_input(self, process: subprocess.Popen[bytes]) -> None:
+        with contextlib.suppress(OSError):  # what it did not read any more
+            if process.stdin is not None:
+                process.stdin.close()
