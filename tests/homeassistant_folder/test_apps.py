@@ -1,24 +1,15 @@
 """The apps: what Home Assistant's rules ask of their files; their run scripts beside a Supervisor and real programs."""
 
 import importlib.util
-import json
-import os
 import re
-import signal
 import struct
-import subprocess
-import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 import yaml
+from support.apps import APPS, SOON_S, App, Supervisor, options, supervisor_with
 from support.mosquitto import Mosquitto, free_port
 from support.mqtt_subscriber import Subscriber
 from support.waiting import wait_until
@@ -26,122 +17,14 @@ from support.waiting import wait_until
 from earshot_node import __version__
 from earshot_node.configuration.file import load_config
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-APPS = REPOSITORY / "homeassistant/apps"
 NAMES = ("node", "trainer")
-SOON_S = 90.0
 TYPES = r"^(str|bool|int|float|email|url|password|port|match|list|device)(\(.*\))?\??$"
-
-
-class Supervisor:
-    """What an app sees of the Supervisor: the service mqtt for who has the token."""
-
-    token = "secret-of-the-supervisor"
-
-    def __init__(self, mqtt: dict[str, Any] | None) -> None:
-        self.refused: list[str] = []
-        supervisor = self
-
-        class Answers(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                allowed = self.headers["Authorization"] == f"Bearer {supervisor.token}"
-                status = 401 if not allowed else 404 if self.path != "/services/mqtt" else 200 if mqtt else 400
-                body = {"result": "ok", "data": mqtt} if status == 200 else {"result": "error", "message": "no"}
-                if status != 200:
-                    supervisor.refused.append(self.path)
-                self.send_response(status)
-                self.end_headers()
-                self.wfile.write(json.dumps(body).encode())
-
-            def log_message(self, *_: object) -> None:
-                return
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-class App:
-    """An app as its container would run it."""
-
-    def __init__(
-        self, name: str, folder: Path, options: dict[str, Any], supervisor: Supervisor, **environ: str
-    ) -> None:
-        self.data = folder / "data"
-        self.data.mkdir()
-        (self.data / "options.json").write_text(json.dumps(options))
-        self.port = free_port()
-        programs = Path(sys.executable).parent
-        self._environ = {
-            "PATH": f"{programs}:{os.environ['PATH']}",
-            "HOME": str(folder),
-            "PYTHONPATH": str(APPS / "common"),
-            "SUPERVISOR_URL": supervisor.url,
-            "SUPERVISOR_TOKEN": supervisor.token,
-            "EARSHOT_APP_DATA": str(self.data),
-            "EARSHOT_APP_CONFIG": str(folder),
-            "EARSHOT_APP_HOST": "127.0.0.1",
-            "EARSHOT_APP_PORT": str(self.port),
-            "EARSHOT_APP_GATEWAY": "127.0.0.1",
-            **environ,
-        }
-        self._command = [sys.executable, str(APPS / name / "run.py")]
-
-    def run(self) -> subprocess.CompletedProcess[str]:
-        """Run until it ends by itself."""
-        return subprocess.run(
-            self._command, env=self._environ, capture_output=True, text=True, timeout=SOON_S, check=False
-        )
-
-    @contextmanager
-    def running(self) -> Iterator[subprocess.Popen[bytes]]:
-        """Run while the context lasts; SIGTERM must end it cleanly."""
-        with (self.data / "log").open("wb") as log:
-            process = subprocess.Popen(self._command, env=self._environ, stdout=log, stderr=log)
-        try:
-            yield process
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(SOON_S) == 0, self.log()
-        finally:
-            process.kill()
-            process.wait()
-
-    def log(self) -> str:
-        return (self.data / "log").read_text()
-
-    def get(self, path: str, form: bytes | None = None) -> tuple[int, str]:
-        """Return status and text; status 0 while nobody answers."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", form, timeout=SOON_S) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-        except OSError:
-            return 0, ""
 
 
 @pytest.fixture
 def supervisor(broker: Mosquitto) -> Iterator[Supervisor]:
-    """A Supervisor that knows the broker."""
-    told = {
-        "host": "127.0.0.1",
-        "port": broker.port,
-        "ssl": False,
-        "username": "addons",
-        "password": "p",
-        "protocol": "3.1.1",
-    }
-    running = Supervisor(told)
-    yield running
-    running.close()
-
-
-def options(app: str, **changed: Any) -> dict[str, Any]:
-    return {**yaml.safe_load((APPS / app / "config.yaml").read_text())["options"], **changed}
+    with supervisor_with(broker) as running:
+        yield running
 
 
 @pytest.mark.parametrize("app", NAMES)
@@ -248,6 +131,8 @@ def test_options_become_the_configuration(
         sources=[{"id": "mic", "gain_db": 6}, {"id": "gate", "name": "Gate", "url": "rtsp://u:p@camera/1"}],
         preset="sensitive",
         collect=True,
+        clip_links=True,
+        host="hub.lan",
         house=True,
         weekly_drill="wed 11:00",
     )
@@ -255,6 +140,7 @@ def test_options_become_the_configuration(
     assert [(one.id, one.type) for one in config.sources] == [("mic", "microphone"), ("gate", "url")]
     assert (config.sources[0].device, config.sources[0].gain_db) == ("default", 6)
     assert (config.detection.preset, config.http.host, config.house.enabled) == ("sensitive", "0.0.0.0", True)
+    assert (config.clips.links, config.http.announce) == (True, "http://hub.lan:8765")
     assert (config.drill.weekly, config.node.area, config.mqtt.username) == ("wed 11:00", "Attic", "addons")
     assert Path(config.mqtt.password_file).read_text() == "p"
 

@@ -24,7 +24,8 @@ from earshot_app.supervisor import AppError, Broker, data_folder, find_broker, r
 from earshot_node.deployment.durable import write_file
 from earshot_node.http.token import read_token
 
-HEALTH_URL = "http://127.0.0.1:8765/healthz"
+HTTP_PORT = 8765
+HEALTH_URL = f"http://127.0.0.1:{HTTP_PORT}/healthz"
 CONFIG_FOLDER = Path(os.environ.get("EARSHOT_APP_CONFIG", "/config"))
 
 
@@ -78,8 +79,11 @@ def configuration(options: dict[str, Any], broker: Broker, password: Path) -> di
         "house": {"enabled": bool(options.get("house"))},
         "log_level": options.get("log_level", "info"),
     }
-    if options.get("collect"):  # the trainer fetches recordings through the app's port
+    if options.get("collect") or options.get("clip_links"):  # the trainer and phones come through the app's port
         wanted["http"] = {"host": "0.0.0.0"}  # noqa: S104
+    if options.get("clip_links"):
+        wanted["clips"]["links"] = True
+        wanted["http"]["announce"] = f"http://{options.get('host') or 'homeassistant.local'}:{HTTP_PORT}"
     if options.get("weekly_drill"):
         wanted["drill"] = {"weekly": options["weekly_drill"]}
     return wanted
