@@ -1,13 +1,16 @@
 """A real siren recording through a real node process, seen from Home Assistant."""
 
 import math
+import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from support.home_assistant.instance import SOON_S, HomeAssistant
 from support.live_audio import LiveAudio, Pcm
+from support.mosquitto import free_port
 from support.node_process import NodeProcess
 from support.waiting import wait_until
 
@@ -27,8 +30,14 @@ LEVEL = "sensor.audio_porch_sound_level"
 
 
 @pytest.fixture
-def audio(home_assistant: HomeAssistant, live_node: Callable[[str], NodeProcess]) -> Iterator[LiveAudio]:
-    with LiveAudio(live_node("audio")) as playing:
+def audio(
+    home_assistant: HomeAssistant, live_config: Callable[[str], dict[str, Any]], tmp_path: Path
+) -> Iterator[LiveAudio]:
+    """What a node hears that makes links to its clips."""
+    port = free_port()
+    http = {"port": port, "announce": f"http://127.0.0.1:{port}"}
+    config = {**live_config("audio"), "http": http, "clips": {"links": True}}
+    with NodeProcess(tmp_path / "audio", config) as node, LiveAudio(node) as playing:
         home_assistant.wait_for(SIREN, "off")
         yield playing
 
@@ -55,6 +64,8 @@ def test_siren_turns_the_sensor_on_fires_one_event_and_ends(
     assert 1 < told["duration_s"] < 40
     assert len(home_assistant.changes(EVENT, seen)) == 1
     last_event_sensors_tell(home_assistant, told)
+    with urllib.request.urlopen(details["clip_url"], timeout=SOON_S) as clip:
+        assert clip.read().startswith(b"fLaC")
     report(f"siren sounds -> sensor on in Home Assistant {on_at - began:.2f} s, decided -> on {on_at - decided:.3f} s")
 
 
