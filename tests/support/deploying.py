@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -50,15 +51,24 @@ def release_file(home: Home, folder: Path, version: str, **options: Any) -> Path
 
 
 @contextmanager
-def hearing_noise(node: NodeProcess) -> Iterator[NodeProcess]:
-    """Start a node and feed it until the context ends, with noise that no other node hears."""
+def hearing_noise(
+    node: NodeProcess, sounds: SimpleQueue[bytes] | None = None, pace_s: float = PACE_S
+) -> Iterator[NodeProcess]:
+    """Start a node and feed it until the context ends, with noise that no other node hears.
+
+    Args:
+        node: hears its standard input.
+        sounds: PCM to be heard next instead, each once.
+        pace_s: pause after each second of noise.
+    """
     stop = threading.Event()
     generator = np.random.default_rng(list(node.folder.name.encode()))
 
     def feed() -> None:
         try:
-            while not stop.wait(PACE_S):
-                node.feed((300 * generator.standard_normal(16_000)).astype("<i2").tobytes())
+            while not stop.wait(pace_s):
+                noise = (300 * generator.standard_normal(16_000)).astype("<i2").tobytes()
+                node.feed(noise if sounds is None or sounds.empty() else sounds.get())
         except (OSError, ValueError):
             return  # the node has ended
 

@@ -1,12 +1,6 @@
 """One key is one word, kept at once; each can be taken back; what waits comes in the order of what it teaches."""
 
 import os
-import pty
-import select
-import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,9 +8,10 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine
 from support.kept_recordings import keep_recording
+from support.label_terminal import label_terminal, read_until
 from support.recording_parts import BEGIN
 from support.sounds import wail
-from support.trainer_home import TRAINER, make_home, trainer_cli
+from support.trainer_home import make_home, trainer_cli
 
 from earshot_node.contract.deployment import Disagreement, ShadowReport
 from earshot_node.contract.recordings import Candidate, Labelling, RecordingInfo
@@ -201,40 +196,10 @@ def test_audio_that_is_no_audio_is_one_line() -> None:
         samples_of(b"no audio", "x")
 
 
-@contextmanager
-def terminal(home: Home, *words: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """A `trainer-cli label` process in a terminal of its own."""
-    ours, theirs = pty.openpty()
-    environ = {**os.environ, "EARSHOT_HOME": str(home.folder), "TERM": "vt100", "COLUMNS": "80", "LINES": "30"}
-    process = subprocess.Popen(
-        [*TRAINER, "label", "--silent", *words], stdin=theirs, stdout=theirs, stderr=theirs, env=environ
-    )
-    os.close(theirs)
-    try:
-        yield ours, process
-    finally:
-        process.kill()
-        process.wait()
-        os.close(ours)
-
-
-def read_until(descriptor: int, text: str) -> str:
-    """What the terminal shows until `text`."""
-    seen, deadline = "", time.monotonic() + 60
-    while text not in seen and time.monotonic() < deadline:
-        if select.select([descriptor], [], [], 1)[0]:
-            try:
-                seen += os.read(descriptor, 65_536).decode(errors="replace").replace("\N{NO-BREAK SPACE}", " ")
-            except OSError:
-                break
-    assert text in seen, seen[-2000:]
-    return seen
-
-
 def test_person_labels_in_a_terminal_and_a_kill_loses_nothing(home: Home, engine: Engine) -> None:
     keep_recording(home, 1, None, UNCERTAIN, wail(1, 3.0))
     keep_recording(home, 2, None, DETECTED)
-    with terminal(home) as (descriptor, process):
+    with label_terminal(home) as (descriptor, process):
         shown = read_until(descriptor, "[q] quit")
         assert "1 of 2" in shown
         assert "the model was not sure; model 2026.11.1 gave siren 0.40" in shown
@@ -243,7 +208,7 @@ def test_person_labels_in_a_terminal_and_a_kill_loses_nothing(home: Home, engine
         process.kill()
         process.wait()
     assert titles(engine) == ["siren", ""]
-    with terminal(home) as (descriptor, process):
+    with label_terminal(home) as (descriptor, process):
         read_until(descriptor, "[q] quit")
         os.write(descriptor, b"b")
         read_until(descriptor, "That was the last of 1; 1 labelled")
