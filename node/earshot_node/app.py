@@ -159,8 +159,7 @@ class Node:
         self._telling: set[asyncio.Task[None]] = set()
         self._stopped = asyncio.Event()
         self._failure: Exception | None = None
-        self._crashed = False
-        self._has_decided = False
+        self._crashed = self._has_decided = False
         self._alive_at_s = self._ticked_at_s = time.monotonic()
 
     def stop(self) -> None:
