@@ -22,7 +22,7 @@ class TuningSettings(Section):
         own_clean_share: of its sirens, those heard as they were recorded.
     """
 
-    steps: int = Field(160, ge=1)
+    steps: int = Field(120, ge=1)
     batch_size: int = Field(24, ge=2)
     own_share: Share = 0.25
     learning_rate: float = Field(3e-4, gt=0)
@@ -30,7 +30,7 @@ class TuningSettings(Section):
     warmup_share: Share = 0.1
     clip_gradient: float = Field(2.0, gt=0)
     average_decay: float = Field(0.97, ge=0, lt=1)
-    blend: Share = 0.7
+    blend: Share = 0.4
     own_weight: float = Field(1.0, ge=0)
     replay_weight: float = Field(0.3, ge=0)
     keep_weight: float = Field(2.0, ge=0)
