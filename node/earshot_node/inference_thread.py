@@ -119,6 +119,7 @@ class InferenceThread:
         """Let another model hear the same from the next step on; None: nobody."""
 
         def work() -> list[Fact]:
+            self._tell_gathered()
             self._pipeline.set_companion(companion)
             self._companion_listener = CompanionListener(self._wall)
             return []
@@ -134,6 +135,7 @@ class InferenceThread:
         def work() -> list[Fact]:
             if self._pipeline.companion is None or self._pipeline.companion.failure is not None:
                 return []
+            self._tell_gathered()  # what the companion heard until now was not the other one's
             facts = self._pipeline.swap()
             self._follow()
             on_done()
@@ -147,6 +149,7 @@ class InferenceThread:
         for listener in self._listeners.values():
             listener.use_model(manifest.labels, manifest.version)
         self._companion_listener = CompanionListener(self._wall)
+        self._companion_events = []
 
     def _wall(self, source: str, stream: int, stream_s: float) -> datetime:
         return self._listeners[source].wall(stream, stream_s)

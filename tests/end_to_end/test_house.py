@@ -46,6 +46,7 @@ def test_two_nodes_make_one_alarm_and_a_killed_one_none_for_ever(own_broker: Mos
         wait_until(
             lambda: subscriber.payloads(TOPICS.report().name) and report()["listening"] == 2, 30, "both listening"
         )
+        wait_until(states, 30, "a state of the house")
         assert states() == [b"OFF"]  # one of two
         other.play_until(both, lambda: states()[-1] == b"ON")
         (event,) = [heard.json for heard in subscriber.on(TOPICS.onset().name)]
