@@ -8,11 +8,12 @@ import soundfile as sf
 from numpy.typing import NDArray
 from support.kept_recordings import keep_recording
 from support.recording_parts import BEGIN
-from support.sounds import noise, wail
+from support.sounds import as_pcm, noise, wail
 from support.trainer_home import make_home
 
 from earshot_node.contract.recordings import Labelling
 from earshot_node.inference.bundle import load_bundled
+from earshot_node.synth.sirens import SirenKind, SirenParameters, synthesize
 from earshot_trainer.collecting.audio_store import open_audio_store
 from earshot_trainer.corpus.recordings import load_manifest
 from earshot_trainer.labelling.suspects import embedding, find_suspects, out_of_fold, suspects_here, too_few
@@ -85,13 +86,19 @@ def test_too_few_recordings_are_told(given: list[bool], groups: str, message: st
     assert bool(told) == bool(message)
 
 
+def street_siren(seed: int) -> NDArray[np.int16]:
+    """Three seconds of a wail with a siren's harmonics, another vehicle for every seed."""
+    parameters = SirenParameters.random(SirenKind.WAIL, np.random.default_rng(seed))
+    return as_pcm(0.5 * synthesize(parameters, 3.0))
+
+
 def test_wrong_label_in_the_home_comes_first_with_what_the_others_say(tmp_path: Path, ear: Ear) -> None:
     home = make_home(tmp_path / "home")
     siren = Labelling(labels=("siren",), by="command_line", time=BEGIN)
     background = Labelling(by="command_line", time=BEGIN)
-    infos = [keep_recording(home, hour, siren, None, wail(hour, 2.0)) for hour in range(8)]
-    infos += [keep_recording(home, 20 + hour, background, None, noise(hour, 2.0)) for hour in range(8)]
-    wrong = keep_recording(home, 40, background, None, wail(77, 2.0))
+    infos = [keep_recording(home, hour, siren, None, street_siren(hour)) for hour in range(8)]
+    infos += [keep_recording(home, 20 + hour, background, None, noise(hour, 3.0)) for hour in range(8)]
+    wrong = keep_recording(home, 40, background, None, street_siren(77))
     found = suspects_here([*infos, wrong], open_audio_store(home.recordings_place), ear, lambda: None)
     assert found.waiting[0].info.id == wrong.id
     assert found.waiting[0].note.startswith("labelled without siren; the others give it ")
