@@ -22,8 +22,7 @@ pytestmark = pytest.mark.torch
 PARTS = ("a", "b", "c")
 GOAL_AP, GOAL_AUC = 0.85, 0.965
 """A little below what was measured out of fold over all recordings; the card says what it was."""
-INT8_COSTS = 0.0035
-"""The goal is .003: 2026.11.3 misses it by .0003 (trainer/EXPERIMENTS.md), the next model may not."""
+INT8_COSTS = 0.003
 PRESETS = ("quiet", "balanced", "sensitive")
 
 
@@ -63,14 +62,20 @@ def test_runs_beside_the_tests_are_of_the_shipped_recipe_and_left_something_out(
         assert record.dataset_sha256 != shipped.lineage.dataset_sha256
 
 
-def test_reported_figures_reach_the_goal_and_int8_costs_next_to_nothing(shipped: BundleManifest) -> None:
+def test_reported_figures_reach_the_goal(shipped: BundleManifest) -> None:
     report = shipped.metrics["held_out"]
     tagging = siren_tagging(report)
     assert tagging["average_precision"] >= GOAL_AP
     assert tagging["auc"] >= GOAL_AUC
     assert report["against"]["subject"]["kind"] == "pooled"
-    assert abs(tagging["average_precision"] - siren_tagging(report["against"])["average_precision"]) < INT8_COSTS
     assert f"AUC {tagging['auc']:.4f}" in load_bundled().model_card
+
+
+@pytest.mark.xfail(strict=True, reason="2026.11.3 misses the goal by .0003 of AP; see trainer/EXPERIMENTS.md")
+def test_int8_costs_next_to_nothing(shipped: BundleManifest) -> None:
+    report = shipped.metrics["held_out"]
+    reported, in_float = siren_tagging(report), siren_tagging(report["against"])
+    assert abs(reported["average_precision"] - in_float["average_precision"]) < INT8_COSTS
 
 
 def test_operating_points_stand_with_what_they_give_out_of_fold(shipped: BundleManifest) -> None:
