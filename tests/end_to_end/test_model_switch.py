@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from support.bundles import BUNDLED_VERSION
 from support.deployed import public_text, slots_on_disk, write_bundle
 from support.node_process import NodeProcess
 from support.waiting import wait_until
+
+from earshot_node.deployment.trial import MANY_ALARMS
 
 RNG = np.random.default_rng(3)
 NEVER = {"siren": {"enter": 1.0, "leave": 1.0, "min_length_s": 5.0, "bridging_s": 0.0, "cooldown_s": 0.0}}
@@ -127,7 +130,9 @@ def test_model_that_alarms_far_more_often_is_taken_back(tmp_path: Path) -> None:
         node.wait_for_log(f"siren {BUNDLED_VERSION} decides from now on", 90)
     assert history(node) == ["installed", "rolled_back"]
     reason = slots_on_disk(node.state_dir)["history"][-1]["reason"]
-    assert reason.startswith("2099.1.0 has alarmed 5 times")
+    alarms = re.match(r"2099\.1\.0 has alarmed (\d+) times in \d+ min, ", reason)
+    assert alarms, reason
+    assert int(alarms[1]) >= MANY_ALARMS  # a step of the inference may tell of several
 
 
 def test_without_a_running_node_the_next_start_uses_the_model(tmp_path: Path) -> None:
