@@ -1,6 +1,5 @@
 """Bundles over real HTTP and HTTPS: for members only, from any byte on, by hash and by no other name."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,6 +10,7 @@ import aiohttp
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine, update
+from support.async_waiting import until_answered
 from support.certificates import Authority
 from support.deploying import release_file
 from support.trainer_home import make_home, members_of
@@ -151,13 +151,16 @@ async def test_download_that_nobody_reads_is_cut_off_and_leaves_room(
     monkeypatch.setattr(models_api, "MAX_DOWNLOADS", 1)
     with trainer.engine.begin() as connection:
         connection.execute(update(releases).values(size_bytes=len(large)))
-    async with trainer.asked_by(HALL) as session:
-        async with session.get(trainer.path) as stuck:
-            assert stuck.status == 200
-            await asyncio.sleep(4)  # nobody reads on for longer than the trainer is patient
-            with pytest.raises(aiohttp.ClientError):
-                await stuck.read()
-        assert await status(trainer, trainer.path, {**HALL, "Range": "bytes=0-9"}) == 206
+
+    async def has_room() -> bool:
+        return await status(trainer, trainer.path, {**HALL, "Range": "bytes=0-9"}) == 206
+
+    async with trainer.asked_by(HALL) as session, session.get(trainer.path) as stuck:
+        assert stuck.status == 200
+        assert not await has_room()
+        await until_answered(has_room, what="room for another download")
+        with pytest.raises(aiohttp.ClientError):
+            await stuck.read()
 
 
 async def test_bundles_are_readable_by_their_owner_only(trainer: Trainer) -> None:
