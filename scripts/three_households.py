@@ -46,7 +46,7 @@ MANIFESTS = ("$EARSHOT_DATA/urban/manifest.csv", "$EARSHOT_DATA/negatives/manife
 
 @dataclass(frozen=True)
 class Household:
-    """Originals (Freesound ids) of its sirens to train on and to hold out, and labels of what it mistakes for them."""
+    """Originals (Freesound ids) of its sirens to train on and to hold out, and labels of its nuisance sounds."""
 
     name: str
     sirens: tuple[str, ...]

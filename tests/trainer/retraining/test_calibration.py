@@ -9,7 +9,7 @@ from support.tracks import make_track
 from earshot_node.contract.operating_point import OperatingPoint, Presets
 from earshot_node.errors import OperatorError
 from earshot_trainer.evaluate.tracks import Track, detect
-from earshot_trainer.retraining.calibration import comparable_points, moved
+from earshot_trainer.retraining.calibration import LoudWindows, beyond_chance, comparable_points, loud_windows, moved
 
 POINT = OperatingPoint(enter=0.8, leave=0.4, min_length_s=0.2, bridging_s=0.4, cooldown_s=0.0)
 PRESETS = Presets(
@@ -40,6 +40,45 @@ def test_a_louder_model_gets_higher_thresholds_by_as_much(louder: float) -> None
     assert shift.measured == pytest.approx(louder, abs=0.05)
     logit = math.log(points["balanced"].enter / (1 - points["balanced"].enter))
     assert logit - math.log(0.8 / 0.2) == pytest.approx(louder, abs=0.15)
+
+
+def test_what_is_louder_in_one_recording_alone_moves_nothing() -> None:
+    active = np.random.default_rng(4).uniform(-2, 3, 40)
+    candidate = active + np.where(np.arange(40) == 7, 0.6, 0.0)
+    measured, error = LoudWindows(active, candidate, np.arange(40), 400).shift()
+    assert measured == pytest.approx(0.015)
+    assert beyond_chance(measured, error) == pytest.approx(0.0, abs=1e-3)
+
+
+def test_of_what_most_recordings_agree_on_little_is_left_out() -> None:
+    rng = np.random.default_rng(4)
+    active = rng.uniform(-2, 3, 100)
+    measured, error = LoudWindows(active, active + rng.normal(0.4, 0.2, 100), np.arange(100), 1000).shift()
+    assert error == pytest.approx(0.02, abs=0.005)
+    assert beyond_chance(measured, error) == pytest.approx(0.4, abs=0.06)
+    assert beyond_chance(-measured, error) == -beyond_chance(measured, error)
+
+
+def test_windows_of_one_recording_are_one_observation() -> None:
+    rng = np.random.default_rng(4)
+    active = rng.uniform(-2, 3, 60)
+    candidate = active + np.repeat(rng.normal(0, 0.3, 6), 10)
+    apart = LoudWindows(active, candidate, np.arange(60), 600).shift()[1]
+    together = LoudWindows(active, candidate, np.repeat(np.arange(6), 10), 600).shift()[1]
+    assert together > 2 * apart
+
+
+def test_one_recording_says_nothing_of_chance() -> None:
+    windows = LoudWindows(np.array([1.0, 2.0]), np.array([2.0, 3.0]), np.array([0, 0]), 2)
+    assert beyond_chance(*windows.shift()) == 0
+
+
+def test_loud_windows_are_chosen_by_both_opinions() -> None:
+    active, candidate = noise(0), noise(0, seed=9)
+    there, back = loud_windows(active, candidate), loud_windows(candidate, active)
+    assert there.shift()[0] == pytest.approx(-back.shift()[0])
+    assert len(there.active) == 12
+    assert there.of_windows == 120
 
 
 def test_no_preset_gives_more_false_alarms_than_the_active_model_and_chance() -> None:

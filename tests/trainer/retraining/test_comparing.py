@@ -1,8 +1,10 @@
 """Figures of two models on the same tracks."""
 
+import math
 from dataclasses import dataclass
 from typing import cast
 
+import pytest
 from support.tracks import make_track
 
 from earshot_node.contract.operating_point import OperatingPoint, Presets
@@ -10,6 +12,7 @@ from earshot_trainer.evaluate.subject import Subject
 from earshot_trainer.evaluate.tracks import Track
 from earshot_trainer.retraining.comparing import Heard, figures_of, had
 from earshot_trainer.retraining.gate import Figure
+from earshot_trainer.retraining.own_conditions import AS_RECORDED, Conditions
 from earshot_trainer.retraining.settings import GateSettings
 
 POINT = OperatingPoint(enter=0.5, leave=0.4, min_length_s=0.08, bridging_s=0.2, cooldown_s=0.0)
@@ -26,8 +29,13 @@ POINTS = Deciding(Presets(quiet={"siren": POINT}, balanced={"siren": POINT}, sen
 LOUD, QUIET = [0.1] * 5 + [0.9] * 10 + [0.1] * 5, [0.1] * 20
 
 
-def heard(test: list[Track], own: list[Track]) -> Heard:
-    return Heard(cast("Subject", POINTS), {"siren": test}, {"siren": own})
+def heard(test: list[Track], own: list[Track], harder: list[Track] | None = None) -> Heard:
+    """What a model heard; `harder` are the own recordings once more, under another condition."""
+    tracks = [*own, *(harder or [])]
+    names = [AS_RECORDED] * len(own) + ["quieter"] * len(harder or [])
+    origin = [*range(len(own)), *range(len(harder or []))]
+    conditions = Conditions(tuple(track.recording for track in tracks), tuple(origin), tuple(names))
+    return Heard(cast("Subject", POINTS), {"siren": test}, {"siren": tracks}, conditions)
 
 
 def clips(found: int, alarmed: int, of: int = 10) -> list[Track]:
@@ -56,16 +64,47 @@ def test_figures_count_what_the_detector_reports() -> None:
     assert values["base clips alarmed at balanced"] == (0.1, 0.2)
     assert values["long false alarms at balanced"] == (1, 4)
     assert values["own found at balanced"] == (0.5, 1.0)
-    assert values["own right decisions at balanced"] == ((0.5 + 0.25) / 2, (1 + 0.75) / 2)
+    assert values["own right decisions at balanced, 1 conditions"] == ((0.5 + 0.25) / 2, (1 + 0.75) / 2)
     assert found["long false alarms at balanced"].verdict == "worse"
     assert [one.decides for one in found.values()].count(True) == 1
 
 
-def test_one_more_right_decision_at_home_counts_as_better() -> None:
-    figures = by_name(
-        figures_of(heard(clips(1, 0), clips(1, 0, of=3)), heard(clips(1, 0), clips(2, 0, of=3)), GateSettings())
-    )
-    assert figures["own right decisions at balanced"].verdict == "better"
+def deciding(active: Heard, candidate: Heard) -> Figure:
+    return next(one for one in figures_of(active, candidate, GateSettings()) if one.decides)
+
+
+def test_one_more_right_decision_at_home_may_be_chance() -> None:
+    one = deciding(heard(clips(1, 0), clips(3, 0)), heard(clips(1, 0), clips(4, 0)))
+    assert one.candidate - one.active == pytest.approx(0.05)
+    assert one.verdict == "as good"
+
+
+def test_more_right_decisions_of_several_recordings_count_as_better() -> None:
+    assert deciding(heard(clips(1, 0), clips(3, 2)), heard(clips(1, 0), clips(6, 1))).verdict == "better"
+
+
+def test_recordings_that_both_find_are_told_apart_under_a_harder_condition() -> None:
+    own = clips(10, 0)
+    one = deciding(heard(clips(1, 0), own, clips(2, 0)), heard(clips(1, 0), own, clips(6, 0)))
+    assert (one.active, one.candidate) == (pytest.approx((0.6 + 1) / 2), pytest.approx((0.8 + 1) / 2))
+    assert one.what.endswith("2 conditions")
+    assert one.verdict == "better"
+
+
+def test_conditions_of_one_recording_are_one_observation() -> None:
+    """The same gain, by one recording under both conditions or by two under one."""
+    alone = deciding(heard([], clips(3, 0), clips(3, 0)), heard([], clips(4, 0), clips(4, 0)))
+    shared = deciding(heard([], clips(3, 0), clips(2, 0)), heard([], clips(4, 0), clips(3, 0)))
+    assert alone.candidate - alone.active == pytest.approx(shared.candidate - shared.active)
+    assert alone.chance > shared.chance
+
+
+def test_sirens_above_the_threshold_are_told_in_log_odds() -> None:
+    figures = by_name(figures_of(heard([], clips(5, 0)), heard([], clips(10, 0)), GateSettings()))
+    told = figures["own log-odds of sirens above balanced's threshold"]
+    assert told.candidate == pytest.approx(math.log(9), abs=1e-4)
+    assert told.active == pytest.approx(0.0, abs=1e-4)
+    assert not told.decides
 
 
 def test_without_own_recordings_of_both_kinds_nothing_is_said_of_them() -> None:

@@ -1,9 +1,9 @@
 """Operating points for a candidate that mean the same as the active model's: as many false alarms, on the same sounds.
 
 A fine-tuned network may say everything a little louder or softer. So all thresholds of the active model are moved by
-one amount of log-odds: by how much the candidate's loudest wrong opinions lie above the active model's, and then
-further as long as the node's detector gives more false alarms with any preset than chance explains: more than the
-active model's by the square root of their number.
+one amount of log-odds: by how much louder the candidate is than the active model in the windows where the two are
+loudest, less what differs from recording to recording by chance; and then further as long as the node's detector gives
+more false alarms with any preset than chance explains: more than the active model's by the square root of their number.
 """
 
 import math
@@ -19,7 +19,7 @@ from earshot_node.errors import OperatorError
 from earshot_trainer.evaluate.tracks import Track, detect
 
 WINDOW_S: Final = 10.0
-LOUDEST_SHARE: Final = 0.03
+LOUDEST_SHARE: Final = 0.1
 FEWEST_WINDOWS: Final = 8
 MOST_SHIFT: Final = 3.0
 STEP: Final = 0.1
@@ -31,7 +31,8 @@ class Shift:
     """How one label's thresholds were moved.
 
     Attributes:
-        measured: difference of the loudest wrong opinions, in log-odds.
+        measured: by how much louder the candidate is in loud windows, in log-odds.
+        chance: standard error of that over original recordings.
         applied: what all thresholds were moved by.
         windows: how many loudest windows of 10 s were compared, of `of_windows`.
         false_alarms: preset -> (active, candidate) on the same negatives.
@@ -39,6 +40,7 @@ class Shift:
 
     label: str
     measured: float
+    chance: float
     applied: float
     windows: int
     of_windows: int
@@ -49,6 +51,26 @@ class Shift:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class LoudWindows:
+    """The same windows as two models heard them: float64[n] log-odds, and the original recording of each."""
+
+    active: NDArray[np.float64]
+    candidate: NDArray[np.float64]
+    groups: NDArray[np.int64]
+    of_windows: int
+
+    def shift(self) -> tuple[float, float]:
+        """Return by how much louder the candidate is, and the standard error of that over original recordings."""
+        differences = self.candidate - self.active
+        mean = float(differences.mean())
+        _, member = np.unique(self.groups, return_inverse=True)
+        if member.max() == 0:
+            return mean, abs(mean)
+        by_recording = np.bincount(member, weights=differences - mean)
+        return mean, float(np.sqrt(np.square(by_recording).sum())) / len(differences)
+
+
 def comparable_points(
     active: Sequence[Track], candidate: Sequence[Track], label: str, presets: Presets
 ) -> tuple[dict[str, OperatingPoint], Shift]:
@@ -56,7 +78,7 @@ def comparable_points(
 
     Args:
         active: the active model's tracks of recordings without the label.
-        candidate: the candidate's of the same recordings.
+        candidate: the candidate's of the same recordings, in the same order.
         label: which.
         presets: the active model's.
 
@@ -65,21 +87,44 @@ def comparable_points(
     """
     if not active:
         raise OperatorError(f"thresholds cannot be made comparable: no recording without {label}; check the corpora")
-    theirs, ours = (np.sort(_peaks(tracks))[::-1] for tracks in (active, candidate))
-    count = min(len(theirs), max(FEWEST_WINDOWS, round(LOUDEST_SHARE * len(theirs))))
-    measured = float(np.clip(np.mean(ours[:count] - theirs[:count]), -MOST_SHIFT, MOST_SHIFT))
+    windows = loud_windows(active, candidate)
+    measured, chance = windows.shift()
+    least = beyond_chance(measured, chance)
     allowed = {name: _alarms(active, label, getattr(presets, name)[label]) for name in PRESET_SENSITIVITY}
-    applied = measured
+    applied = least
     while True:
         points = {str(name): moved(getattr(presets, name)[label], applied) for name in PRESET_SENSITIVITY}
         found = {name: _alarms(candidate, label, points[name]) for name in PRESET_SENSITIVITY}
-        if applied >= measured + MOST_SHIFT or all(
+        if applied >= least + MOST_SHIFT or all(
             found[name] <= allowed[name] + math.isqrt(allowed[name]) for name in found
         ):
             break
         applied += STEP
     counts = {str(name): (allowed[name], found[name]) for name in PRESET_SENSITIVITY}
-    return points, Shift(label, round(measured, 4), round(applied, 4), count, len(theirs), counts)
+    return points, Shift(
+        label=label,
+        measured=round(measured, 4),
+        chance=round(chance, 4),
+        applied=round(applied, 4),
+        windows=len(windows.active),
+        of_windows=windows.of_windows,
+        false_alarms=counts,
+    )
+
+
+def loud_windows(active: Sequence[Track], candidate: Sequence[Track]) -> LoudWindows:
+    """Return the loudest windows by the mean of both opinions, so that neither model's chance peaks choose them."""
+    theirs, ours = _peaks(active), _peaks(candidate)
+    _, group_of_track = np.unique([track.recording.group for track in active], return_inverse=True)
+    groups = np.repeat(group_of_track, [_window_count(track) for track in active])
+    count = min(len(theirs), max(FEWEST_WINDOWS, round(LOUDEST_SHARE * len(theirs))))
+    loud = np.argsort(-(theirs + ours), kind="stable")[:count]
+    return LoudWindows(theirs[loud], ours[loud], groups[loud], len(theirs))
+
+
+def beyond_chance(measured: float, error: float) -> float:
+    """Return the part of a shift that chance does not explain."""
+    return math.copysign(min(MOST_SHIFT, max(0.0, abs(measured) - error)), measured)
 
 
 def moved(point: OperatingPoint, log_odds: float) -> OperatingPoint:
@@ -96,10 +141,13 @@ def _peaks(tracks: Sequence[Track]) -> NDArray[np.float64]:
     """Return the highest log-odds of every window of every track."""
     peaks = []
     for track in tracks:
-        frames = max(1, round(WINDOW_S / track.hop_s))
-        parts = np.array_split(track.posteriors, max(1, round(len(track.posteriors) / frames)))
-        peaks += [_logit(float(part.max())) for part in parts if len(part)]
+        parts = np.array_split(track.posteriors, _window_count(track))
+        peaks += [_logit(float(part.max(initial=0.0))) for part in parts]
     return np.array(peaks)
+
+
+def _window_count(track: Track) -> int:
+    return max(1, round(len(track.posteriors) * track.hop_s / WINDOW_S))
 
 
 def _logit(value: float) -> float:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
 from earshot_trainer.corpus.recordings import Recording
@@ -12,28 +14,36 @@ from earshot_trainer.evaluate.subject import Subject
 from earshot_trainer.evaluate.tagging import alarmed_clips
 from earshot_trainer.evaluate.tracks import Track, detect, score_recordings
 from earshot_trainer.retraining.gate import Figure, Had, Part
+from earshot_trainer.retraining.own_conditions import AS_RECORDED, Conditions
 from earshot_trainer.retraining.settings import GateSettings
 
 PRESET: Final = "balanced"
+ANY_AMOUNT: Final = 1e6
+_EDGE: Final = 1e-4
 
 
 @dataclass(frozen=True)
 class Heard:
-    """What one model says of both sets, by label."""
+    """What one model says of both sets, by label; `own` are tracks of `conditions.recordings`."""
 
     subject: Subject
     test: dict[str, list[Track]]
     own: dict[str, list[Track]]
+    conditions: Conditions
+
+    def as_recorded(self, label: str) -> list[Track]:
+        """Return the household's held-out recordings as they are."""
+        named = zip(self.own[label], self.conditions.names, strict=True)
+        return [track for track, name in named if name == AS_RECORDED]
 
 
-def hear(
-    subject: Subject, test: Sequence[Recording], own: Sequence[Recording], jobs: int, advance: Callable[[], None]
-) -> Heard:
+def hear(subject: Subject, test: Sequence[Recording], own: Conditions, jobs: int, advance: Callable[[], None]) -> Heard:
     """Let a model hear the base test set and the household's held-out recordings."""
     return Heard(
         subject,
         score_recordings(subject, test, jobs, advance).by_label,
-        score_recordings(subject, own, jobs, advance).by_label,
+        score_recordings(subject, own.recordings, jobs, advance).by_label,
+        own,
     )
 
 
@@ -50,7 +60,7 @@ def figures_of(active: Heard, candidate: Heard, settings: GateSettings) -> list[
 
 def had(active: Heard, label: str, corpora: int) -> Had:
     """Return what there was to compare on."""
-    own, test = active.own[label], active.test[label]
+    own, test = active.as_recorded(label), active.test[label]
     long = [track for track in test if track.recording.kind == "long" and not track.is_positive(label)]
     return Had(
         test_clips=sum(track.recording.kind == "clip" for track in test),
@@ -101,29 +111,64 @@ def _long_figures(label: str, active: Heard, candidate: Heard, pairs: Pairs, set
 
 
 def _own_figures(label: str, active: Heard, candidate: Heard, settings: GateSettings) -> list[Figure]:
-    pairs = list(zip(active.own[label], candidate.own[label], strict=True))
+    pairs = list(zip(active.as_recorded(label), candidate.as_recorded(label), strict=True))
     holding = [pair for pair in pairs if pair[0].is_positive(label)]
     others = [pair for pair in pairs if not pair[0].is_positive(label)]
     if not holding or not others:
         return []
     found = _alarmed_shares(label, active, candidate, holding)
     alarmed = _alarmed_shares(label, active, candidate, others)
-    right = ((found[0] + 1 - alarmed[0]) / 2, (found[1] + 1 - alarmed[1]) / 2)
+    above = (_above_threshold(label, active, holding, 0), _above_threshold(label, candidate, holding, 1))
     return [
-        # Either may give a little where the other gains more; their mean decides.
+        # Either may give a little where the other gains more; what decides is all of them under all conditions.
         _figure("own", label, f"found at {PRESET}", found, True, 1.0),
         _figure("own", label, f"alarmed without one at {PRESET}", alarmed, False, 1.0),
-        Figure(
-            part="own",
-            label=label,
-            what=f"right decisions at {PRESET}",
-            active=right[0],
-            candidate=right[1],
-            more_is_better=True,
-            gain=settings.own_gain,
-            decides=True,
-        ),
+        _figure("own", label, f"log-odds of sirens above {PRESET}'s threshold", above, True, ANY_AMOUNT),
+        _right_decisions(label, active, candidate, settings),
     ]
+
+
+def _right_decisions(label: str, active: Heard, candidate: Heard, settings: GateSettings) -> Figure:
+    """Return the mean of sirens found and of others left quiet, each recording's share over its conditions.
+
+    What a recording gains under one condition, it gains under others: the error of the difference is over recordings.
+    """
+    shares = [_right_by_recording(label, heard) for heard in (active, candidate)]
+    origins = dict(zip(active.conditions.origin, active.own[label], strict=True))
+    is_siren = np.array([origins[origin].is_positive(label) for origin in sorted(origins)])
+    values = [float((one[is_siren].mean() + one[~is_siren].mean()) / 2) for one in shares]
+    gained = shares[1] - shares[0]
+    errors = [_standard_error(gained[side]) for side in (is_siren, ~is_siren)]
+    return Figure(
+        part="own",
+        label=label,
+        what=f"right decisions at {PRESET}, {len(set(active.conditions.names))} conditions",
+        active=values[0],
+        candidate=values[1],
+        more_is_better=True,
+        gain=settings.own_gain,
+        chance=math.hypot(*errors) / 2,
+        decides=True,
+    )
+
+
+def _right_by_recording(label: str, heard: Heard) -> NDArray[np.float64]:
+    """Return each held-out recording's share of right decisions over its conditions, in order of their index."""
+    tracks, origin = heard.own[label], np.array(heard.conditions.origin)
+    alarmed = alarmed_clips(tracks, label, heard.subject.presets.balanced[label])
+    right = alarmed == np.array([track.is_positive(label) for track in tracks])
+    return np.array([right[origin == one].mean() for one in np.unique(origin)])
+
+
+def _standard_error(values: NDArray[np.float64]) -> float:
+    """Return the standard error of the mean; of a single value nothing is known, and so it counts as its error."""
+    return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else float(abs(values).sum())
+
+
+def _above_threshold(label: str, heard: Heard, pairs: Pairs, column: int) -> float:
+    enter = heard.subject.presets.balanced[label].enter
+    scores = np.clip([pair[column].score for pair in pairs], _EDGE, 1 - _EDGE)
+    return float(np.mean(np.log(scores / (1 - scores))) - math.log(enter / (1 - enter)))
 
 
 def _figure(

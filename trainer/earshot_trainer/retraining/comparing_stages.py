@@ -14,6 +14,7 @@ from earshot_trainer.evaluate.tracks import score_recordings
 from earshot_trainer.retraining.calibration import Shift, comparable_points
 from earshot_trainer.retraining.comparing import Heard, figures_of, had, hear
 from earshot_trainer.retraining.gate import PART_TITLES, Figure, GateReport, Had, judge
+from earshot_trainer.retraining.own_conditions import street_clips, under_conditions
 from earshot_trainer.retraining.parts import SPLIT_NAME, active_bundle, candidate_of, material_of, own_recordings
 from earshot_trainer.retraining.stage import EXIT_STOPPED, Stage
 
@@ -21,6 +22,7 @@ PRESETS_NAME: Final = "presets.json"
 CALIBRATION_NAME: Final = "calibration.json"
 EVALUATION_NAME: Final = "evaluation.json"
 GATE_NAME: Final = "gate.json"
+OWN_TEST_NAME: Final = "own_test"
 MANY_RECORDINGS: Final = 400
 """From so many on, several processes listen."""
 
@@ -68,9 +70,10 @@ def evaluate(stage: Stage) -> None:
         BundleSubject.of_bundle(active, "active"),
         candidate_of(run, active.manifest.labels, presets),
     )
-    with counting("listening", 2 * (len(material.test) + len(own.held_out))) as advance:
+    conditions = under_conditions(own.held_out, street_clips(material.test), run / OWN_TEST_NAME)
+    with counting("listening", 2 * (len(material.test) + len(conditions.recordings))) as advance:
         jobs = _jobs(material.test)
-        heard: list[Heard] = [hear(subject, material.test, own.held_out, jobs, advance) for subject in subjects]
+        heard: list[Heard] = [hear(subject, material.test, conditions, jobs, advance) for subject in subjects]
     figures = figures_of(heard[0], heard[1], run.request.settings.gate)
     what = had(heard[0], active.manifest.labels[0], material.corpora)
     if run.read(SPLIT_NAME, "split").get("same_sitting"):

@@ -13,6 +13,8 @@ PART_TITLES: Final[dict[Part, str]] = {
     "long": "long negatives",
     "own": "own held-out recordings",
 }
+CHANCE_ERRORS: Final = 1.28
+"""A gain has to be more than so many standard errors; one in ten models that are as good gets there by chance."""
 _NOISE: Final = 1e-9
 
 
@@ -23,6 +25,7 @@ class Figure(BaseModel):
         what: such as `recall at balanced`.
         margin: by how much the candidate may be worse and still count as as good.
         gain: by how much it has to be better to count as better.
+        chance: standard error of the difference, where both were compared recording by recording.
         decides: whether being better here is what a promotion is for.
     """
 
@@ -36,6 +39,7 @@ class Figure(BaseModel):
     more_is_better: bool
     margin: float = 0.0
     gain: float = 0.0
+    chance: float = 0.0
     decides: bool = False
 
     @property
@@ -44,7 +48,7 @@ class Figure(BaseModel):
         gained = self.candidate - self.active if self.more_is_better else self.active - self.candidate
         if gained < -self.margin - _NOISE:
             return "worse"
-        return "better" if gained > self.gain + _NOISE else "as good"
+        return "better" if gained > max(self.gain, CHANCE_ERRORS * self.chance) + _NOISE else "as good"
 
     def __str__(self) -> str:
         return (

@@ -15,6 +15,7 @@ class TuningSettings(Section):
         average_decay: of the moving average of the weights, which becomes the model.
         blend: how far the result goes from the base (0) to the fine-tuned weights (1).
         own_weight, replay_weight: of the loss against the labels, on either kind of segment.
+            Replay needs none: learning its labels again makes music louder that is not replayed.
         keep_weight: of the cross entropy against what the base says of replayed segments: nothing learnt is lost.
         own_synthetic_share: of the sirens over the household's backgrounds, those synthesized.
         audible_range_log_odds: own sirens count where the base's opinion is within this range of its highest in the
@@ -24,16 +25,16 @@ class TuningSettings(Section):
 
     steps: int = Field(120, ge=1)
     batch_size: int = Field(24, ge=2)
-    own_share: Share = 0.25
-    learning_rate: float = Field(3e-4, gt=0)
+    own_share: Share = 0.5
+    learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(1e-3, ge=0)
     warmup_share: Share = 0.1
     clip_gradient: float = Field(2.0, gt=0)
     average_decay: float = Field(0.97, ge=0, lt=1)
-    blend: Share = 0.4
+    blend: Share = 1.0
     own_weight: float = Field(1.0, ge=0)
-    replay_weight: float = Field(0.3, ge=0)
-    keep_weight: float = Field(2.0, ge=0)
+    replay_weight: float = Field(0.0, ge=0)
+    keep_weight: float = Field(8.0, ge=0)
     own_synthetic_share: Share = 0.3
     audible_range_log_odds: float = Field(2.5, gt=0)
     own_clean_share: Share = 0.4
@@ -60,7 +61,7 @@ class MaterialSettings(Section):
     scenes: int = Field(80, ge=2)
     scene_minutes: int = Field(12, ge=1)
     replay_hours: float = Field(1.0, gt=0)
-    test_hours: float = Field(0.5, gt=0)
+    test_hours: float = Field(1.0, gt=0)
     corpus_held_out_share: Share = 0.3
 
 
