@@ -90,6 +90,19 @@ def test_no_preset_gives_more_false_alarms_than_the_active_model_and_chance() ->
         assert shift.false_alarms[name] == (allowed, alarms(candidate, points[name]))
 
 
+def test_alarms_of_one_preset_do_not_raise_the_thresholds_of_a_stricter_one() -> None:
+    active = noise(0)
+    still, blip = [0.02] * 250, [0.02] * 100 + [0.7] * 50 + [0.02] * 100
+    theirs = [make_track("hall", still, group=f"hall {number}", kind="long") for number in range(60)]
+    ours = [make_track("hall", blip, group=f"hall {number}", kind="long") for number in range(60)]
+    points, shift = comparable_points([*active, *theirs], [*active, *ours], "siren", PRESETS)
+    assert shift.applied["sensitive"] > 0
+    assert shift.applied["balanced"] == shift.applied["quiet"] == 0
+    assert points["balanced"].enter == pytest.approx(POINT.enter)
+    allowed, found = shift.false_alarms["sensitive"]
+    assert found <= allowed + allowed**0.5
+
+
 def test_presets_stay_in_order() -> None:
     points, _ = comparable_points(noise(0), noise(1.2, seed=5), "siren", PRESETS)
     assert points["quiet"].enter >= points["balanced"].enter >= points["sensitive"].enter

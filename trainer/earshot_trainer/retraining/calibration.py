@@ -2,8 +2,9 @@
 
 A fine-tuned network may say everything a little louder or softer. So all thresholds of the active model are moved by
 one amount of log-odds: by how much louder the candidate is than the active model in the windows where the two are
-loudest, less what differs from recording to recording by chance; and then further as long as the node's detector gives
-more false alarms with any preset than chance explains: more than the active model's by the square root of their number.
+loudest, less what differs from recording to recording by chance. Then those of each preset are raised for as long as
+the node's detector gives more false alarms with it than chance explains: more than the active model's by the square
+root of their number.
 """
 
 import math
@@ -22,7 +23,7 @@ WINDOW_S: Final = 10.0
 LOUDEST_SHARE: Final = 0.1
 FEWEST_WINDOWS: Final = 8
 MOST_SHIFT: Final = 3.0
-STEP: Final = 0.1
+STEP: Final = 0.02
 _EDGE: Final = 1e-5
 
 
@@ -33,7 +34,7 @@ class Shift:
     Attributes:
         measured: by how much louder the candidate is in loud windows, in log-odds.
         chance: standard error of that over original recordings.
-        applied: what all thresholds were moved by.
+        applied: preset -> what its thresholds were moved by.
         windows: how many loudest windows of 10 s were compared, of `of_windows`.
         false_alarms: preset -> (active, candidate) on the same negatives.
     """
@@ -41,7 +42,7 @@ class Shift:
     label: str
     measured: float
     chance: float
-    applied: float
+    applied: dict[str, float]
     windows: int
     of_windows: int
     false_alarms: dict[str, tuple[int, int]]
@@ -90,26 +91,44 @@ def comparable_points(
     windows = loud_windows(active, candidate)
     measured, chance = windows.shift()
     least = beyond_chance(measured, chance)
-    allowed = {name: _alarms(active, label, getattr(presets, name)[label]) for name in PRESET_SENSITIVITY}
-    applied = least
-    while True:
-        points = {str(name): moved(getattr(presets, name)[label], applied) for name in PRESET_SENSITIVITY}
-        found = {name: _alarms(candidate, label, points[name]) for name in PRESET_SENSITIVITY}
-        if applied >= least + MOST_SHIFT or all(
-            found[name] <= allowed[name] + math.isqrt(allowed[name]) for name in found
-        ):
-            break
-        applied += STEP
-    counts = {str(name): (allowed[name], found[name]) for name in PRESET_SENSITIVITY}
+    points: dict[str, OperatingPoint] = {}
+    applied: dict[str, float] = {}
+    counts: dict[str, tuple[int, int]] = {}
+    before: str | None = None
+    for name in sorted(PRESET_SENSITIVITY, key=lambda one: -PRESET_SENSITIVITY[one]):
+        point = getattr(presets, name)[label]
+        stricter = before is not None and point.enter >= getattr(presets, before)[label].enter
+        floor = points[before].enter if before is not None and stricter else 0.0
+        allowed = _alarms(active, label, point)
+        points[name], applied[name], found = _raised(candidate, label, point, least, allowed, floor)
+        counts[name] = (allowed, found)
+        before = name
     return points, Shift(
         label=label,
         measured=round(measured, 4),
         chance=round(chance, 4),
-        applied=round(applied, 4),
+        applied=applied,
         windows=len(windows.active),
         of_windows=windows.of_windows,
         false_alarms=counts,
     )
+
+
+def _raised(
+    candidate: Sequence[Track], label: str, point: OperatingPoint, least: float, allowed: int, floor: float
+) -> tuple[OperatingPoint, float, int]:
+    """Return the point moved by `least` and on, until it is at `floor` and alarms no more than chance explains.
+
+    With it, by how much it was moved, and its false alarms.
+    """
+    shift = least
+    while True:
+        there = moved(point, shift)
+        found = _alarms(candidate, label, there)
+        few = found <= allowed + math.isqrt(allowed)
+        if (few and there.enter >= floor) or shift >= least + MOST_SHIFT:
+            return there, round(shift, 4), found
+        shift += STEP
 
 
 def loud_windows(active: Sequence[Track], candidate: Sequence[Track]) -> LoudWindows:

@@ -48,7 +48,8 @@ def calibrate(stage: Stage) -> None:
         for name, point in moved.items():
             points[name][label] = point
         enter = (presets.balanced[label].enter, points["balanced"][label].enter)
-        stage.note(f"{label}: thresholds moved by {shift.applied:+.2f} log-odds, balanced {enter[0]:g} -> {enter[1]:g}")
+        by = ", ".join(f"{name} {value:+.2f}" for name, value in reversed(shift.applied.items()))
+        stage.note(f"{label}: thresholds moved by {by} log-odds, balanced {enter[0]:g} -> {enter[1]:g}")
     made = Presets(quiet=points["quiet"], balanced=points["balanced"], sensitive=points["sensitive"])
     stage.write(run.write(PRESETS_NAME, made.model_dump(mode="json")))
     values = {
