@@ -143,7 +143,7 @@ def loud_windows(active: Sequence[Track], candidate: Sequence[Track]) -> LoudWin
 
 def beyond_chance(measured: float, error: float) -> float:
     """Return the part of a shift that chance does not explain."""
-    return math.copysign(min(MOST_SHIFT, max(0.0, abs(measured) - error)), measured)
+    return math.copysign(min(MOST_SHIFT, max(0.0, abs(measured) - error)), measured) + 0.0  # no -0.0
 
 
 def moved(point: OperatingPoint, log_odds: float) -> OperatingPoint:
