@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,12 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 HOME_ASSISTANT_VARIABLE = "EARSHOT_TEST_HOME_ASSISTANT"
 HOME_ASSISTANT_TIMEOUT_S = 1500
 LEFT_OUT = pytest.StashKey[int]()
+
+
+def pytest_sessionstart() -> None:
+    """Let Ctrl-C reach the programs that tests start, also where the run was begun in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
