@@ -12,9 +12,10 @@ from hypothesis import strategies as st  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
 from earshot_trainer.graph import export  # noqa: E402
+from earshot_trainer.graph.export_layers import MatrixLogMel, OnnxEmbedding  # noqa: E402
 from earshot_trainer.graph.operator_table import stored_bytes  # noqa: E402
 from earshot_trainer.graph.session import GraphSession  # noqa: E402
-from earshot_trainer.network.model import SignalPath, StreamingCrnn  # noqa: E402
+from earshot_trainer.network.model import LogMel, ModelConfig, SignalPath, StreamingCrnn  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -93,9 +94,40 @@ def test_graph_has_the_agreed_inputs_and_outputs(float_graph: Path) -> None:
         assert shapes[name][0] == "batch"
 
 
+@pytest.mark.filterwarnings("ignore:At least one mel filterbank")
+@pytest.mark.parametrize(
+    "config",
+    [
+        ModelConfig(),
+        ModelConfig(window_samples=320, n_mels=32, mel_min_hz=0),
+        ModelConfig(window_samples=640, n_mels=48, mel_min_hz=300, mel_max_hz=3400),
+        ModelConfig(n_mels=16, mel_min_hz=1000, mel_max_hz=1050),
+    ],
+    ids=["default", "short window", "long window", "one bin"],
+)
+def test_split_dft_is_the_dft(config: ModelConfig, noise_clips: NDArray[np.float32]) -> None:
+    """The same filters over float64's FFT of every bin: splitting it and leaving bins out costs no digit."""
+    exported, exact = MatrixLogMel(config), LogMel(config).double()
+    exact.window = torch.hann_window(config.window_samples, dtype=torch.float64)
+    exact.mel_filters = exported._filters(torch.arange(config.window_samples // 2 + 1)).double()
+    samples = torch.from_numpy(noise_clips)
+    cache = exported.initial_cache(len(samples))
+    frames, _ = exported(samples, cache)
+    expected, _ = exact(samples.double(), cache.double())
+    torch.testing.assert_close(frames.double(), expected, rtol=0, atol=1e-4)
+
+
 def test_file_holds_no_matrix_that_load_time_can_compute(network: StreamingCrnn, float_graph: Path) -> None:
     weights = sum(parameter.numel() for parameter in network.parameters())
     assert stored_bytes(float_graph) < 4 * weights + 20_000
+
+
+def test_embedding_as_a_convolution_is_the_embedding(network: StreamingCrnn) -> None:
+    x = torch.randn(3, 96, 7, 5, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = network.embedding(x)
+        assert expected.shape == (7, 3, 96)
+        torch.testing.assert_close(OnnxEmbedding(network.embedding, mels=5)(x), expected, rtol=0, atol=1e-5)
 
 
 def test_graph_that_differs_from_the_network_is_not_written(

@@ -118,7 +118,8 @@ def _name_dynamic_outputs(graph: onnx_ir.Graph) -> None:
 
 def _name_layers(graph: onnx_ir.Graph) -> None:
     """Call each node with weights by its layer, such as `blocks.0.pointwise`: reports and errors name nodes."""
-    computed = iter(("log_mel.dft", "log_mel.mel_filters"))
+    bands = ("bins_1_mod_2", "bins_2_mod_4", "bins_0_mod_4")
+    computed = iter([f"log_mel.{band}.{matrix}" for band in bands for matrix in ("dft", "mel_filters")])
     for node in graph:
         if node.op_type not in {"Conv", "GRU", "MatMul"}:
             continue

@@ -54,6 +54,19 @@ class SeparableBlock(nn.Module):
         return torch.relu(self.norm(self.pointwise(x))), cache
 
 
+class Embedding(nn.Linear):
+    """One rectified vector for each time step, from all its channels and mels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map x [B, C, T, M] to [T, B, out_features]."""
+        if not self.training:
+            return torch.relu(super().forward(x.permute(2, 0, 1, 3).flatten(2)))
+        # Weights in the convolutions' order of memory instead of activations and gradients in that of the weights.
+        weight = self.weight.reshape(-1, x.shape[1], x.shape[3]).transpose(1, 2).flatten(1)
+        x = nn.functional.linear(x.permute(0, 2, 3, 1).flatten(2), weight, self.bias)
+        return torch.relu(x).transpose(0, 1)
+
+
 class StreamingCrnn(nn.Module):
     """Log-mel frames to logits, one per label every four frames; causal, with explicit state.
 
@@ -78,7 +91,7 @@ class StreamingCrnn(nn.Module):
                 SeparableBlock((widths[1], widths[2]), kernel=(3, 3), stride=(1, 2)),
             ]
         )
-        self.embedding = nn.Linear(widths[2] * config.n_mels // 16, config.embedding)
+        self.embedding = Embedding(widths[2] * config.n_mels // 16, config.embedding)
         self.gru = nn.GRU(config.embedding, config.hidden)
         self.dropout = nn.Dropout(config.dropout)
         self.output = nn.Linear(config.hidden, len(config.labels))
@@ -124,17 +137,8 @@ class StreamingCrnn(nn.Module):
         x = torch.relu(self.stem_norm(x))
         for index, block in enumerate(self.blocks, start=1):
             x, new_state[f"conv{index}"] = block(x, state[f"conv{index}"])
-        x, new_state["gru"] = self._recur(self.dropout(self._embed(x)), state["gru"])
+        x, new_state["gru"] = self._recur(self.dropout(self.embedding(x)), state["gru"])
         return self.output(self.dropout(x)).transpose(0, 1), new_state
-
-    def _embed(self, x: Tensor) -> Tensor:
-        """Map the last block's output [B, C, T, M] to [T, B, embedding]."""
-        if not self.training:
-            return torch.relu(self.embedding(x.permute(2, 0, 1, 3).flatten(2)))
-        # Weights in the convolutions' order of memory instead of activations and gradients in that of the weights.
-        weight = self.embedding.weight.reshape(-1, x.shape[1], x.shape[3]).transpose(1, 2).flatten(1)
-        x = nn.functional.linear(x.permute(0, 2, 3, 1).flatten(2), weight, self.embedding.bias)
-        return torch.relu(x).transpose(0, 1)
 
     def _recur(self, x: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Map x [T, B, embedding] and the hidden state [B, H] to the outputs [T, B, H] and the new state."""
