@@ -6,6 +6,8 @@ from support.tiny_corpus import TINY_RECIPE, write_recipe
 from earshot_node.errors import ConfigError
 from earshot_trainer.training.recipe import Recipe, load_recipe
 
+RECIPE_CHAIN = ("siren", "siren-longer", "siren-distilled")
+
 
 def test_every_shipped_recipe_loads(repository: Path) -> None:
     paths = sorted((repository / "config" / "recipes").glob("*.yaml"))
@@ -67,3 +69,24 @@ def test_recipe_extends_another_and_replaces_single_values(repository: Path, tmp
     (tmp_path / "lost.yaml").write_text("extends: nowhere.yaml\nname: lost\n")
     with pytest.raises(ConfigError, match=r"cannot read recipe .*nowhere\.yaml"):
         load_recipe(tmp_path / "lost.yaml")
+
+
+def test_recipe_extends_one_that_extends_another(repository: Path) -> None:
+    recipes = {name: load_recipe(repository / "config" / "recipes" / f"{name}.yaml") for name in RECIPE_CHAIN}
+    base, longer, distilled = (recipes[name] for name in RECIPE_CHAIN)
+    assert distilled.mixing == longer.mixing != base.mixing
+    assert distilled.model == base.model
+    assert distilled.distillation is not None
+
+
+def test_recipes_that_extend_each_other_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("extends: b.yaml\n")
+    (tmp_path / "b.yaml").write_text("extends: a.yaml\n")
+    with pytest.raises(ConfigError, match=r"b\.yaml: extends a\.yaml, which extends it in turn"):
+        load_recipe(tmp_path / "a.yaml")
+
+
+def test_distillation_without_a_teacher_is_an_error(tmp_path: Path) -> None:
+    path = write_recipe(tmp_path, TINY_RECIPE + "distillation: {mixtures: 10}\n")
+    with pytest.raises(ConfigError, match="distillation needs a teacher"):
+        load_recipe(path)

@@ -13,6 +13,8 @@ from earshot_node.errors import OperatorError
 from earshot_trainer.corpus.cache import PcmCache, default_cache_dir
 from earshot_trainer.corpus.recordings import Recording, expand_path, load_manifests
 from earshot_trainer.corpus.splits import Split, hold_out
+from earshot_trainer.distillation.lessons import HeardLessons
+from earshot_trainer.distillation.store import hear_mixtures
 from earshot_trainer.network.model import ModelConfig, StreamingCrnn
 from earshot_trainer.segments.sounds import Sounds, gather_sounds
 from earshot_trainer.segments.synthetic import load_pool
@@ -79,10 +81,11 @@ def run_training(request: RunRequest, console: Console | None = None) -> Path:
     with joined(processes, device):
         with processes.first_on_host():
             sounds = _prepare(recordings, split, recipe, teacher, cache, cache_folder, console)
+            heard = _hear(recordings, split, recipe, teacher, cache_folder, device, console)
         origin = _same_everywhere(Origin.of(split.train, start), processes)
         workers = request.workers or (2 if device.type == "cuda" else 1)
         with TrainingReport(console, request.out) if processes.leads else nullcontext(lambda _: None) as report:
-            model = train(recipe, sounds, origin, request.out, device, report, None, processes, workers, start)
+            model = train(recipe, sounds, origin, request.out, device, report, None, processes, workers, start, heard)
     if processes.leads:
         _conclude(request, recipe, split, teacher, start, cache, device, console)
     return model
@@ -118,6 +121,30 @@ def _prepare(
         f"{len(sounds.spans)} spans of negatives"
     )
     return sounds
+
+
+def _hear(
+    recordings: list[Recording],
+    split: Split,
+    recipe: Recipe,
+    teacher: Teacher | None,
+    cache_folder: Path,
+    device: torch.device,
+    console: Console,
+) -> HeardLessons | None:
+    """What the teacher heard in mixtures of what is trained on; rendered and heard once for the whole corpus."""
+    if recipe.distillation is None or teacher is None:
+        return None
+    console.print(
+        f"{recipe.distillation.mixtures} mixtures for the teacher: rendered and heard the first time, by all cores"
+    )
+    with counting(console, "the teacher listens", recipe.distillation.mixtures) as advance:
+        heard = hear_mixtures(recordings, recipe, teacher, cache_folder, advance)
+    trained_on = {recording.path for recording in split.train}
+    allowed = [recording.path in trained_on for recording in recordings]
+    lessons = HeardLessons(heard, allowed, recipe.distillation, recipe.training.seed, device)
+    console.print(f"{len(lessons)} mixtures hold nothing that is kept out of training")
+    return lessons
 
 
 def _same_everywhere(origin: Origin, processes: Processes) -> Origin:

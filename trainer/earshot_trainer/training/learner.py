@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from earshot_trainer.distillation.lessons import HeardBatch, HeardLessons
 from earshot_trainer.network.architecture import ModelConfig
 from earshot_trainer.network.model import StreamingCrnn
 from earshot_trainer.segments import augment
@@ -20,16 +21,22 @@ from earshot_trainer.training.speed import StepClock
 
 @dataclass(frozen=True)
 class Lesson:
-    """A batch made ready for one step: coloured and masked, and which rows [B] begin with carried state."""
+    """A batch made ready for one step: coloured and masked, and which rows begin with carried state.
+
+    The rows are those of `batch`, then those of `heard`, if mixtures are learnt from too.
+    """
 
     batch: Batch
     carried: Tensor
+    heard: HeardBatch | None = None
 
     def tensors(self) -> Iterator[Tensor]:
         """All tensors on the training device."""
         yield from (self.batch.log_mel, self.batch.targets, self.batch.weights, self.carried)
         if self.batch.teacher is not None:
             yield self.batch.teacher
+        if self.heard is not None:
+            yield from (self.heard.log_mel, self.heard.siren, self.heard.components)
 
 
 @dataclass(frozen=True)
@@ -53,8 +60,15 @@ class Learner:
     running statistics are averaged, so that all hold the same network.
     """
 
-    def __init__(self, recipe: Recipe, device: torch.device, processes: Processes = ALONE) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        device: torch.device,
+        processes: Processes = ALONE,
+        lessons: HeardLessons | None = None,
+    ) -> None:
         torch.manual_seed(recipe.training.seed)
+        self._lessons = lessons
         self.recipe = recipe
         self.device = device
         self.processes = processes
@@ -87,13 +101,20 @@ class Learner:
                     own[name][: len(value)].copy_(value)
 
     def prepare(self, batch: Batch, step: int) -> Lesson:
-        """Colour and mask a batch for a step; knows nothing of other steps, so it may run in another thread."""
+        """Colour and mask a batch for a step; knows nothing of other steps, so it may run in another thread.
+
+        Mixtures that were heard are masked alone: the tagger heard their colour.
+        """
         generator = torch.Generator().manual_seed(self._seed(step))
+        heard = self._heard(step)
         with torch.no_grad():
             log_mel = augment.colour(batch.log_mel, self.recipe.augment, self.recipe.model, generator)
             log_mel = augment.mask_spectrum(log_mel, self.recipe.augment, generator)
-        carried = augment.chosen(len(log_mel), self.recipe.training.carry_share, generator)
-        return Lesson(replace(batch, log_mel=log_mel), carried.to(self.device))
+            if heard is not None:
+                heard = replace(heard, log_mel=augment.mask_spectrum(heard.log_mel, self.recipe.augment, generator))
+        rows = len(log_mel) + (len(heard.log_mel) if heard is not None else 0)
+        carried = augment.chosen(rows, self.recipe.training.carry_share, generator)
+        return Lesson(replace(batch, log_mel=log_mel), carried.to(self.device), heard)
 
     def step(self, lesson: Lesson, step: int, clock: StepClock | None = None) -> Outcome:
         """Learn from a batch. With several processes all call it together."""
@@ -141,8 +162,14 @@ class Learner:
         self._optimizer.load_state_dict(values["optimizer"])
         self._scheduler.load_state_dict(values["scheduler"])
         self._scaler.load_state_dict(values["scaler"])
-        mine = self.processes.rows(self.recipe.training.batch_size)
+        mine = self.processes.rows(len(next(iter(values["left"].values()), ())))
         self._left = {name: value[mine].to(self.device) for name, value in values["left"].items()}
+
+    def _heard(self, step: int) -> HeardBatch | None:
+        if self._lessons is None or self.recipe.distillation is None:
+            return None
+        share = self.processes.share(self.recipe.distillation.batch_size)
+        return self._lessons.batch(step, share, self.processes.rank)
 
     def _seed(self, step: int) -> int:
         """Of what is random in this process' step besides mixing."""
@@ -151,15 +178,24 @@ class Learner:
     def _loss(self, lesson: Lesson) -> tuple[Tensor, Tensor]:
         """The batch's loss and the siren label's logits [B, F / 4], both float32."""
         batch, labels = lesson.batch, len(self.recipe.model.labels)
+        rows = len(batch.log_mel)
         self.network.train()
         state = self._opening_state(lesson.carried)
+        log_mel = batch.log_mel if lesson.heard is None else torch.cat([batch.log_mel, lesson.heard.log_mel])
         with torch.autocast(self.device.type, self._low_precision, enabled=self._low_precision is not None):
-            logits, left = self.network(batch.log_mel, state)
+            outputs, left = self.network(log_mel, state)
         self._left = {name: value.detach().float() for name, value in left.items()}
-        logits, extra = logits.float()[:, :, 0], logits.float()[:, :, labels:]
+        outputs = outputs.float()
+        logits = outputs[:rows, :, 0]
         loss = segment_loss(logits, batch.targets, batch.weights, self.recipe.training)
-        if self.recipe.teacher is not None and batch.teacher is not None:
-            loss = loss + self.recipe.teacher.weight * teacher_loss(extra, batch.teacher)
+        teacher = self.recipe.teacher
+        if teacher is not None and teacher.classes and batch.teacher is not None:
+            extra = outputs[:rows, :, labels : labels + len(teacher.classes)]
+            loss = loss + teacher.weight * teacher_loss(extra, batch.teacher)
+        if lesson.heard is not None and self._lessons is not None and self.recipe.distillation is not None:
+            components = self.recipe.distillation.components
+            heard = torch.cat([outputs[rows:, :, :1], outputs[rows:, :, -components:]], dim=2)
+            loss = loss + self._lessons.loss(heard, lesson.heard, self.recipe.distillation)
         return loss, logits
 
     def _shared(self) -> list[Tensor]:
@@ -207,10 +243,10 @@ def low_precision(recipe: Recipe, device: torch.device) -> torch.dtype | None:
 
 
 def with_teacher_outputs(recipe: Recipe) -> ModelConfig:
-    """The recipe's model with one more output per class of the teacher."""
-    if recipe.teacher is None:
-        return recipe.model
-    extra = tuple(f"teacher {name}" for name in recipe.teacher.classes)
+    """The recipe's model with one more output per class of the teacher and per component of what it heard."""
+    classes = recipe.teacher.classes if recipe.teacher is not None else ()
+    components = range(recipe.distillation.components) if recipe.distillation is not None else ()
+    extra = (*(f"teacher {name}" for name in classes), *(f"component {number}" for number in components))
     return replace(recipe.model, labels=recipe.model.labels + extra)
 
 

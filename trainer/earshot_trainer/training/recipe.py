@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from earshot_node.errors import ConfigError
 from earshot_node.synth.sirens import SirenKind
@@ -122,14 +122,36 @@ class SyntheticRecipe(Section):
 class TeacherRecipe(Section):
     """Optional scores of a published tagger as extra targets on backgrounds.
 
-    The network has an output for each of `classes` while it trains; they are dropped when training ends. A real siren
-    counts as sounding only where the teacher's siren score reaches `least_siren_score`; 0 trusts every label.
+    The network has an output for each of `classes`, if any, while it trains; they are dropped when training ends. A
+    real siren counts as sounding only where the teacher's siren score reaches `least_siren_score`; 0 trusts every
+    label.
     """
 
     model: str
-    classes: tuple[str, ...] = Field(min_length=1)
+    classes: tuple[str, ...]
     weight: float = Field(0.1, ge=0)
     least_siren_score: Share = 0.0
+
+
+class DistillationRecipe(Section):
+    """What the teacher heard in rendered mixtures, learnt beside the labels of the segments; see `distillation/`.
+
+    The network has an output for each of `components` while it trains; they are dropped when training ends.
+
+    Attributes:
+        mixtures: how many are rendered of the whole corpus; a run learns from those without what it keeps out.
+        batch_size: mixtures of one step, beside the segments.
+        siren_weight: of the cross entropy against the teacher's view of a siren.
+        components_weight: of the distance to the principal components of the teacher's embeddings.
+        doubt: how much of the teacher's view counts where no siren was laid.
+    """
+
+    mixtures: int = Field(28_000, ge=1)
+    batch_size: int = Field(24, ge=1)
+    components: int = Field(64, ge=1, le=256)
+    siren_weight: float = Field(1.0, ge=0)
+    components_weight: float = Field(1.0, ge=0)
+    doubt: Share = 0.3
 
 
 class TrainingRecipe(Section):
@@ -175,8 +197,15 @@ class Recipe(Section):
     mining: MiningRecipe = MiningRecipe()
     synthetic: SyntheticRecipe = SyntheticRecipe()
     teacher: TeacherRecipe | None = None
+    distillation: DistillationRecipe | None = None
     training: TrainingRecipe = TrainingRecipe()
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+    @model_validator(mode="after")
+    def _someone_to_distil(self) -> "Recipe":
+        if self.distillation is not None and self.teacher is None:
+            raise ValueError("distillation needs a teacher; add the section or --set distillation=null")
+        return self
 
     @field_validator("model", mode="before")
     @classmethod
@@ -192,14 +221,13 @@ class Recipe(Section):
 def load_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
     """The recipe in a YAML file; `overrides` are `section.key=value` texts that replace single values.
 
-    A recipe may say `extends: FILE`, a recipe in the same folder; what it says itself replaces that one's values.
+    A recipe may say `extends: FILE`, a recipe in the same folder; what it says itself replaces that one's values. That
+    recipe may extend another.
 
     Raises:
         ConfigError: unreadable, no YAML, an unknown key or a value out of range; names file and key.
     """
-    values = _read(path)
-    if "extends" in values:
-        values = _merged(_read(path.parent / str(values.pop("extends"))), values)
+    values = _read_extended(path)
     for override in overrides:
         apply_override(values, override)
     try:
@@ -208,6 +236,17 @@ def load_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise ConfigError(f"{path}: {key}: {first['msg']}; compare config/recipes/siren.yaml") from error
+
+
+def _read_extended(path: Path, readers: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """A recipe's values over those that it extends; `readers` are the recipes that led here."""
+    if path in readers:
+        raise ConfigError(f"{readers[-1]}: extends {path.name}, which extends it in turn; remove one `extends`")
+    values = _read(path)
+    if "extends" in values:
+        base = path.parent / str(values.pop("extends"))
+        values = _merged(_read_extended(base, (*readers, path)), values)
+    return values
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -76,6 +76,7 @@ class Teacher:
         self._interpreter.allocate_tensors()
         self._input: int = self._interpreter.get_input_details()[0]["index"]
         self._output: int = self._interpreter.get_output_details()[0]["index"]
+        self.path = model
         self.digest = hashlib.sha256(model.read_bytes()).hexdigest()
 
     def score(self, samples: npt.NDArray[np.int16]) -> Scores:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from earshot_node.errors import OperatorError
+from earshot_trainer.distillation.lessons import HeardLessons
 from earshot_trainer.segments.mining import SpanMiner
 from earshot_trainer.segments.mixing import SegmentMixer
 from earshot_trainer.segments.prefetch import Prefetcher
@@ -50,18 +51,19 @@ def train(
     processes: Processes = ALONE,
     workers: int = 1,
     start: Start | None = None,
+    heard: HeardLessons | None = None,
 ) -> Path:
     """Train by the recipe into `out`, resuming a checkpoint that lies there; returns the path of the model.
 
     `stop_after_step` ends early, after that step's checkpoint. All `processes` of a training call this together; the
     first one alone reads and writes `out` and reports. `workers` threads mix segments. The weights begin as those of
-    `start`, which `origin` names too, or random.
+    `start`, which `origin` names too, or random. `heard` is what a recipe with `distillation` learns from besides.
     Raises OperatorError if `out` holds a run of another recipe or on other recordings than those that `origin` and
     `sounds` stand for.
     """
     settings = recipe.training
     share, every = processes.share(settings.batch_size), recipe.mining.every_steps
-    learner = Learner(recipe, device, processes)
+    learner = Learner(recipe, device, processes, heard)
     mixer = SegmentMixer(sounds, recipe.model, recipe.mixing, recipe.augment, settings.seed, device)
     miner = SpanMiner(sounds.span_odds, recipe.mining)
     ledger = Ledger(miner, processes)

@@ -1,0 +1,117 @@
+"""The real tagger: rebuilt in torch it scores as its file does, and a run learns from what it heard."""
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is missing; run scripts/test without --node")
+
+from support.tiny_corpus import TINY_RECIPE, make_corpus, write_recipe  # noqa: E402
+
+from earshot_node.errors import OperatorError  # noqa: E402
+from earshot_node.synth.reference import reference_clips  # noqa: E402
+from earshot_trainer.corpus.cache import PcmCache  # noqa: E402
+from earshot_trainer.corpus.recordings import load_manifest  # noqa: E402
+from earshot_trainer.distillation.store import PIECE, hear_mixtures  # noqa: E402
+from earshot_trainer.distillation.tagger import EmbeddingTagger  # noqa: E402
+from earshot_trainer.training.checkpoint import load_checkpoint  # noqa: E402
+from earshot_trainer.training.command import RunRequest, load_network, run_training  # noqa: E402
+from earshot_trainer.training.recipe import load_recipe  # noqa: E402
+from earshot_trainer.training.teacher import WINDOW_SAMPLES, Teacher, siren_column  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def teacher() -> Teacher:
+    if importlib.util.find_spec("ai_edge_litert") is None:
+        pytest.skip("ai-edge-litert is missing; `pip install -e '.[teacher]'`")
+    data = os.environ.get("EARSHOT_DATA")
+    model = Path(data).resolve().parent / "models" / "yamnet.tflite" if data else None
+    if model is None or not model.is_file():
+        pytest.skip("yamnet.tflite is missing; put it with its class map into models beside the folder of EARSHOT_DATA")
+    return Teacher(model)
+
+
+def distilling(teacher: Teacher, folder: Path) -> Path:
+    text = TINY_RECIPE + f"teacher: {{model: {teacher.path}, classes: []}}\n"
+    return write_recipe(folder, text + f"distillation: {{mixtures: {PIECE}, batch_size: 4, components: 5}}\n")
+
+
+def test_rebuilt_tagger_hears_sirens_as_its_file_does(teacher: Teacher) -> None:
+    rebuilt = EmbeddingTagger.open(teacher)
+    windows = np.stack(
+        [clip.samples[:WINDOW_SAMPLES] for clip in reference_clips() if len(clip.samples) > WINDOW_SAMPLES]
+    )
+    embeddings = rebuilt.embed(torch.from_numpy(windows), 48)
+    ours = torch.sigmoid(rebuilt.siren_logits(embeddings[:, 0])).numpy()
+    theirs = np.array(
+        [
+            siren_column(teacher, teacher.score((window * 32767).astype(np.int16)[:WINDOW_SAMPLES]))[0]
+            for window in windows
+        ]
+    )
+    assert embeddings.shape == (len(windows), 1, 1024)
+    assert len(windows) >= 4
+    assert theirs.max() - theirs.min() > 0.3
+    assert np.abs(ours - theirs).max() < 0.1
+
+
+def test_windows_of_a_long_mixture_are_those_of_its_parts(teacher: Teacher) -> None:
+    rebuilt = EmbeddingTagger.open(teacher)
+    samples = torch.randn(1, 48_000, generator=torch.Generator().manual_seed(1)) * 0.05
+    whole = rebuilt.embed(samples, 48)
+    part = rebuilt.embed(samples[:, 2 * 7680 : 2 * 7680 + WINDOW_SAMPLES], 48)
+    assert torch.allclose(whole[:, 2], part[:, 0], atol=1e-4)
+
+
+def test_another_network_is_refused_in_one_line(teacher: Teacher, tmp_path: Path) -> None:
+    broken = Teacher(teacher.path)
+    broken.path = tmp_path / "other.tflite"
+    broken.path.write_bytes(b"\x18\x00\x00\x00TFL3" + bytes(200))
+    with pytest.raises(OperatorError, match=r"not the tagger that distillation knows .* distillation=null") as caught:
+        EmbeddingTagger.open(broken)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_run_learns_from_mixtures_that_are_heard_once(teacher: Teacher, tmp_path: Path) -> None:
+    manifest = make_corpus(tmp_path / "corpus")
+    recipe = distilling(teacher, tmp_path)
+
+    def run(out: str) -> dict[str, "torch.Tensor"]:
+        request = RunRequest(
+            recipe, (str(manifest),), tmp_path / out, device="cpu", threads=1, cache=tmp_path / "cache"
+        )
+        model = run_training(request)
+        assert load_network(model).config.labels == ("siren",)
+        values: dict[str, torch.Tensor] = load_checkpoint(model)["network"]
+        return values
+
+    first = run("first")
+    (pieces,) = (tmp_path / "cache").glob("heard-*")
+    made = {path.name: path.stat().st_mtime_ns for path in pieces.iterdir()}
+    second = run("second")
+    assert len(made) == 2
+    assert made == {path.name: path.stat().st_mtime_ns for path in pieces.iterdir()}
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    record = json.loads((tmp_path / "first" / "run.json").read_text())
+    assert record["recipe"]["distillation"]["components"] == 5
+    assert record["teacher"]["name"] == "YAMNet"
+
+
+@pytest.mark.slow
+def test_piece_that_was_not_finished_is_made_again_as_it_was(teacher: Teacher, tmp_path: Path) -> None:
+    recordings = load_manifest(make_corpus(tmp_path / "corpus"))
+    recipe = load_recipe(distilling(teacher, tmp_path))
+    PcmCache(tmp_path / "cache").add(recordings)
+    whole = hear_mixtures(recordings, recipe, teacher, tmp_path / "cache", processes=1)
+    (valid,) = (tmp_path / "cache").glob("heard-*/*.npz")
+    valid.unlink()
+    done: list[int] = []
+    again = hear_mixtures(recordings, recipe, teacher, tmp_path / "cache", done.append, processes=1)
+    assert done == [0, PIECE]
+    assert np.array_equal(whole.embeddings, again.embeddings)
+    assert np.array_equal(whole.frames_of(17), again.frames_of(17))

@@ -1,0 +1,109 @@
+"""A regression on embeddings says how audible a siren is; mixtures of what is kept out are not learnt from."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is missing; run scripts/test without --node")
+pytest.importorskip("sklearn", reason="scikit-learn is missing; run scripts/test without --node")
+
+from earshot_node.errors import OperatorError  # noqa: E402
+from earshot_trainer.distillation.lessons import HeardLessons  # noqa: E402
+from earshot_trainer.distillation.store import (  # noqa: E402
+    PIECE,
+    HeardMixtures,
+    decode_frames,
+    encode_frames,
+    window_decisions,
+)
+from earshot_trainer.training.recipe import DistillationRecipe  # noqa: E402
+
+RECIPE = DistillationRecipe(mixtures=PIECE, batch_size=4, components=3, doubt=0.5)
+LENGTH = 64_000
+WINDOWS = 7
+SIREN, BACKGROUND, KEPT_OUT = 0, 1, 2
+
+
+def heard(audible: float = 20.0) -> HeardMixtures:
+    """A piece in which every second mixture has a siren all along; `audible` moves one number of its embeddings."""
+    rng = np.random.default_rng(0)
+    has_siren = np.arange(PIECE) % 2 == 0
+    embeddings = rng.standard_normal((PIECE, WINDOWS, 1024)) * np.geomspace(3.0, 0.01, 1024)
+    embeddings[has_siren, :, 1] += audible
+    return HeardMixtures(
+        frames=[encode_frames(rng.uniform(-10, 5, (PIECE, 400, 16)).astype(np.float32))],
+        active=np.repeat(has_siren[:, None], 100, axis=1),
+        embeddings=embeddings.astype(np.float16),
+        ingredients=[
+            (SIREN if siren else BACKGROUND, KEPT_OUT)[: 1 + (n % 5 == 0)] for n, siren in enumerate(has_siren)
+        ],
+    )
+
+
+def lessons(allowed: Sequence[bool] = (True, True, True), **values: float) -> HeardLessons:
+    return HeardLessons(heard(), allowed, RECIPE.model_copy(update=values), seed=1, device=torch.device("cpu"))
+
+
+def test_frames_come_back_within_half_a_step() -> None:
+    frames = np.linspace(-13.9, 11.0, 4001, dtype=np.float32)
+    assert np.abs(decode_frames(encode_frames(frames)) - frames).max() < 0.0501
+
+
+def test_decision_of_a_window_is_the_first_that_has_heard_all_of_it() -> None:
+    ends_s = (window_decisions(LENGTH) + 1) * 0.04
+    windows_end_s = np.arange(WINDOWS) * 0.48 + 0.975
+    assert ((ends_s >= windows_end_s) & (ends_s < windows_end_s + 0.04)).all()
+
+
+def test_mixture_of_what_is_kept_out_is_not_learnt_from() -> None:
+    assert len(lessons()) == PIECE
+    assert len(lessons(allowed=(True, True, False))) == PIECE * 4 // 5
+
+
+def test_too_few_mixtures_are_an_error_that_says_what_to_raise() -> None:
+    with pytest.raises(OperatorError, match=r"only 0 mixtures .* raise distillation\.mixtures"):
+        lessons(allowed=(False, False, True))
+
+
+def test_siren_that_the_tagger_hears_is_likely_and_its_absence_is_not() -> None:
+    taught = lessons()
+    batches = [taught.batch(step, 32) for step in range(8)]
+    likely = torch.cat([batch.siren for batch in batches]).mean(dim=1)
+    assert (likely > 0.8).sum() > 80
+    assert (likely < 0.1).sum() > 80
+
+
+def test_doubt_scales_what_is_thought_of_mixtures_without_a_siren() -> None:
+    full, none = lessons(doubt=1.0), lessons(doubt=0.0)
+    with_siren = full.batch(0, 64).siren.mean(dim=1) > 0.5
+    assert torch.equal(full.batch(0, 64).siren[with_siren], none.batch(0, 64).siren[with_siren])
+    assert float(none.batch(0, 64).siren[~with_siren].max()) == pytest.approx(0.005)
+
+
+def test_batch_follows_from_step_and_process() -> None:
+    taught = lessons()
+    assert torch.equal(taught.batch(5, 4).log_mel, lessons().batch(5, 4).log_mel)
+    assert not torch.equal(taught.batch(5, 4).log_mel, taught.batch(6, 4).log_mel)
+    assert not torch.equal(taught.batch(5, 4).log_mel, taught.batch(5, 4, rank=1).log_mel)
+
+
+def test_loss_looks_at_the_ends_of_windows_alone_and_is_least_for_what_was_heard() -> None:
+    taught = lessons()
+    batch = taught.batch(0, 4)
+    right = torch.zeros(4, 100, 4)
+    right[:, taught.decisions, 0] = torch.logit(batch.siren)
+    right[:, taught.decisions, 1:] = batch.components
+    wrong = right + 1.0
+    elsewhere = torch.ones(100, dtype=torch.bool)
+    elsewhere[taught.decisions] = False
+    noisy = right + elsewhere[None, :, None]
+    assert float(taught.loss(noisy, batch, RECIPE)) == float(taught.loss(right, batch, RECIPE))
+    assert float(taught.loss(right, batch, RECIPE)) < float(taught.loss(wrong, batch, RECIPE)) - 0.3
+
+
+def test_components_are_white_and_those_that_vary_most_weigh_most() -> None:
+    taught = lessons()
+    components = torch.cat([taught.batch(step, 64).components for step in range(8)]).flatten(0, 1)
+    assert components.std(dim=0).tolist() == pytest.approx([1.0] * 3, rel=0.1)
+    assert taught.component_weights.tolist() == sorted(taught.component_weights.tolist(), reverse=True)

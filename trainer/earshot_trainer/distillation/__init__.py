@@ -1,0 +1,1 @@
+"""What a published tagger hears in mixtures, as something to learn."""

@@ -1,0 +1,145 @@
+"""What a run learns from heard mixtures: the tagger's view of a siren and the gist of its embeddings.
+
+The tagger's own siren scores are low and its embeddings know more: a logistic regression on their principal components,
+fitted on the run's own mixtures, says how audible a siren is. Where no siren was laid there is none, whatever the
+regression thinks, but what it takes for one keeps some of its doubt.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, smooth_l1_loss
+
+from earshot_node.errors import OperatorError
+from earshot_trainer.distillation.store import HeardMixtures, window_decisions
+from earshot_trainer.distillation.tagger import WINDOW_FRAMES
+from earshot_trainer.network.architecture import FRAMES_PER_HOP, HOP_SAMPLES
+from earshot_trainer.training.recipe import DistillationRecipe
+
+REGRESSION_COMPONENTS = 256
+REGRESSION_STRENGTH = 100.0
+"""scikit-learn's C times the number of windows: how much is learnt does not hang on how many there are."""
+FITTED_ON = 20_000
+"""Windows that the principal components are taken from."""
+SIREN_SHARE, SILENT_SHARE = 0.6, 0.05
+"""Windows with a siren over more than the one, or at most the other, part of their time teach the regression."""
+LEAST, MOST = 0.005, 0.995
+FEWEST_MIXTURES = 100
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class HeardBatch:
+    """Mixtures of one step on the training device.
+
+    `log_mel` [B, F, mels]; `siren` [B, windows] the probability of a siren by the tagger; `components` [B, windows, C].
+    """
+
+    log_mel: Tensor
+    siren: Tensor
+    components: Tensor
+
+
+class HeardLessons:
+    """Draws mixtures of one training side with what there is to learn of them."""
+
+    def __init__(
+        self, heard: HeardMixtures, allowed: Sequence[bool], recipe: DistillationRecipe, seed: int, device: torch.device
+    ) -> None:
+        """`allowed` says which recordings of the corpus are trained on.
+
+        Raises:
+            OperatorError: too few mixtures hold nothing else.
+        """
+        self._heard = replace(heard, embeddings=heard.embeddings[:0])  # they are many, and not needed any more
+        self._device = device
+        self._seed = seed
+        self._numbers = heard.made_of(allowed)
+        if len(self._numbers) < FEWEST_MIXTURES:
+            raise OperatorError(
+                f"only {len(self._numbers)} mixtures hold nothing that is kept out of training; raise "
+                "distillation.mixtures"
+            )
+        active = heard.active[self._numbers]
+        self.decisions = torch.from_numpy(window_decisions(active.shape[1] * HOP_SAMPLES)).to(device)
+        gist = _Gist.of(heard.embeddings[self._numbers])
+        whitened = gist.whitened(heard.embeddings[self._numbers], REGRESSION_COMPONENTS)
+        share = _share_of_windows(active, self.decisions.cpu().numpy())
+        siren = _regress(whitened, share)
+        siren[~active.any(axis=1)] *= recipe.doubt
+        self._siren = torch.from_numpy(np.clip(siren, LEAST, MOST).astype(np.float32)).to(device)
+        self._components = torch.from_numpy(whitened[..., : recipe.components].copy()).to(device)
+        spread = torch.from_numpy(np.sqrt(gist.deviations[: recipe.components]).astype(np.float32))
+        self.component_weights = (spread / spread.mean()).to(device)
+
+    def __len__(self) -> int:
+        """Mixtures that there are to learn from."""
+        return len(self._numbers)
+
+    def batch(self, step: int, size: int, rank: int = 0) -> HeardBatch:
+        """The mixtures of one step of one process: the same ones each time it is asked."""
+        rows = np.random.default_rng([self._seed, 9, step, rank]).integers(0, len(self._numbers), size)
+        frames = np.stack([self._heard.frames_of(int(self._numbers[row])) for row in rows])
+        place = torch.from_numpy(rows).to(self._device)
+        return HeardBatch(torch.from_numpy(frames).to(self._device), self._siren[place], self._components[place])
+
+    def loss(self, logits: Tensor, batch: HeardBatch, recipe: DistillationRecipe) -> Tensor:
+        """Cross entropy against the tagger's view of a siren, and Huber's loss of the components.
+
+        `logits` [B, F / 4, 1 + components] at every decision; those that end a window count. A component weighs by the
+        root of its deviation: the first ones say most.
+        """
+        at_windows = logits[:, self.decisions]
+        siren = binary_cross_entropy_with_logits(at_windows[..., 0], batch.siren)
+        distance = smooth_l1_loss(at_windows[..., 1:], batch.components, reduction="none")
+        return recipe.siren_weight * siren + recipe.components_weight * (distance * self.component_weights).mean()
+
+
+@dataclass(frozen=True)
+class _Gist:
+    """Principal components of embeddings."""
+
+    mean: FloatArray
+    axes: FloatArray
+    deviations: FloatArray
+
+    @classmethod
+    def of(cls, embeddings: npt.NDArray[np.float16]) -> "_Gist":
+        windows = embeddings.reshape(-1, embeddings.shape[-1])
+        rows = np.random.default_rng(0).permutation(len(windows))[:FITTED_ON]
+        some = windows[np.sort(rows)].astype(np.float32)
+        mean = some.mean(axis=0)
+        variances, axes = np.linalg.eigh(np.cov((some - mean).T).astype(np.float64))
+        order = np.argsort(variances)[::-1]
+        deviations = np.sqrt(np.maximum(variances[order], 0.0)) + 1e-3
+        return cls(mean, axes[:, order].astype(np.float32), deviations.astype(np.float32))
+
+    def whitened(self, embeddings: npt.NDArray[np.float16], count: int) -> FloatArray:
+        """The first components [..., count] in units of their deviation."""
+        axes = self.axes[:, :count] / self.deviations[:count]
+        rows = [(part.astype(np.float32) - self.mean) @ axes for part in np.array_split(embeddings, 64) if len(part)]
+        return np.concatenate(rows)
+
+
+def _share_of_windows(active: npt.NDArray[np.bool_], decisions: npt.NDArray[np.int64]) -> FloatArray:
+    """How much of each window a siren sounds in, [mixtures, windows]."""
+    length = WINDOW_FRAMES // FRAMES_PER_HOP
+    shares = [active[:, max(0, end - length) : end + 1].mean(axis=1) for end in decisions]
+    return np.stack(shares, axis=1).astype(np.float32)
+
+
+def _regress(whitened: FloatArray, share: FloatArray) -> FloatArray:
+    """The probability of a siren in each window."""
+    from sklearn.linear_model import LogisticRegression
+
+    windows, shares = whitened.reshape(-1, whitened.shape[-1]), share.reshape(-1)
+    clear = (shares > SIREN_SHARE) | (shares <= SILENT_SHARE)
+    truth = shares[clear] > SIREN_SHARE
+    if truth.all() or not truth.any():
+        raise OperatorError("the mixtures hold sirens only, or none; check is_siren in the manifests")
+    regression = LogisticRegression(C=REGRESSION_STRENGTH / len(truth), max_iter=200).fit(windows[clear], truth)
+    return np.asarray(regression.predict_proba(windows)[:, 1].reshape(share.shape), dtype=np.float32)
