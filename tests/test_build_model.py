@@ -26,7 +26,8 @@ while [ "$#" -gt 0 ]; do
 done
 """
 
-MODEL = ("train", "train", "quantize")
+RECIPES = [f"config/recipes/siren{ending}.yaml" for ending in ("", "-longer", "-distilled")]
+MODEL = (*("train" for _ in RECIPES), "quantize")
 
 
 @pytest.fixture
@@ -61,22 +62,22 @@ def test_every_part_is_held_out_once_and_the_shipped_weights_hear_everything(clo
     code, calls, text = build(clone)
     assert code == 0, text
     assert kinds(calls) == [*MODEL * 3, "evaluate", "evaluate", *MODEL, "package"]
-    for call, part in zip(calls[:9], "aaabbbccc", strict=True):
+    for call, part in zip(calls[:12], "aaaabbbbcccc", strict=True):
         assert (f"--hold-out {part}" in call) == (call.split()[0] == "train"), call
-    assert not any("--hold-out " in call for call in calls[11:13])
+    assert not any("--hold-out " in call for call in calls[14:17])
     package = calls[-1]
     assert package.count("--held-out-run") == 3
     assert "--install" not in package
-    assert all(f"--run runs/model/{part}" in calls[9] for part in "abc")
+    assert all(f"--run runs/model/{part}" in calls[12] for part in "abc")
 
 
-def test_second_recipe_goes_on_from_the_first_ones_run(clone: Path) -> None:
+def test_each_recipe_goes_on_from_the_run_before(clone: Path) -> None:
     _, calls, _ = build(clone)
-    first, longer, quantize = (call.split() for call in calls[:3])
-    assert "config/recipes/siren.yaml" in first
-    assert "--start" not in first
-    assert "config/recipes/siren-longer.yaml" in longer
-    assert longer[longer.index("--start") + 1] == first[first.index("--out") + 1] == "runs/model/a/1"
+    *runs, quantize = (call.split() for call in calls[: len(MODEL)])
+    assert [run[run.index("--recipe") + 1] for run in runs] == RECIPES
+    assert [run[run.index("--out") + 1] for run in runs] == ["runs/model/a/1", "runs/model/a/2", "runs/model/a"]
+    assert [run[run.index("--start") + 1] for run in runs[1:]] == ["runs/model/a/1", "runs/model/a/2"]
+    assert "--start" not in runs[0]
     assert quantize[1] == "runs/model/a/model.pt"
     _, calls, _ = build(clone, "--recipe", "config/recipes/siren.yaml")
     assert kinds(calls[:2]) == ["train", "quantize"]
@@ -95,13 +96,13 @@ def test_another_recipe_or_other_data_do_everything_again(clone: Path) -> None:
     build(clone)
     with (clone / "config/recipes/siren.yaml").open("a") as recipe:
         recipe.write("# changed\n")
-    assert kinds(build(clone)[1]).count("train") == 8
-    with (clone / "config/recipes/siren-longer.yaml").open("a") as recipe:
+    assert kinds(build(clone)[1]).count("train") == 12
+    with (clone / RECIPES[-1]).open("a") as recipe:
         recipe.write("# changed\n")
     assert kinds(build(clone)[1]).count("train") == 4
     (clone.parent / "data/urban/manifest.csv").write_text("path,label\na.wav,siren\n")
-    assert kinds(build(clone)[1]).count("train") == 8
-    assert kinds(build(clone, "--set", "training.steps=20")[1]).count("train") == 8
+    assert kinds(build(clone)[1]).count("train") == 12
+    assert kinds(build(clone, "--set", "training.steps=20")[1]).count("train") == 12
 
 
 def test_interrupted_build_goes_on_where_it_was(clone: Path) -> None:
