@@ -10,6 +10,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from earshot_trainer.network.architecture import SAMPLE_RATE_HZ, ModelConfig
 from earshot_trainer.network.features import LogMel
+from earshot_trainer.network.level import RunningLevel
 from earshot_trainer.network.model import Embedding, SignalPath, StreamingCrnn
 
 ONNX_OPSET = 20
@@ -108,6 +109,31 @@ class OnnxGru(nn.Module):
         return outputs.squeeze(1), hidden
 
 
+class OnnxRunningLevel(RunningLevel):
+    """The running averages by ONNX's RNN operator: relu(W x + R h), W = 1 - keep, R = keep; power is never below 0.
+
+    The other form, a sum over all earlier hops, takes time by the square of their number.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.input_weight = nn.Parameter((1 - self.keep) * torch.eye(2)[None])
+        self.recurrent_weight = nn.Parameter(self.keep * torch.eye(2)[None])
+
+    def average(self, values: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Running averages [B, n, 2] of `values` [B, n, 2], and the last one [B, 2]."""
+        batch, hops = values.shape[:2]
+        averages, last = torch.onnx.ops.symbolic_multi_out(
+            "RNN",
+            (values.transpose(0, 1), self.input_weight, self.recurrent_weight, None, None, state[None]),
+            {"hidden_size": 2, "activations": ["Relu"]},
+            dtypes=(torch.float32, torch.float32),
+            shapes=((hops, 1, batch, 2), (1, batch, 2)),
+            version=ONNX_OPSET,
+        )
+        return averages.squeeze(1).transpose(0, 1), last.squeeze(0)
+
+
 class OnnxLinear(nn.Module):
     """A linear layer whose weight is stored as ONNX's MatMul takes it: [in, out]."""
 
@@ -145,6 +171,8 @@ def exportable(network: StreamingCrnn) -> SignalPath:
         block.pointwise = fuse_conv_bn_eval(block.pointwise, block.norm)
         block.norm = nn.Identity()
     layers.embedding = OnnxEmbedding(layers.embedding, network.config.n_mels // 16)
+    if layers.level is not None:
+        layers.level = OnnxRunningLevel(network.config)
     layers.gru = OnnxGru(layers.gru)
     layers.output = OnnxLinear(layers.output)
     path = SignalPath(network)

@@ -16,7 +16,8 @@ class ModelConfig:
     """The `model:` section of a recipe; everything else about the model follows from it.
 
     `window_samples` is a multiple of the mel hop, so that frames are made of whole hops.
-    `channels` are the widths of the stem and of the three separable blocks behind it.
+    `channels` are the widths of the stem and of the three separable blocks behind it. `level_s` is the time constant of
+    the level that frames are brought to (see `network/level.py`); 0 leaves them as they are.
     Raises ValueError for a combination that cannot be built.
     """
 
@@ -30,6 +31,7 @@ class ModelConfig:
     embedding: int = 96
     hidden: int = 112
     dropout: float = 0.1
+    level_s: float = 0.0
 
     def __post_init__(self) -> None:
         """Accept lists from YAML; reject what cannot be built."""
@@ -42,6 +44,8 @@ class ModelConfig:
                 f"model.window_samples: {self.window_samples}: "
                 f"need a multiple of {MEL_HOP_SAMPLES}, at least {2 * MEL_HOP_SAMPLES}"
             )
+        if self.level_s < 0:
+            raise ValueError(f"model.level_s: {self.level_s}: need seconds, or 0 for none")
         if self.n_mels % 16:
             raise ValueError(f"model.n_mels: {self.n_mels}: need a multiple of 16")
         if len(self.channels) != 4:

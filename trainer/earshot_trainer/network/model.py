@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from earshot_trainer.network.architecture import ModelConfig
 from earshot_trainer.network.features import LogMel
+from earshot_trainer.network.level import RunningLevel
 from earshot_trainer.network.recurrence import run_gru
 
 __all__ = ["LogMel", "ModelConfig", "SignalPath", "StreamingCrnn"]
@@ -70,8 +71,8 @@ class Embedding(nn.Linear):
 class StreamingCrnn(nn.Module):
     """Log-mel frames to logits, one per label every four frames; causal, with explicit state.
 
-    Two input channels, the normalized frame and the same frame less its mean over mels, so that
-    the network can tell a sound's shape from its level.
+    Frames are brought to one level first, if the configuration says so. Two input channels, the normalized frame and
+    the same frame less its mean over mels, so that the network can tell a sound's shape from its level.
     """
 
     mean: Tensor
@@ -82,6 +83,7 @@ class StreamingCrnn(nn.Module):
         super().__init__()
         self.config = config
         stem, *widths = config.channels
+        self.level = RunningLevel(config) if config.level_s else None
         self.stem = CausalConv((2, stem), kernel=(5, 5), stride=(2, 2))
         self.stem_norm = nn.BatchNorm2d(stem)
         self.blocks = nn.ModuleList(
@@ -109,7 +111,8 @@ class StreamingCrnn(nn.Module):
         """Return the state before the first frame: zeros, by name, batch first."""
         stem, first, second, _ = self.config.channels
         mels = self.config.n_mels
-        shapes = {
+        shapes: dict[str, tuple[int, ...]] = {} if self.level is None else {"level": (2,)}
+        shapes |= {
             "stem": (2, self.stem.cache_steps, mels),
             "conv1": (stem, 2, mels // 2),
             "conv2": (first, 2, mels // 4),
@@ -131,6 +134,8 @@ class StreamingCrnn(nn.Module):
         if state is None:
             state = self.initial_state(log_mel.shape[0])
         new_state: State = {}
+        if self.level is not None:
+            log_mel, new_state["level"] = self.level(log_mel, state["level"])
         x = ((log_mel - self.mean) / self.std)[:, None]
         x = torch.cat([x, x - x.mean(dim=3, keepdim=True)], dim=1)
         x, new_state["stem"] = self.stem(x, state["stem"])

@@ -12,6 +12,9 @@ from earshot_trainer.network.model import ModelConfig
 from earshot_trainer.training.checkpoint import MODEL_NAME, load_checkpoint
 from earshot_trainer.training.run_record import StartRecord, load_run
 
+WITHOUT_WEIGHTS = ("dropout", "level_s")
+"""Parts of a model that may change from one run to the next: no weight depends on them."""
+
 
 @dataclass(frozen=True)
 class Start:
@@ -43,7 +46,7 @@ def load_start(folder: Path, config: ModelConfig, training_groups: Collection[st
     path = folder / MODEL_NAME
     values = load_checkpoint(path)
     theirs, ours = (one.to_dict() for one in (ModelConfig.from_dict(values["config"]), config))
-    if differing := [name for name in ours if ours[name] != theirs[name]]:
+    if differing := [name for name in ours if ours[name] != theirs[name] and name not in WITHOUT_WEIGHTS]:
         raise OperatorError(f"--start {folder}: its model.{differing[0]} differs from the recipe's; use its value")
     settings = run.recipe["training"]
     record = StartRecord(
