@@ -169,7 +169,8 @@ def _gather(base: Base, own: OwnRecordings, material: Material, stage: Stage) ->
 
     amounts, seed, folder = stage.run.request.settings.material, stage.run.request.settings.seed, default_cache_dir()
     recipe = Recipe.model_validate(json.loads(base.values["recipe"]))
-    recipe = recipe.model_copy(update={"mixing": recipe.mixing.model_copy(update={"streets": 0}), "teacher": None})
+    alone = {"mixing": recipe.mixing.model_copy(update={"streets": 0}), "teacher": None, "distillation": None}
+    recipe = recipe.model_copy(update=alone)
     counts = {"sirens": amounts.pool_sirens, "traps": amounts.pool_traps, "music": amounts.pool_music}
     pool = load_pool(recipe.synthetic.model_copy(update=counts), seed, folder)
     cache = PcmCache(folder)

@@ -135,10 +135,9 @@ def _hear(
     """What the teacher heard in mixtures of what is trained on; rendered and heard once for the whole corpus."""
     if recipe.distillation is None or teacher is None:
         return None
-    console.print(
-        f"{recipe.distillation.mixtures} mixtures for the teacher: rendered and heard the first time, by all cores"
-    )
-    with counting(console, "the teacher listens", recipe.distillation.mixtures) as advance:
+    count = recipe.distillation.mixtures
+    console.print(f"the teacher hears {count} mixtures, once for all runs on this corpus; every core renders")
+    with counting(console, "the teacher listens", count) as advance:
         heard = hear_mixtures(recordings, recipe, teacher, cache_folder, advance)
     trained_on = {recording.path for recording in split.train}
     allowed = [recording.path in trained_on for recording in recordings]
