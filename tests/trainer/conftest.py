@@ -1,5 +1,7 @@
-"""A small untrained model and its graphs, made once for the session."""
+"""A small untrained model and its graphs, made once for the session; the published tagger, if it is there."""
 
+import importlib.util
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +11,18 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from earshot_trainer.network.model import StreamingCrnn
+
+
+@pytest.fixture(scope="session")
+def tagger_file() -> Path:
+    """The published tagger's file, its class map beside it, where the interpreter is there too."""
+    if importlib.util.find_spec("ai_edge_litert") is None:
+        pytest.skip("ai-edge-litert is missing; `pip install -e '.[teacher]'`")
+    data = os.environ.get("EARSHOT_DATA")
+    model = Path(data).resolve().parent / "models" / "yamnet.tflite" if data else None
+    if model is None or not model.is_file():
+        pytest.skip("yamnet.tflite is missing; put it with its class map into models beside the folder of EARSHOT_DATA")
+    return model
 
 
 @pytest.fixture(scope="session")

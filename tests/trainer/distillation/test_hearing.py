@@ -1,8 +1,6 @@
 """The real tagger: rebuilt in torch it scores as its file does, and a run learns from what it heard."""
 
-import importlib.util
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +23,8 @@ from earshot_trainer.training.teacher import WINDOW_SAMPLES, Teacher, siren_colu
 
 
 @pytest.fixture(scope="module")
-def teacher() -> Teacher:
-    if importlib.util.find_spec("ai_edge_litert") is None:
-        pytest.skip("ai-edge-litert is missing; `pip install -e '.[teacher]'`")
-    data = os.environ.get("EARSHOT_DATA")
-    model = Path(data).resolve().parent / "models" / "yamnet.tflite" if data else None
-    if model is None or not model.is_file():
-        pytest.skip("yamnet.tflite is missing; put it with its class map into models beside the folder of EARSHOT_DATA")
-    return Teacher(model)
+def teacher(tagger_file: Path) -> Teacher:
+    return Teacher(tagger_file)
 
 
 def distilling(teacher: Teacher, folder: Path) -> Path:

@@ -1,8 +1,6 @@
 """A TFLite tagger is heard causally, on the grid of the detector, and chooses its points like every other subject."""
 
-import importlib.util
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -25,17 +23,6 @@ from earshot_trainer.evaluate.tagger_subject import TaggerSubject, on_grid
 pytestmark = pytest.mark.torch
 QUICK = [word for part in ("events", "robustness", "speed") for word in ("--skip", part)]
 WINDOW_S, HOP_S, GRID_S = 0.975, 0.4875, 0.04
-
-
-@pytest.fixture(scope="module")
-def tagger_file() -> Path:
-    if importlib.util.find_spec("ai_edge_litert") is None:
-        pytest.skip("ai-edge-litert is missing; `pip install -e '.[teacher]'`")
-    data = os.environ.get("EARSHOT_DATA")
-    model = Path(data).resolve().parent / "models" / "yamnet.tflite" if data else None
-    if model is None or not model.is_file():
-        pytest.skip("yamnet.tflite is missing; put it with its class map into models beside the folder of EARSHOT_DATA")
-    return model
 
 
 @pytest.fixture(scope="module")
