@@ -71,7 +71,6 @@ def test_reported_figures_reach_the_goal(shipped: BundleManifest) -> None:
     assert f"AUC {tagging['auc']:.4f}" in load_bundled().model_card
 
 
-@pytest.mark.xfail(strict=True, reason="2026.11.3 misses the goal by .0003 of AP; see trainer/EXPERIMENTS.md")
 def test_int8_costs_next_to_nothing(shipped: BundleManifest) -> None:
     report = shipped.metrics["held_out"]
     reported, in_float = siren_tagging(report), siren_tagging(report["against"])

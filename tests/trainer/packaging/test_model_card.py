@@ -171,6 +171,12 @@ def test_teacher_is_named_with_licence_and_hash() -> None:
     assert "teacher" not in card(run(), {})
 
 
+def test_mixtures_that_the_teacher_heard_are_told() -> None:
+    recipe = run().recipe | {"distillation": {"mixtures": 1200, "batch_size": 8}}
+    assert "what that teacher hears in 8 of 1200 mixtures" in card(run(recipe=recipe), {})
+    assert "mixtures" not in card(run(), {})
+
+
 def test_card_without_held_out_figures_says_that_nothing_is_known() -> None:
     assert "nothing is known about new sounds" in card(run(), {})
 

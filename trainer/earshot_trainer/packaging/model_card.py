@@ -130,6 +130,11 @@ def _training(run: RunRecord) -> str:
         )
     if run.teacher is not None:
         text += f" A published tagger helped as teacher: {run.teacher}; nothing of it is in this bundle."
+    if distillation := run.recipe.get("distillation"):
+        text += (
+            f" In each step the network also learnt what that teacher hears in {distillation['batch_size']} of "
+            f"{distillation['mixtures']} mixtures of the recordings and of synthesized sounds."
+        )
     if run.trained_on_everything:
         kept = "The weights in this bundle were trained on everything below."
     else:
