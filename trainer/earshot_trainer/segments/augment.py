@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from earshot_trainer.network.architecture import FRAMES_PER_HOP, MEL_HOP_SAMPLES, SAMPLE_RATE_HZ, ModelConfig
+from earshot_trainer.network.level import full_scale_log_power
 from earshot_trainer.training.recipe import AugmentRecipe
 
 FRAMES_PER_S = SAMPLE_RATE_HZ / MEL_HOP_SAMPLES
@@ -41,13 +42,8 @@ def mel_centres_hz(config: ModelConfig) -> Tensor:
 
 
 def full_scale_power(config: ModelConfig) -> float:
-    """Sum over mel bands of the power of a signal of RMS 1 (0 dBFS), for white and most other spectra.
-
-    By Parseval's theorem over the one-sided spectrum: window / 2 * sum(window ** 2), and the triangular filters add
-    up to 1 at almost every frequency.
-    """
-    window = torch.hann_window(config.window_samples)
-    return config.window_samples / 2 * float(window.square().sum())
+    """Sum over mel bands of the power of a signal of RMS 1 (0 dBFS), for white and most other spectra."""
+    return math.exp(full_scale_log_power(config))
 
 
 def shift_pitch(frames: Tensor, ratio: Tensor, config: ModelConfig) -> Tensor:
