@@ -57,6 +57,10 @@ class Suspect:
     chance: float
 
 
+NOT_HEARD = ("samples", "level")
+"""States that hold what comes in and how loud it is, not what it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class FoundSuspects:
     """What was found, the most suspicious first, and what people should know about how."""
@@ -108,7 +112,7 @@ def embedding(ear: Ear, samples: Samples) -> NDArray[np.float32]:
     recurrent = [
         number
         for number, state in enumerate(manifest.state_tensors)
-        if len(state.shape) == 1 and state.name != "samples"
+        if len(state.shape) == 1 and state.name not in NOT_HEARD
     ]
     state = ear.model.initial_state()
     held, posteriors = [], []

@@ -58,8 +58,7 @@ def train(
     `stop_after_step` ends early, after that step's checkpoint. All `processes` of a training call this together; the
     first one alone reads and writes `out` and reports. `workers` threads mix segments. The weights begin as those of
     `start`, which `origin` names too, or random. `heard` is what a recipe with `distillation` learns from besides.
-    Raises OperatorError if `out` holds a run of another recipe or on other recordings than those that `origin` and
-    `sounds` stand for.
+    Raises OperatorError if `out` holds a run of another recipe or on others than `origin`'s and `sounds`' recordings.
     """
     settings = recipe.training
     share, every = processes.share(settings.batch_size), recipe.mining.every_steps
