@@ -23,6 +23,8 @@ _OVERTONES: Final = ((1.0, 1.0), (2.0, 0.9), (3.0, 0.8), (4.0, 0.6), (5.0, 0.5))
 _BETWEEN: Final = ((0.5, 0.45), (1.5, 0.45), (2.5, 0.3))
 _GLIDE_COST: Final = 0.3
 _JUMP_COST: Final = 2.2
+_PRODUCT_FRAMES: Final = 32
+"""In one matrix product: numpy's BLAS shares larger ones out among all cores, which wait longer than they multiply."""
 _TURN_OCTAVES: Final = 0.12
 _SMALLEST_SWEEP_OCTAVES: Final = 0.25
 
@@ -107,7 +109,9 @@ def harmonic_salience(log_mel: Frames) -> Track:
     summed = np.cumsum(np.pad(log_mel.astype(np.float64), ((0, 0), (half + 1, half)), mode="edge"), axis=1)
     around = (summed[:, _PEAK_BANDS:] - summed[:, :-_PEAK_BANDS]) / _PEAK_BANDS
     peaks = np.clip(log_mel[:, : around.shape[1]] - around, 0.0, _HIGHEST_PEAK)
-    return np.asarray(peaks @ _comb(log_mel.shape[1])[: around.shape[1]])
+    comb = _comb(log_mel.shape[1])[: around.shape[1]]
+    pieces = range(0, max(1, len(peaks)), _PRODUCT_FRAMES)
+    return np.concatenate([peaks[start : start + _PRODUCT_FRAMES] @ comb for start in pieces])
 
 
 def _mel(frequency_hz: float) -> float:
@@ -135,19 +139,23 @@ def _comb(mels: int) -> Track:
 def _best_path(salience: Track) -> NDArray[np.intp]:
     """Viterbi: most salience, less a cost for each bin of glide, at most that of a jump."""
     frames, bins = salience.shape
+    reach = int(_JUMP_COST / _GLIDE_COST)  # farther than this a jump is cheaper
+    glide_cost = _GLIDE_COST * np.abs(np.arange(-reach, reach + 1))[:, None]
+    padded = np.full(bins + 2 * reach, -np.inf)
+    score, shifted = padded[reach : reach + bins], np.lib.stride_tricks.sliding_window_view(padded, bins)
+    scores, glided = np.empty((frames, bins)), np.empty((2 * reach + 1, bins))
+    scores[0] = salience[0]
+    for frame in range(1, frames):
+        score[:] = scores[frame - 1]
+        np.subtract(shifted, glide_cost, out=glided)
+        best = np.maximum(glided.max(axis=0), score.max() - _JUMP_COST)
+        np.add(best, salience[frame], out=scores[frame])
+    path = np.zeros(frames, dtype=np.intp)
+    path[-1] = scores[-1].argmax()
     distance = np.abs(np.arange(bins)[:, None] - np.arange(bins)[None])
     cost = np.minimum(_GLIDE_COST * distance, _JUMP_COST)
-    score = salience[0].copy()
-    back = np.zeros((frames, bins), dtype=np.intp)
-    rows = np.arange(bins)
-    for frame in range(1, frames):
-        candidates = score[None] - cost
-        back[frame] = candidates.argmax(axis=1)
-        score = candidates[rows, back[frame]] + salience[frame]
-    path = np.zeros(frames, dtype=np.intp)
-    path[-1] = score.argmax()
     for frame in range(frames - 1, 0, -1):
-        path[frame - 1] = back[frame, path[frame]]
+        path[frame - 1] = (scores[frame - 1] - cost[path[frame]]).argmax()
     return path
 
 

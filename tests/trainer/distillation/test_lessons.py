@@ -8,11 +8,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is missing; run scripts/test without --node")
 pytest.importorskip("sklearn", reason="scikit-learn is missing; run scripts/test without --node")
 
+from support.heard_mixtures import heard_mixtures  # noqa: E402
+
 from earshot_node.errors import OperatorError  # noqa: E402
 from earshot_trainer.distillation.lessons import HeardLessons  # noqa: E402
 from earshot_trainer.distillation.store import (  # noqa: E402
     PIECE,
-    HeardMixtures,
     decode_frames,
     encode_frames,
     window_decisions,
@@ -22,29 +23,12 @@ from earshot_trainer.training.recipe import DistillationRecipe  # noqa: E402
 RECIPE = DistillationRecipe(mixtures=PIECE, batch_size=4, components=3, doubt=0.5)
 LENGTH = 64_000
 WINDOWS = 7
-SIREN, BACKGROUND, KEPT_OUT = 0, 1, 2
-
-
-def heard(audible: float = 20.0) -> HeardMixtures:
-    """A piece in which every second mixture has a siren all along; `audible` moves one number of its embeddings."""
-    rng = np.random.default_rng(0)
-    has_siren = np.arange(PIECE) % 2 == 0
-    embeddings = rng.standard_normal((PIECE, WINDOWS, 1024)) * np.geomspace(3.0, 0.01, 1024)
-    embeddings[has_siren, :, 1] += audible
-    return HeardMixtures(
-        frames=[encode_frames(rng.uniform(-10, 5, (PIECE, 400, 16)).astype(np.float32))],
-        active=np.repeat(has_siren[:, None], 100, axis=1),
-        embeddings=embeddings.astype(np.float16),
-        ingredients=[
-            (SIREN if siren else BACKGROUND, KEPT_OUT)[: 1 + (n % 5 == 0)] for n, siren in enumerate(has_siren)
-        ],
-    )
 
 
 @cache
 def lessons(allowed: tuple[bool, ...] = (True, True, True), doubt: float = 0.5) -> HeardLessons:
     recipe = RECIPE.model_copy(update={"doubt": doubt})
-    return HeardLessons(heard(), allowed, recipe, seed=1, device=torch.device("cpu"))
+    return HeardLessons(heard_mixtures(LENGTH), allowed, recipe, seed=1, device=torch.device("cpu"))
 
 
 def test_frames_come_back_within_half_a_step() -> None:
@@ -85,7 +69,7 @@ def test_doubt_scales_what_is_thought_of_mixtures_without_a_siren() -> None:
 
 def test_batch_follows_from_step_and_process() -> None:
     taught = lessons()
-    again = HeardLessons(heard(), (True, True, True), RECIPE, seed=1, device=torch.device("cpu"))
+    again = HeardLessons(heard_mixtures(LENGTH), (True, True, True), RECIPE, seed=1, device=torch.device("cpu"))
     assert torch.equal(taught.batch(5, 4).log_mel, again.batch(5, 4).log_mel)
     assert not torch.equal(taught.batch(5, 4).log_mel, taught.batch(6, 4).log_mel)
     assert not torch.equal(taught.batch(5, 4).log_mel, taught.batch(5, 4, rank=1).log_mel)

@@ -78,7 +78,7 @@ def report() -> dict[str, Any]:
                 {"family": "SNR", "name": "SNR +0 dB", **condition},
             ],
         },
-        "speed": SPEED | {"throughput": 1200.0},
+        "speed": SPEED | {"throughput": 1200.0, "throughput_in_sirens": 700.0},
         "against": rival("float", 0.911),
         "also_against": [tagger],
     }
@@ -92,7 +92,7 @@ def test_every_part_of_the_report_stands_in_a_table(report: dict[str, Any]) -> N
     assert "| SNR | +5 dB: 0.50; +0 dB: 0.50 |" in text
     assert "| siren | YAMNet | 0.9800 | 0.9800 | 0.9100 | 0.9300 | -2.00 |" in text
     assert "| siren: clips | YAMNet | balanced, 3 in 5.00 h | 0.700 | 0.650 |" in text
-    assert "| out of fold | 1200 | 0.12 ms (p99 0.30) each 0.04 s |" in text
+    assert "| out of fold | 1200 | 700 | 0.12 ms (p99 0.30) each 0.04 s |" in text
     assert "| YAMNet | 955 |" in text
     assert title_of(report).endswith("on all recordings, out of fold")
 

@@ -23,9 +23,11 @@ from dataclasses import replace
 from pathlib import Path
 import numpy as np
 import torch
+from support.heard_mixtures import heard_mixtures
 from torch.nn.parallel import DistributedDataParallel
 from earshot_trainer.corpus.cache import PcmCache
 from earshot_trainer.corpus.recordings import load_manifest
+from earshot_trainer.distillation.lessons import HeardLessons
 from earshot_trainer.segments.mixing import SegmentMixer
 from earshot_trainer.segments.sounds import gather_sounds
 from earshot_trainer.training.learner import Learner
@@ -52,6 +54,14 @@ with joined(processes, cpu):
     train(*arguments, folder / "parts", cpu, stop_after_step=4, processes=processes)
     train(*arguments, folder / "parts", cpu, processes=processes, workers=3)
 
+    distilled = ("teacher={model: none, classes: []}", "distillation={batch_size: 2, components: 3}")
+    recipe = load_recipe(folder / "tiny.yaml", distilled)
+    heard = HeardLessons(heard_mixtures(16_000, 32), (True, True, True), recipe.distillation, 1, cpu)
+    taught = (recipe, sounds, origin)
+    train(*taught, folder / "heard", cpu, processes=processes, heard=heard)
+    train(*taught, folder / "heard_parts", cpu, stop_after_step=4, processes=processes, heard=heard)
+    train(*taught, folder / "heard_parts", cpu, processes=processes, workers=3, heard=heard)
+
     recipe = load_recipe(folder / "tiny.yaml", ("model.dropout=0.0",))
     learner, rival = (Learner(recipe, cpu, processes) for _ in range(2))
     mixer = SegmentMixer(sounds, recipe.model, recipe.mixing, recipe.augment, 1, cpu)
@@ -75,6 +85,9 @@ with joined(processes, cpu):
 """
 
 
+TESTS = Path(__file__).parents[2]
+
+
 def free_port() -> int:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
@@ -93,6 +106,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(free_port()),
         "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(TESTS),
     }
     children = [
         subprocess.Popen(
@@ -116,12 +130,22 @@ def saved(folder: Path, rank: int) -> dict[str, object]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(500)
-def test_run_in_two_parts_gives_the_weights_of_a_whole_one(folder: Path) -> None:
-    whole, parts = (load_checkpoint(folder / name / "checkpoint.pt") for name in ("whole", "parts"))
+@pytest.mark.parametrize("names", [("whole", "parts"), ("heard", "heard_parts")], ids=["labels", "with mixtures"])
+def test_run_in_two_parts_gives_the_weights_of_a_whole_one(folder: Path, names: tuple[str, str]) -> None:
+    whole, parts = (load_checkpoint(folder / name / "checkpoint.pt") for name in names)
     assert whole["steps_done"] == parts["steps_done"] == 12
     assert all(torch.equal(whole["average"][name], parts["average"][name]) for name in whole["average"])
     assert torch.equal(whole["hardness"], parts["hardness"])
     assert np.count_nonzero(whole["hardness"]) > 0
+
+
+@pytest.mark.slow
+def test_each_process_learns_from_its_own_mixtures(folder: Path) -> None:
+    left = load_checkpoint(folder / "heard" / "checkpoint.pt")["left"]["gru"]
+    assert len(left) == 2 * (2 + 1)  # each: two segments, one mixture
+    assert len({tuple(row.tolist()) for row in left}) == 6
+    plain, taught = (load_checkpoint(folder / name / "checkpoint.pt")["average"] for name in ("whole", "heard"))
+    assert not torch.equal(plain["stem.conv.weight"], taught["stem.conv.weight"])
 
 
 @pytest.mark.slow
@@ -156,6 +180,8 @@ def test_batch_that_cannot_be_divided_names_one_that_can() -> None:
     assert Processes(rank=1, count=2).rows(16) == slice(8, 16)
     with pytest.raises(OperatorError, match=r"batch_size 16 cannot be divided among 3 processes; .*batch_size=15"):
         Processes(count=3).share(16)
+    with pytest.raises(OperatorError, match=r"distillation\.batch_size 8 .* --set distillation\.batch_size=9"):
+        Processes(count=3).share(8, "distillation.batch_size")
 
 
 def test_process_that_torchrun_did_not_start_is_alone() -> None:

@@ -100,7 +100,7 @@ def hear_mixtures(
     count = -(-recipe.distillation.mixtures // PIECE)
     home = folder / f"heard-{_digest(recordings, recipe, teacher, PcmCache(folder))}"
     home.mkdir(parents=True, exist_ok=True)
-    load_pool(recipe.synthetic, recipe.training.seed, folder)
+    load_pool(recipe.synthetic, recipe.distillation.seed, folder)
     missing = [number for number in range(count) if not _meta_path(home, number).exists()]
     progress(PIECE * (count - len(missing)))
     if missing:
@@ -134,10 +134,10 @@ class _Listener:
         cache = PcmCache(folder)
         cache.add(recordings)
         length = round(recipe.mixing.segment_s * SAMPLE_RATE_HZ / HOP_SAMPLES) * HOP_SAMPLES
-        pool = load_pool(recipe.synthetic, recipe.training.seed, folder)
-        self._renderer = MixtureRenderer(
-            recordings, cache, pool, length, recipe.mixing.active_range_db, recipe.training.seed
-        )
+        assert recipe.distillation is not None
+        seed = recipe.distillation.seed
+        pool = load_pool(recipe.synthetic, seed, folder)
+        self._renderer = MixtureRenderer(recordings, cache, pool, length, recipe.mixing.active_range_db, seed)
         self._log_mel = LogMel(recipe.model)
         self._tagger = EmbeddingTagger.open(Teacher(model))
         self._home = home
@@ -192,11 +192,12 @@ def _meta_path(home: Path, piece: int) -> Path:
 
 def _digest(recordings: Sequence[Recording], recipe: Recipe, teacher: Teacher, cache: PcmCache) -> str:
     """Of all that mixtures and what is heard follow from, but their number: more go on with those that are there."""
+    assert recipe.distillation is not None
     model = recipe.model.to_dict()
     settings = [
         {key: model[key] for key in FEATURE_KEYS},
         recipe.synthetic.model_dump(mode="json"),
-        recipe.training.seed,
+        recipe.distillation.seed,
         recipe.mixing.segment_s,
         recipe.mixing.active_range_db,
         teacher.digest,

@@ -98,10 +98,11 @@ def speed_section(report: Mapping[str, Any]) -> str:
             continue
         machine = machine or speed["protocol"]["machine"]
         live = f"{speed['live_median_ms']:.2f} ms (p99 {speed['live_p99_ms']:.2f}) each {speed['live']}"
-        rows.append((measured["subject"]["title"], f"{speed['throughput']:.0f}", live))
+        rates = [f"{speed[name]:.0f}" if name in speed else NONE for name in ("throughput", "throughput_in_sirens")]
+        rows.append((measured["subject"]["title"], *rates, live))
     if not rows:
         return ""
-    header = ("model", "audio seconds per core second", "one live decision")
+    header = ("model", "audio seconds per core second", "in sirens", "one live decision")
     return "\n".join([f"Speed, one thread, {machine}:", "", *table(header, rows)])
 
 

@@ -68,6 +68,8 @@ def run_training(request: RunRequest, console: Console | None = None) -> Path:
         console = Console(quiet=True)
     recipe = load_recipe(request.recipe_path, request.overrides)
     processes.share(recipe.training.batch_size)
+    if recipe.distillation is not None:
+        processes.share(recipe.distillation.batch_size, "distillation.batch_size")
     recordings = load_manifests([expand_path(text) for text in request.manifests])
     split = hold_out(recordings, **request.excluded)
     start = load_start(request.start, recipe.model, {one.group for one in split.train}) if request.start else None

@@ -168,7 +168,7 @@ class Learner:
     def _heard(self, step: int) -> HeardBatch | None:
         if self._lessons is None or self.recipe.distillation is None:
             return None
-        share = self.processes.share(self.recipe.distillation.batch_size)
+        share = self.processes.share(self.recipe.distillation.batch_size, "distillation.batch_size")
         return self._lessons.batch(step, share, self.processes.rank)
 
     def _seed(self, step: int) -> int:

@@ -49,16 +49,16 @@ class Processes:
         """Whether this process is the one that writes and reports."""
         return self.rank == 0
 
-    def share(self, batch_size: int) -> int:
-        """This process' part of a batch.
+    def share(self, batch_size: int, setting: str = "training.batch_size") -> int:
+        """This process' part of a batch; `setting` is the recipe's name for its size.
 
         Raises:
             OperatorError: the batch cannot be divided evenly.
         """
         if batch_size % self.count:
             raise OperatorError(
-                f"training.batch_size {batch_size} cannot be divided among {self.count} processes; "
-                f"try --set training.batch_size={max(1, round(batch_size / self.count)) * self.count}"
+                f"{setting} {batch_size} cannot be divided among {self.count} processes; "
+                f"try --set {setting}={max(1, round(batch_size / self.count)) * self.count}"
             )
         return batch_size // self.count
 

@@ -144,6 +144,7 @@ class DistillationRecipe(Section):
         siren_weight: of the cross entropy against the teacher's view of a siren.
         components_weight: of the distance to the principal components of the teacher's embeddings.
         doubt: how much of the teacher's view counts where no siren was laid.
+        seed: of the mixtures and of the synthesized sounds in them, so that runs with other seeds share them.
     """
 
     mixtures: int = Field(28_000, ge=1)
@@ -152,6 +153,7 @@ class DistillationRecipe(Section):
     siren_weight: float = Field(1.0, ge=0)
     components_weight: float = Field(1.0, ge=0)
     doubt: Share = 0.3
+    seed: int = 1
 
 
 class TrainingRecipe(Section):
@@ -234,8 +236,9 @@ def load_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
         return Recipe.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{path}: {key}: {first['msg']}; compare config/recipes/siren.yaml") from error
+        where = ": ".join([str(path), *([".".join(str(part) for part in first["loc"])] if first["loc"] else [])])
+        what = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{where}: {what}; compare config/recipes/siren.yaml") from error
 
 
 def _read_extended(path: Path, readers: tuple[Path, ...] = ()) -> dict[str, Any]:
