@@ -7,6 +7,7 @@ from earshot_trainer.evaluate.folds import Fold, FoldFigures, Spread
 from earshot_trainer.evaluate.nested_choice import NestedFigures, NestedPreset
 from earshot_trainer.evaluate.psds import SCENARIOS, Psds
 from earshot_trainer.evaluate.robustness import ConditionFigures, RobustnessFigures
+from earshot_trainer.evaluate.siren_kinds import KindFigures, SirenKindFigures
 from earshot_trainer.evaluate.speed import SpeedFigures
 from earshot_trainer.evaluate.tagging import Decisions
 
@@ -63,6 +64,16 @@ def nested_figures(recall: float) -> NestedFigures:
     """Every preset alike."""
     one = NestedPreset(8, 10, recall, 1, 20, 2, 4.0, 0.5, (0.06, 1.8), [])
     return NestedFigures({"siren": dict.fromkeys(PRESETS, one)})
+
+
+def kind_figures(heard: int) -> SirenKindFigures:
+    """Wails are all heard, yelps `heard` times out of twelve and none of them at 0 dB."""
+    kinds = tuple(
+        KindFigures(kind, snr_db, 12, dict.fromkeys(PRESETS, count), dict.fromkeys(PRESETS, 1.5 if count else None))
+        for snr_db, counts in ((10.0, {"wail": 12, "yelp": heard}), (0.0, {"wail": 12, "yelp": 0}))
+        for kind, count in counts.items()
+    )
+    return SirenKindFigures(kinds, {"seed": 7, "takes": 12, "sirens": "synthesized", "background": "traffic"})
 
 
 def speed_figures(throughput: float) -> SpeedFigures:

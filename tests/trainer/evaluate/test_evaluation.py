@@ -27,7 +27,7 @@ from earshot_trainer.evaluate.presets import load_presets, load_presets_file
 from earshot_trainer.evaluate.tracks import detect
 
 pytestmark = pytest.mark.torch
-QUICK = [word for part in ("events", "robustness", "speed") for word in ("--skip", part)]
+QUICK = [word for part in ("events", "kinds", "robustness", "speed") for word in ("--skip", part)]
 
 
 @pytest.fixture(scope="module")

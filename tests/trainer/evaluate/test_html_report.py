@@ -19,6 +19,7 @@ from support.findings import (
     equal_alarms,
     event_figures,
     fold_figures,
+    kind_figures,
     nested_figures,
     robustness_figures,
     speed_figures,
@@ -263,7 +264,12 @@ def test_folder_that_cannot_be_written_is_the_operators_to_change(tmp_path: Path
 def whole(report: ReportInput) -> ReportInput:
     """A report with every part measured."""
     parts: list[dict[str, Any]] = [
-        {"events": event_figures(recall), "robustness": robustness_figures(recall), "speed": speed_figures(speed)}
+        {
+            "events": event_figures(recall),
+            "robustness": robustness_figures(recall),
+            "kinds": kind_figures(round(12 * recall)),
+            "speed": speed_figures(speed),
+        }
         for recall, speed in ((0.9, 600.0), (0.6, 55.0))
     ]
     parts[0] |= {"folds": fold_figures(), "nested": nested_figures(0.85)}
@@ -283,14 +289,16 @@ def test_every_part_that_was_measured_is_shown(tmp_path: Path, whole: ReportInpu
     assert shown["recall at 0 dB SNR"][:2] == ["0.900", "0.600"]
     assert shown["clips found at equal false alarms"][:2] == ["0.900", "0.700"]
     assert shown["recall, point chosen elsewhere"][:2] == ["0.850", "-"]
+    assert shown["recall of the worst kind, +10 dB"][:2] == ["0.92", "0.58"]
     assert shown["audio seconds per core second"][:2] == ["600", "55"]
     headings = page.text("h3")
     for title in (
-        "Events heard by SNR", "Time to detect, +10 dB", "By SNR", "Codec", "Detection error trade-off",
-        "Detection error trade-off, events at +0 dB SNR",
+        "Kinds at +0 dB SNR", "Events heard by SNR", "Time to detect, +10 dB", "By SNR", "Codec",
+        "Detection error trade-off", "Detection error trade-off, events at +0 dB SNR",
     ):  # fmt: skip
         assert title in headings
     assert "ffmpeg is missing" in page.text("td")
+    assert "11 of 12, 1.5 s" in page.text("td")
     assert "runs/f2" in page.text("th")
 
 

@@ -23,7 +23,7 @@ from earshot_trainer.evaluate.presets import load_presets_file
 from earshot_trainer.evaluate.sections import Material
 
 pytestmark = pytest.mark.torch
-QUICK = [word for part in ("events", "robustness", "speed") for word in ("--skip", part)]
+QUICK = [word for part in ("events", "kinds", "robustness", "speed") for word in ("--skip", part)]
 SHIPPED = load_bundled().model
 
 

@@ -21,7 +21,7 @@ from earshot_trainer.evaluate.subject import Subject
 from earshot_trainer.evaluate.tagger_subject import TaggerSubject, on_grid
 
 pytestmark = pytest.mark.torch
-QUICK = [word for part in ("events", "robustness", "speed") for word in ("--skip", part)]
+QUICK = [word for part in ("events", "kinds", "robustness", "speed") for word in ("--skip", part)]
 WINDOW_S, HOP_S, GRID_S = 0.975, 0.4875, 0.04
 
 

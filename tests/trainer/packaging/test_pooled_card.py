@@ -57,6 +57,9 @@ def report() -> dict[str, Any]:
     part = {"name": "b/model.int8.onnx", "positives": 91, "positive_groups": 8, "negatives": 700, "auc": 0.97}
     part |= {"average_precision": 0.9, "clip_recall": None, "hours": 1.5, "false_alarms": 2}
     folds = {"by_label": {"siren": [part]}, "average_precision": {"siren": {"mean": 0.9, "deviation": 0.02}}}
+    yelps = [
+        {"kind": "yelp", "snr_db": snr, "takes": 12, "heard": {"balanced": n}} for snr, n in ((10.0, 11), (0.0, 0))
+    ]
     psds = {"psds1": {"value": 0.6}, "psds2": {"value": 0.8}}
     return {
         "subject": {"title": "out of fold", "kind": "pooled", "model_sha256": "cd" * 32, "runs": members},
@@ -78,6 +81,7 @@ def report() -> dict[str, Any]:
                 {"family": "SNR", "name": "SNR +0 dB", **condition},
             ],
         },
+        "kinds": {"kinds": yelps, "protocol": {"sirens": "synthesized", "background": "traffic"}},
         "speed": SPEED | {"throughput": 1200.0, "throughput_in_sirens": 700.0},
         "against": rival("float", 0.911),
         "also_against": [tagger],
@@ -92,6 +96,7 @@ def test_every_part_of_the_report_stands_in_a_table(report: dict[str, Any]) -> N
     assert "| SNR | +5 dB: 0.50; +0 dB: 0.50 |" in text
     assert "| siren | YAMNet | 0.9800 | 0.9800 | 0.9100 | 0.9300 | -2.00 |" in text
     assert "| siren: clips | YAMNet | balanced, 3 in 5.00 h | 0.700 | 0.650 |" in text
+    assert "| yelp | 11 of 12 | 0 of 12 |" in text
     assert "| out of fold | 1200 | 700 | 0.12 ms (p99 0.30) each 0.04 s |" in text
     assert "| YAMNet | 955 |" in text
     assert title_of(report).endswith("on all recordings, out of fold")
@@ -103,11 +108,19 @@ def test_rival_that_no_threshold_of_ours_matches_is_told(report: dict[str, Any])
 
 
 def test_parts_that_were_not_measured_leave_no_heading(report: dict[str, Any]) -> None:
-    for key in ("folds", "events", "robustness", "speed", "against", "also_against"):
+    for key in ("folds", "events", "robustness", "kinds", "speed", "against", "also_against"):
         del report[key]
     text = evaluation_section(condense(report))
     assert "AUC 0.9800" in text
-    for heading in ("Part by part", "Events:", "Changed conditions", "Speed", "On the same clips", "At equal"):
+    for heading in (
+        "Part by part",
+        "Events:",
+        "Changed conditions",
+        "Kinds of siren",
+        "Speed",
+        "On the same clips",
+        "At equal",
+    ):
         assert heading not in text
 
 

@@ -23,7 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 import numpy as np
 import torch
-from support.heard_mixtures import heard_mixtures
+from support.heard_mixtures import class_scores, everything_allowed, heard_mixtures
 from torch.nn.parallel import DistributedDataParallel
 from earshot_trainer.corpus.cache import PcmCache
 from earshot_trainer.corpus.recordings import load_manifest
@@ -56,7 +56,8 @@ with joined(processes, cpu):
 
     distilled = ("teacher={model: none, classes: []}", "distillation={batch_size: 2, components: 3}")
     recipe = load_recipe(folder / "tiny.yaml", distilled)
-    heard = HeardLessons(heard_mixtures(16_000, 32), (True, True, True), recipe.distillation, 1, cpu)
+    heard = heard_mixtures(16_000, 32)
+    heard = HeardLessons(heard, everything_allowed(), class_scores(), recipe.distillation, 1, cpu)
     taught = (recipe, sounds, origin)
     train(*taught, folder / "heard", cpu, processes=processes, heard=heard)
     train(*taught, folder / "heard_parts", cpu, stop_after_step=4, processes=processes, heard=heard)

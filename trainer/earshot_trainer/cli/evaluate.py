@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-PARTS = ("folds", "nested", "events", "robustness", "speed", "equal_alarms")
+PARTS = ("folds", "nested", "events", "robustness", "kinds", "speed", "equal_alarms")
 """Keys of `earshot_trainer.evaluate.command.SECTIONS`, and the comparison; here so that help needs no import."""
 
 EXAMPLE = """\b
@@ -90,8 +90,8 @@ def command(
     """Measure a model through the node's own pipeline and detector; without BUNDLE, the shipped one.
 
     Prints clip tagging, which sounds fool it, false alarms per hour, events in soundscapes, recall under changed
-    conditions and speed, each with its protocol. Name folds or sources that training never saw, or runs; without them
-    everything in the manifests is measured. Exit 3 if a file could not be read.
+    conditions and by kind of siren, and speed, each with its protocol. Name folds or sources that training never saw,
+    or runs; without them everything in the manifests is measured. Exit 3 if a file could not be read.
     """
     if sum((bundle is not None, onnx is not None, bool(runs))) > 1:
         raise click.UsageError("name a BUNDLE, --onnx or --run, not two of them")

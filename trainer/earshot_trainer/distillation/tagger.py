@@ -5,10 +5,12 @@ class scores are a linear layer and a sigmoid of them. The file's weights are IN
 float32, which moves a score by at most a few hundredths.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
@@ -24,19 +26,30 @@ WINDOW_FRAMES = 96
 RELU6 = 3  # tflite's ActivationFunctionType
 SAME = 0  # tflite's Padding
 FLOAT32 = 0  # tflite's TensorType
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """The tagger's last layer: `weight` [classes, 1024], `bias` [classes], and which classes are sirens."""
+
+    weight: Floats
+    bias: Floats
+    sirens: tuple[int, ...]
+
+    def logits(self, embeddings: npt.NDArray[np.floating]) -> Floats:
+        """All classes' logits [..., classes] of embeddings [..., 1024]."""
+        return np.asarray(embeddings.astype(np.float32) @ self.weight.T + self.bias, dtype=np.float32)
 
 
 class EmbeddingTagger(nn.Module):
-    """Samples to embeddings, embeddings to the siren classes' logits."""
+    """Samples to embeddings; `classes` makes them scores."""
 
-    def __init__(self, front_end: "_FrontEnd", layers: "list[_Convolution]", classes: tuple[Tensor, Tensor]) -> None:
+    def __init__(self, front_end: "_FrontEnd", layers: "list[_Convolution]", classes: ClassScores) -> None:
         super().__init__()
         self.front_end = front_end
         self.layers = nn.ModuleList(layers)
-        self.weight: Tensor
-        self.bias: Tensor
-        self.register_buffer("weight", classes[0])
-        self.register_buffer("bias", classes[1])
+        self.classes = classes
 
     @classmethod
     def open(cls, teacher: Teacher) -> "EmbeddingTagger":
@@ -46,14 +59,12 @@ class EmbeddingTagger(nn.Module):
             OperatorError: it is not the network that this class knows.
         """
         try:
-            tagger = _rebuild(teacher.path)
+            tagger = _rebuild(teacher.path, tuple(teacher.classes.index(name) for name in SIREN_CLASSES))
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise OperatorError(
                 f"{teacher.path}: not the tagger that distillation knows ({error}); use the published yamnet.tflite, "
                 "or train without it: --set distillation=null"
             ) from error
-        rows = [teacher.classes.index(name) for name in SIREN_CLASSES]
-        tagger.weight, tagger.bias = tagger.weight[rows], tagger.bias[rows]
         return tagger.eval()
 
     @torch.inference_mode()
@@ -67,10 +78,6 @@ class EmbeddingTagger(nn.Module):
             x = layer(x)
         embeddings: Tensor = x.mean(dim=(2, 3)).reshape(batch, count, -1)
         return embeddings
-
-    def siren_logits(self, embeddings: Tensor) -> Tensor:
-        """The highest logit of the siren classes, [...] for embeddings [..., 1024]."""
-        return (embeddings @ self.weight.T + self.bias).amax(dim=-1)
 
 
 class _FrontEnd(nn.Module):
@@ -113,7 +120,7 @@ class _Convolution(nn.Module):
         return conv2d(x, self.weight, self.bias, self._stride, groups=self._groups).clamp_(0.0, self._top)
 
 
-def _rebuild(path: Path) -> EmbeddingTagger:
+def _rebuild(path: Path, sirens: tuple[int, ...]) -> EmbeddingTagger:
     """Read the flat buffer's operators in order."""
     from ai_edge_litert import schema_py_generated as schema
 
@@ -135,7 +142,8 @@ def _rebuild(path: Path) -> EmbeddingTagger:
     (filters, offset), classes = linear
     if window is None or classes[0].shape[1] != EMBEDDING:
         raise ValueError("no window, or another embedding")
-    return EmbeddingTagger(_FrontEnd(window, filters, offset), layers, classes)
+    scores = ClassScores(classes[0].numpy(), classes[1].numpy(), sirens)
+    return EmbeddingTagger(_FrontEnd(window, filters, offset), layers, scores)
 
 
 def _convolution(model: Any, operator: Any, inputs: list[Any], output: Any) -> _Convolution:

@@ -27,6 +27,7 @@ from earshot_trainer.evaluate.request import EvaluateRequest
 from earshot_trainer.evaluate.rivalry import Contestant, compare_with_rival
 from earshot_trainer.evaluate.robustness_section import ROBUSTNESS
 from earshot_trainer.evaluate.sections import Findings, Material, Section
+from earshot_trainer.evaluate.siren_kinds_section import SIREN_KINDS
 from earshot_trainer.evaluate.speed import SPEED
 from earshot_trainer.evaluate.subject import Subject
 from earshot_trainer.evaluate.tagger_subject import TaggerSubject
@@ -34,7 +35,7 @@ from earshot_trainer.evaluate.tagger_subject import TaggerSubject
 WIDTH = 150
 """Columns of what is printed where there is no terminal."""
 
-SECTIONS: tuple[Section, ...] = (FOLDS, NESTED, EVENTS, ROBUSTNESS, SPEED)
+SECTIONS: tuple[Section, ...] = (FOLDS, NESTED, EVENTS, ROBUSTNESS, SIREN_KINDS, SPEED)
 """The parts of the report after tagging and false alarms, in the order of printing."""
 
 

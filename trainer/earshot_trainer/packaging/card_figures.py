@@ -2,7 +2,13 @@
 
 from typing import Any
 
-from earshot_trainer.packaging.card_parts import events_section, parts_section, robustness_section, speed_section
+from earshot_trainer.packaging.card_parts import (
+    events_section,
+    kinds_section,
+    parts_section,
+    robustness_section,
+    speed_section,
+)
 from earshot_trainer.packaging.card_rivals import rivals_section
 from earshot_trainer.packaging.figures import is_pooled
 from earshot_trainer.packaging.markdown import table
@@ -35,6 +41,7 @@ def evaluation_section(report: dict[str, Any]) -> str:
         rivals_section(report),
         events_section(report),
         robustness_section(report),
+        kinds_section(report),
         speed_section(report),
     ]
     return "\n\n".join(part for part in parts if part)

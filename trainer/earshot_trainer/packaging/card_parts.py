@@ -1,4 +1,4 @@
-"""The model card's tables of one evaluation report: parts, events, changed conditions, speed."""
+"""The model card's tables of one evaluation report: parts, events, changed conditions, kinds of siren, speed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -87,6 +87,24 @@ def robustness_section(report: Mapping[str, Any]) -> str:
     )
     rows = ((family, "; ".join(names)) for family, names in families.items())
     return "\n".join([text, "", *table(("condition", "recall"), rows)])
+
+
+def kinds_section(report: Mapping[str, Any]) -> str:
+    """Return which synthesized sirens are heard at PRESET, by kind and standard; empty where not measured."""
+    kinds = report.get("kinds", {})
+    if not kinds.get("kinds"):
+        return ""
+    protocol = kinds["protocol"]
+    levels = list(dict.fromkeys(one["snr_db"] for one in kinds["kinds"]))
+    heard: dict[str, list[str]] = {}
+    for one in kinds["kinds"]:
+        heard.setdefault(one["kind"], []).append(f"{one['heard'][PRESET]} of {one['takes']}")
+    text = (
+        f"Kinds of siren heard at `{PRESET}`, {protocol['sirens']}; {protocol['background']}. Training draws from the "
+        "same synthesizer: what is not heard here is not heard outside either, what is heard here may be missed there."
+    )
+    header = ("siren", *(f"{snr_db:+g} dB" for snr_db in levels))
+    return "\n".join([text, "", *table(header, [(kind, *counts) for kind, counts in heard.items()])])
 
 
 def speed_section(report: Mapping[str, Any]) -> str:

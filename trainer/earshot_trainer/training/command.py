@@ -13,8 +13,9 @@ from earshot_node.errors import OperatorError
 from earshot_trainer.corpus.cache import PcmCache, default_cache_dir
 from earshot_trainer.corpus.recordings import Recording, expand_path, load_manifests
 from earshot_trainer.corpus.splits import Split, hold_out
-from earshot_trainer.distillation.lessons import HeardLessons
+from earshot_trainer.distillation.lessons import HeardLessons, TrainingSide
 from earshot_trainer.distillation.store import hear_mixtures
+from earshot_trainer.distillation.tagger import EmbeddingTagger
 from earshot_trainer.network.model import ModelConfig, StreamingCrnn
 from earshot_trainer.segments.sounds import Sounds, gather_sounds
 from earshot_trainer.segments.synthetic import load_pool
@@ -142,8 +143,11 @@ def _hear(
     with counting(console, "the teacher listens", count) as advance:
         heard = hear_mixtures(recordings, recipe, teacher, cache_folder, advance)
     trained_on = {recording.path for recording in split.train}
-    allowed = [recording.path in trained_on for recording in recordings]
-    lessons = HeardLessons(heard, allowed, recipe.distillation, recipe.training.seed, device)
+    side = TrainingSide(
+        [recording.path in trained_on for recording in recordings], [recording.is_siren for recording in recordings]
+    )
+    classes = EmbeddingTagger.open(teacher).classes
+    lessons = HeardLessons(heard, side, classes, recipe.distillation, recipe.training.seed, device)
     console.print(f"{len(lessons)} mixtures hold nothing that is kept out of training")
     return lessons
 

@@ -36,7 +36,7 @@ class Lesson:
         if self.batch.teacher is not None:
             yield self.batch.teacher
         if self.heard is not None:
-            yield from (self.heard.log_mel, self.heard.siren, self.heard.components)
+            yield from (self.heard.log_mel, self.heard.siren, self.heard.weights, self.heard.components)
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,8 @@ class DistillationRecipe(Section):
         mixtures: how many are rendered of the whole corpus; a run learns from those without what it keeps out.
         batch_size: mixtures of one step, beside the segments.
         siren_weight: of the cross entropy against the teacher's view of a siren.
-        components_weight: of the distance to the principal components of the teacher's embeddings.
+        components: parts of the gist of the teacher's opinions: of a siren first, then principal components.
+        components_weight: of the distance to that gist.
         doubt: how much of the teacher's view counts where no siren was laid.
         seed: of the mixtures and of the synthesized sounds in them, so that runs with other seeds share them.
     """

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from earshot_trainer.evaluate.html.event_panels import show_events
+from earshot_trainer.evaluate.html.kind_panels import show_kinds
 from earshot_trainer.evaluate.html.other_panels import show_folds, show_nested, show_speed
 from earshot_trainer.evaluate.html.panels import Part
 from earshot_trainer.evaluate.html.report_input import ShownModel
@@ -12,6 +13,7 @@ from earshot_trainer.evaluate.html.robustness_panels import show_robustness
 LABEL_PARTS: dict[str, Callable[[Mapping[str, Any], str], Part | None]] = {
     "events": show_events,
     "robustness": show_robustness,
+    "kinds": show_kinds,
     "folds": show_folds,
     "nested": show_nested,
 }
