@@ -35,6 +35,30 @@ def unit(repository: Path, tmp_path: Path) -> Path:
     return copy
 
 
+@pytest.fixture
+def trainer_unit(repository: Path, tmp_path: Path, unit: Path) -> Path:
+    """A copy of the trainer's unit with a program that exists."""
+    copy = tmp_path / "earshot-trainer.service"
+    text = (repository / "deploy/earshot-trainer.service").read_text()
+    copy.write_text(text.replace("/opt/earshot/venv/bin/trainer-cli", "/bin/true"))
+    return copy
+
+
+def test_trainer_s_unit_runs_serve_as_its_own_user_and_keeps_its_files_private(trainer_unit: Path) -> None:
+    done = subprocess.run(["systemd-analyze", "verify", trainer_unit], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    judged = ["systemd-analyze", "security", "--offline=true", f"--threshold={MOST_EXPOSURE}", trainer_unit]
+    assert subprocess.run(judged, capture_output=True).returncode == 0
+    settings = configparser.ConfigParser(strict=False, interpolation=None)
+    settings.optionxform = str  # type: ignore[assignment,method-assign]
+    settings.read(trainer_unit)
+    service = settings["Service"]
+    assert service["ExecStart"] == "/bin/true serve"
+    assert service["User"] == "earshot-trainer"
+    assert (service["UMask"], service["StateDirectoryMode"]) == ("0077", "0700")
+    assert service["Environment"] == f"EARSHOT_HOME=/var/lib/{service['StateDirectory']}"
+
+
 def test_systemd_finds_nothing_wrong(unit: Path) -> None:
     done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

@@ -236,6 +236,41 @@ async def test_node_that_lies_leaves_nothing_behind(
     assert list((home.folder / "recordings").iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "problem"),
+    [
+        (200, {}, "[" * 100_000, "not JSON"),
+        (429, {"Retry-After": "\u00b2"}, "", "429"),
+        (503, {"Retry-After": "-1"}, "", "503"),
+    ],
+    ids=["deep JSON", "pause that is no number", "negative pause"],
+)
+async def test_node_that_answers_nonsense_does_not_stop_the_others(
+    home: Home,
+    hall: RecordingNode,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    headers: dict[str, str],
+    body: str,
+    problem: str,
+) -> None:
+    monkeypatch.setattr(node_http, "_LONGEST_PAUSE_S", 0.01)
+    await hall.add(1)
+
+    async def nonsense(_request: web.Request) -> web.Response:
+        return web.Response(status=status, headers=headers, text=body)
+
+    app = web.Application()
+    app.router.add_get("/api/v1/recordings", nonsense)
+    async with TestServer(app) as server:
+        attic = replace(hall.member, id="attic", address=str(server.make_url("")).rstrip("/"))
+        know(home, attic)
+        by_node = {one.node: one for one in await collect(home, attic, hall.member)}
+    assert problem in by_node["attic"].problem
+    assert by_node["hall"].problem == ""
+    assert by_node["hall"].stored == 1
+
+
 async def test_recordings_go_to_an_object_store_whole(hall: RecordingNode, tmp_path: Path) -> None:
     home = make_home(tmp_path / "other", recordings=f"memory://bucket-{tmp_path.name}/earshot")
     know(home, hall.member)

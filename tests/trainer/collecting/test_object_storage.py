@@ -93,3 +93,16 @@ def test_home_with_recordings_in_s3_takes_in_and_gives_out(server: str, tmp_path
     written = {hashlib.sha256(path.read_bytes()).hexdigest() for path in (tmp_path / "out").rglob("*.flac")}
     assert written == {info.sha256 for info in infos}
     assert list((home.folder / "recordings").iterdir()) == []
+
+
+def test_error_of_a_server_s_own_library_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    class HttpError(Exception):
+        """As some servers' libraries raise: no OSError."""
+
+    def refuse(*_: object, **__: object) -> bool:
+        raise HttpError("403\nforbidden")
+
+    store = open_audio_store("memory://refused/earshot")
+    monkeypatch.setattr(type(store._filesystem), "exists", refuse)  # type: ignore[attr-defined]
+    with pytest.raises(OperatorError, match=r"cannot be reached: 403 forbidden$"):
+        store.has(SHA)

@@ -31,6 +31,15 @@ def test_any_rate_and_channel_count_becomes_16_khz_mono(tmp_path: Path, rate_hz:
     assert int(spectrum.argmax()) == 440
 
 
+def test_nobody_else_reads_what_was_decoded(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "samples.i16").touch(0o644)
+    for name in ("new", "old"):
+        PcmCache(tmp_path / name)
+        assert {path.stat().st_mode & 0o777 for path in (tmp_path / name).iterdir()} == {0o600}
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+
+
 def test_second_add_decodes_nothing_and_gives_the_same_samples(tmp_path: Path) -> None:
     write_tone(tmp_path / "x.wav", 16_000, 1)
     recordings = load_manifest(write_manifest(tmp_path, "x.wav"))

@@ -23,7 +23,7 @@ SUMMARIES: Final = {
     "invite": "Print one line that lets one node join.",
     "nodes": "Show the fleet, and take a node out of it.",
     "collect": "Bring the recordings of all nodes here.",
-    "retrain": "Teach the model the household's recordings: all of the next six, and deploy.",
+    "retrain": "Teach the model the household's recordings: collect, the next five, deploy.",
     "split": "Begin a retraining: keep some own sessions to compare on.",
     "tune": "Fine-tune the shipped model on the others.",
     "calibrate": "Make a candidate's operating points comparable.",

@@ -135,7 +135,7 @@ class NodeHttp:
             text = await _limited(response)
         try:
             value = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise PeerError("its answer is not JSON") from error
         if not isinstance(value, dict):
             raise PeerError("its answer is not a JSON object")
@@ -226,7 +226,7 @@ def _plain(error: Exception) -> str:
 
 def _pause_s(response: aiohttp.ClientResponse) -> float:
     asked = response.headers.get("Retry-After", "")
-    return min(float(asked) if asked.isdigit() else 1.0, _LONGEST_PAUSE_S)
+    return min(float(asked) if asked.isascii() and asked.isdigit() else 1.0, _LONGEST_PAUSE_S)
 
 
 def _length_of_part(path: Path, size_bytes: int) -> int:

@@ -35,15 +35,19 @@ def default_cache_dir() -> Path:
 
 
 class PcmCache:
-    """Samples of recordings by their file's path, size and modification time."""
+    """Samples of recordings by their file's path, size and modification time.
+
+    They may be a household's: the folder, where it is made, and the files are nobody else's to read.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._data_path = folder / "samples.i16"
         self._index_path = folder / "index.jsonl"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._data_path.touch()
-            self._index_path.touch()
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for path in (self._data_path, self._index_path):
+                path.touch(mode=0o600)
+                path.chmod(0o600)
         except OSError as error:
             raise OperatorError(
                 f"cannot write the cache in {folder}: {error.strerror}; set EARSHOT_CACHE to a folder with space"
