@@ -196,6 +196,7 @@ class Node:
         if self._telling:
             await asyncio.wait(self._telling, timeout=COMMIT_WAIT_S)
         await asyncio.to_thread(self._clip_writer.shutdown)
+        await self._feedback.close()
         self._keep_counters()
         await self._models.close(crashed=self._crashed)
         await self._publisher.stop()

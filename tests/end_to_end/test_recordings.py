@@ -7,6 +7,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from support.mosquitto import Mosquitto
 from support.mqtt_subscriber import Subscriber
@@ -91,6 +92,32 @@ def test_not_a_siren_and_a_sample_are_recorded_over_mqtt_and_collected_over_http
         log = (node.state_dir / "recordings" / "transfers.jsonl").read_text()
         assert len(re.findall('"phase": "end"', log)) == 4
         assert "Traceback" not in node.log
+
+
+@pytest.mark.mosquitto
+def test_verdict_on_an_event_that_still_lasts_outlives_the_stop_of_the_node(broker: Mosquitto, tmp_path: Path) -> None:
+    topics = NodeTopics("earshot", "stopped")
+    always = {"enter": 1e-9, "leave": 1e-9, "min_length_s": 0.04, "bridging_s": 0.0, "cooldown_s": 0.0}
+    sections = {
+        **config(broker, tmp_path),
+        "node": {"id": "stopped"},
+        "sources": [{"id": "street", "type": "stdin"}],
+        "detection": {"operating_points": {"siren": always}},
+    }
+    noise = (300 * np.random.default_rng(1).standard_normal(16000)).astype("<i2").tobytes()
+    with Subscriber(broker.port, f"{topics.base}/#") as home, NodeProcess(tmp_path / "node", sections) as node:
+        node.wait_for_log("HTTP on", 60)
+        node.feed(noise)
+        wait_until(lambda: home.on(topics.onset("street", "siren").name), 90, "an onset")
+        home.say(topics.feedback("street", "siren", "reject").name, b'{"id": "said"}')
+        wait_until(lambda: any(b"said" in one for one in home.payloads(topics.reply().name)), 60, "the reply")
+        assert home.on(topics.offset("street", "siren").name) == []
+        assert node.terminate() == 0
+    (kept,) = (node.state_dir / "recordings").glob("*.json")
+    info = RecordingInfo.decode(kept.read_bytes())
+    assert info.labelling is not None
+    assert info.labelling.absent == ("siren",)
+    assert "Traceback" not in node.log
 
 
 def fetch_in_two_pieces(collector: Collector, info: RecordingInfo) -> bytes:

@@ -20,6 +20,7 @@ from earshot_node.deployment.shadow import Shadow
 from earshot_node.deployment.slots import Slot, Slots, SlotStore, entry
 from earshot_node.deployment.switchboard import Switchboard
 from earshot_node.deployment.trial import Trial
+from earshot_node.deployment.undisturbed import to_its_end
 from earshot_node.errors import BundleError, EarshotError, OperatorError, RetryError
 from earshot_node.inference.bundle import Bundle
 from earshot_node.inference_thread import Step
@@ -62,6 +63,10 @@ class Deployer:
         tell: called in the loop whenever the slots' history has grown or a trial has moved on.
         on_progress: called in the loop while something is being installed, and with None when that is over.
         on_shadow: called in the loop with reports about the candidate in the shadow; None: it has gone.
+
+    Attributes:
+        slots: as they were last told.
+        switching: id of the offer whose model takes its place at this moment, or ''; not to be cancelled.
     """
 
     def __init__(
@@ -89,6 +94,7 @@ class Deployer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._saved_s = 0.0
         self.slots = boot.slots
+        self.switching = ""
         self._trial = self._begin_trial()
         self._watch_shadow()
 
@@ -129,6 +135,8 @@ class Deployer:
 
     async def install(self, request: Request) -> Slots:
         """Install a staged file, or let it run in the shadow; return when it decides.
+
+        Cancelled before it begins to switch, nothing has changed; later is for a node that stops.
 
         Raises:
             BundleError: refused; the history says so.
@@ -203,23 +211,29 @@ class Deployer:
             await asyncio.to_thread(end_cleanly, self._store)
 
     async def _install(self, installer: Installer, request: Request) -> Slots:
-        candidate = await asyncio.to_thread(self._prepare, installer, request)
-        if request.shadow:
-            await self._switchboard.run_beside(candidate.bundle)
-            slots = await asyncio.to_thread(installer.shadow, candidate, request.offer)
-            self._note(slots)
-            return slots
+        candidate = await to_its_end(self._prepare, installer, request)
         try:
             await self._switchboard.run_beside(candidate.bundle)
-            await self._switchboard.warm(partial(self._on_progress, "warming"))
+            if not request.shadow:
+                await self._switchboard.warm(partial(self._on_progress, "warming"))
+            self.switching = request.offer
+            if request.shadow:
+                return await self._run_in_shadow(installer, candidate, request)
             return await self._switch(installer, candidate, request)
-        except EarshotError:
+        except (EarshotError, asyncio.CancelledError):
             await self._beside_again()
             raise
+        finally:
+            self.switching = ""
 
     def _prepare(self, installer: Installer, request: Request) -> Candidate:
         with installer.alone():
             return installer.prepare(request.staged, request.name, allow_downgrade=request.allow_downgrade)
+
+    async def _run_in_shadow(self, installer: Installer, candidate: Candidate, request: Request) -> Slots:
+        slots = await asyncio.to_thread(installer.shadow, candidate, request.offer)
+        self._note(slots)
+        return slots
 
     async def _switch(self, installer: Installer, candidate: Candidate, request: Request) -> Slots:
         """The disk first: a node that dies in between starts with the new model and takes it for crashed."""

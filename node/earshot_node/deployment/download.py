@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from earshot_node.deployment.durable import PartFile, make_folder, part_of, remove_file
 from earshot_node.deployment.membership import Membership
+from earshot_node.deployment.undisturbed import to_its_end
 from earshot_node.errors import BundleError, RetryError
 
 if TYPE_CHECKING:
@@ -52,16 +53,17 @@ async def download(trainer: Membership, wanted: Wanted, folder: Path, on_progres
 
     Raises:
         BundleError: the trainer has something else under that name.
-        RetryError: the trainer is away, slow or does not want to now, or the disk is full.
+        RetryError: the trainer is away, slow or does not want to now, or the disk is full or lost what came earlier.
     """
+    sent_now = False
     path = folder / f"{wanted.sha256}.earshot"
     try:
         await asyncio.to_thread(make_folder, folder)
         if not await asyncio.to_thread(path.exists):
             within_s = PATIENCE_S + wanted.size_bytes / SLOWEST_BYTES_PER_S
             async with asyncio.timeout(within_s):
-                await _fetch(trainer, wanted, path, on_progress)
-        await asyncio.to_thread(_check, path, wanted)
+                sent_now = await _fetch(trainer, wanted, path, on_progress)
+        await asyncio.to_thread(_check, path, wanted, sent_now=sent_now)
     except TimeoutError as error:
         raise RetryError(f"{trainer.url}: the bundle comes too slowly; it goes on later where it broke off") from error
     except OSError as error:
@@ -69,7 +71,8 @@ async def download(trainer: Membership, wanted: Wanted, folder: Path, on_progres
     return path
 
 
-async def _fetch(trainer: Membership, wanted: Wanted, path: Path, on_progress: Callable[[float], None]) -> None:
+async def _fetch(trainer: Membership, wanted: Wanted, path: Path, on_progress: Callable[[float], None]) -> bool:
+    """Fetch what is missing; return whether that was all of it."""
     import aiohttp
 
     have = await asyncio.to_thread(_length_of_part, path, wanted)
@@ -86,7 +89,9 @@ async def _fetch(trainer: Membership, wanted: Wanted, path: Path, on_progress: C
             if have and response.status == _RANGE_IS_WRONG:
                 await asyncio.to_thread(remove_file, part_of(path))
                 raise RetryError(f"{trainer.url}: has another bundle under that name; fetched anew next time")
-            await _receive(response, wanted, path, have if response.status == _PARTIAL else 0, on_progress)
+            have = have if response.status == _PARTIAL else 0
+            await _receive(response, wanted, path, have, on_progress)
+            return not have
     except aiohttp.ClientError as error:
         raise RetryError(f"{trainer.url}: the bundle cannot be fetched: {_plain(error)}") from error
 
@@ -106,11 +111,11 @@ async def _receive(
             if have > wanted.size_bytes:
                 await asyncio.to_thread(remove_file, part_of(path))
                 raise BundleError(f"{response.url.origin()}: sends more than the {wanted.size_bytes} bytes it offered")
-            await asyncio.to_thread(part.write, piece)
+            await to_its_end(part.write, piece)
             on_progress(have / wanted.size_bytes)
         if have < wanted.size_bytes:
             raise RetryError(f"{response.url.origin()}: broke off after {have} of {wanted.size_bytes} bytes")
-        await asyncio.to_thread(part.keep)
+        await to_its_end(part.keep)
 
 
 def _length_of_part(path: Path, wanted: Wanted) -> int:
@@ -124,10 +129,13 @@ def _length_of_part(path: Path, wanted: Wanted) -> int:
     return 0
 
 
-def _check(path: Path, wanted: Wanted) -> None:
+def _check(path: Path, wanted: Wanted, *, sent_now: bool) -> None:
+    """Only what the trainer has just sent, all of it, is its fault: a power cut may damage what is not flushed."""
     data = path.read_bytes()
     if len(data) != wanted.size_bytes or hashlib.sha256(data).hexdigest() != wanted.sha256:
         remove_file(path)
+        if not sent_now:
+            raise RetryError(f"bundle {wanted.sha256[:12]}: was damaged on the disk; fetched anew next time")
         raise BundleError(f"bundle {wanted.sha256[:12]}: what the trainer sent has another hash; it is thrown away")
 
 

@@ -61,7 +61,7 @@ class Telling:
         self._tell_update()
 
     def offer(self, offer: ModelOffer | None) -> None:
-        """Another model is there to be installed."""
+        """Another model is there; one for the shadow only is no update."""
         self._offer = offer
         self._tell_update()
 
@@ -80,11 +80,12 @@ class Telling:
 
     def _tell_update(self) -> None:
         offer = self._offer
-        newer = offer is not None and version_key(offer.version) > version_key(self._installed)
+        if offer is not None and (offer.mode == "shadow" or not _is_newer(offer.version, self._installed)):
+            offer = None
         state = UpdateState(
             installed_version=self._installed,
-            latest_version=offer.version if offer is not None and newer else self._installed,
-            release_summary=offer.summary if offer is not None and newer else "",
+            latest_version=offer.version if offer is not None else self._installed,
+            release_summary=offer.summary if offer is not None else "",
             in_progress=self._percent is not None,
             update_percentage=self._percent,
         )
@@ -94,3 +95,7 @@ class Telling:
         if self._told.get(topic) != payload:
             self._told[topic] = payload
             self._publish(topic, payload)
+
+
+def _is_newer(version: str, installed: str) -> bool:
+    return version_key(version) > version_key(installed)

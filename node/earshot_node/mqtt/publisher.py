@@ -32,6 +32,8 @@ ONLINE: Final = b"online"
 OFFLINE: Final = b"offline"
 REPEAT_S: Final = 12.0  # Home Assistant turns a sensor off after discovery.OFF_DELAY_S; one repeat may be lost
 SIGN_OF_LIFE_S: Final = 30.0
+OFFER_WITHIN_S: Final = 10.0
+"""After a node has subscribed; a retained offer that has not come by then does not lie at the broker any more."""
 BIRTH_DELAY_S: Final = (1.0, 10.0)
 
 
@@ -48,7 +50,8 @@ class Publisher:
         on_setting: called in the loop after a setting was changed; a disk that refuses it is tried again later.
         commands: further commands of the node by name, see `CommandDesk`.
         on_feedback: what is done about feedback to events; None refuses it.
-        on_offer: called in the loop with the payload of a model offer, whatever its bytes, retained or not.
+        on_offer: called in the loop with the payload of a model offer, whatever its bytes, retained or not; with none
+            when it was taken back, also while the broker was away.
         back_off: delays between attempts to connect.
         repeat_s: how often ON is repeated.
         birth_delay_s: range of the random wait after Home Assistant started.
@@ -114,6 +117,7 @@ class Publisher:
         self._tasks: set[asyncio.Task[None]] = set()
         self._session: set[asyncio.Task[None]] = set()
         self._reborn = False
+        self._offer_came = False
         self._refused = ""
 
     @property
@@ -230,6 +234,7 @@ class Publisher:
     async def _begin_session(self) -> None:
         """States before `online`, so that a state from before a crash is never shown."""
         self._refused = ""
+        self._offer_came = False
         await self._disk.attempt(lambda: self._store.add_retained(self._board.retained_topics()))
         self._send(list(self._board.everything()))
         self._send([(self._topics.status(), ONLINE)])
@@ -249,6 +254,13 @@ class Publisher:
             wanted += [Subscription(self._discovery.filter(), own=False), Subscription(self._discovery.birth())]
         for refused in await self._client.subscribe(wanted):
             self._warn_refused(f"the broker refuses the subscription to {refused}")
+        if self._on_offer is not None:
+            self._answer(self._miss_offer(self._on_offer), "mqtt-offer")
+
+    async def _miss_offer(self, on_offer: Callable[[bytes], None]) -> None:
+        await asyncio.sleep(OFFER_WITHIN_S)
+        if not self._offer_came:
+            on_offer(b"")
 
     async def _clear_retained(self) -> None:
         """Empty the topics of sources and labels that are gone from the configuration, once no entity listens there."""
@@ -268,6 +280,7 @@ class Publisher:
         elif message.topic.startswith(f"{self._discovery.prefix}/device/"):
             self._answer(self._announcer.heard(message.topic, message.payload), "mqtt-heard")
         elif message.topic == self._topics.model_offer().name and self._on_offer is not None:
+            self._offer_came = True
             self._on_offer(message.payload)
         else:
             self._desk.take(message)

@@ -19,6 +19,7 @@ from earshot_node.contract.recordings import Candidate
 from earshot_node.errors import EarshotError
 from earshot_node.inference.timing import StreamClock
 from earshot_node.listener import Heard
+from earshot_node.recordings.budget import DayCount
 from earshot_node.recordings.draft import Draft, draft_from_samples
 from earshot_node.recordings.service import RecordingService
 from earshot_node.recordings.tap import StreamTap
@@ -110,6 +111,7 @@ class Candidates:
         self._next_s: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._budget = asyncio.Lock()
+        self._kept = DayCount(service.store.folder)
         self._full_on = ""
         self._listening = ExitStack()
         self._cutters: dict[str, MomentCutter] = {}
@@ -208,10 +210,12 @@ class Candidates:
     async def _keep(self, draft: Draft, candidate: Candidate) -> None:
         today = f"{datetime.now(UTC):%Y%m%d}"
         async with self._budget:
-            kept = [one.info for one in await self._service.entries() if one.info.candidate is not None]
-            kept_s = sum(info.duration_s for info in kept if info.id.startswith(today))
+            stored = [one.info for one in await self._service.entries() if one.info.candidate is not None]
+            stored_s = sum(info.duration_s for info in stored if info.id.startswith(today))
+            kept_s = await self._service.on_disk(lambda: self._kept.kept_s(today, stored_s))
             if kept_s + draft.duration_s <= self._auto.per_day_s:
                 await self._service.add(draft, None, candidate)
+                await self._service.on_disk(lambda: self._kept.add(draft.duration_s))
             elif self._full_on != today:
                 self._full_on = today
                 _log.info("recordings: the day's budget of candidates is used up (recordings.auto.per_day_s)")

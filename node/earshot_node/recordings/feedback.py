@@ -45,7 +45,7 @@ class Feedback:
         if self._clips is not None:
             self._without_clip[event.id] = None
             while len(self._without_clip) > _REMEMBERED:
-                self._without_clip.popitem(last=False)
+                _tell_loss(*self._without_clip.popitem(last=False))
 
     def clip_kept(self, event_id: str) -> bool:
         """The clip of an event is there now; return whether something was said about it before, which is done now."""
@@ -59,6 +59,8 @@ class Feedback:
     async def judge(self, request: FeedbackRequest) -> None:
         """Make a labelled recording of an event's clip; while the event lasts, as soon as its clip is complete.
 
+        A stop of the node completes it, see `close`; a power cut before takes audio and verdict along.
+
         Raises:
             UnknownRecordingError: there is no such event, or its clip is gone.
             NoRoomError: it cannot be kept.
@@ -70,6 +72,12 @@ class Feedback:
             self._without_clip[event_id] = labelling
             return
         await self._service.label_event(event_id, labelling)
+
+    async def close(self) -> None:
+        """Finish what is being labelled, once no more clips come; tell which verdicts are lost for want of a clip."""
+        await asyncio.gather(*self._labelling, return_exceptions=True)
+        while self._without_clip:
+            _tell_loss(*self._without_clip.popitem(last=False))
 
     async def sample(self, command: Command) -> None:
         """Record a sample from now on.
@@ -118,3 +126,8 @@ class Feedback:
         except EarshotError as error:
             _log.warning("recordings: event %s is not labelled: %s", event_id, error)
             await self._service.report(problem=str(error))
+
+
+def _tell_loss(event_id: str, labelling: Labelling | None) -> None:
+    if labelling is not None:
+        _log.warning("recordings: event %s is not labelled %s: its clip was never completed", event_id, labelling.title)

@@ -72,6 +72,17 @@ async def test_other_content_of_the_same_length_is_thrown_away(trainer: TrainerS
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize("name", [f"{WANTED.sha256}.earshot.part", f"{WANTED.sha256}.earshot"])
+async def test_what_the_disk_lost_of_an_earlier_attempt_is_not_blamed_on_the_trainer(
+    trainer: TrainerServer, tmp_path: Path, name: str
+) -> None:
+    size_bytes = 100_000 if name.endswith(".part") else len(DATA)
+    (tmp_path / name).write_bytes(bytes(size_bytes))
+    with pytest.raises(RetryError, match="was damaged on the disk"):
+        await fetch(trainer, tmp_path)
+    assert (await fetch(trainer, tmp_path)).read_bytes() == DATA
+
+
 async def test_more_bytes_than_offered_are_not_even_kept(trainer: TrainerServer, tmp_path: Path) -> None:
     trainer.bundles[f"{WANTED.sha256}.earshot"] = DATA * 40
     with pytest.raises(BundleError, match="sends more than"):

@@ -1,16 +1,23 @@
 """A power cut at any write leaves a node that starts with a working model, and that can be installed to again."""
 
+import asyncio
+import hashlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from support.bundles import BUNDLED_VERSION
 from support.deployed import CONFIG, install, installer, public_text, without_proof, write_bundle
 from support.power_cuts import Lost, RecordedDisk, killed_at, write_disk
+from support.trainer_server import TrainerServer, running
 
 from earshot_node.deployment import installer as installer_module
 from earshot_node.deployment.boot import Opener, end_cleanly, open_models
+from earshot_node.deployment.download import Wanted, download
+from earshot_node.deployment.membership import Membership
 from earshot_node.deployment.rollback import swapped
 from earshot_node.deployment.slots import SlotStore
 from earshot_node.errors import BundleError
@@ -61,6 +68,34 @@ def install_and_go_back(state: Path) -> None:
     SlotStore(state).change(lambda slots: swapped(slots, "on request"))
 
 
+def begin_shadow(state: Path) -> None:
+    one = installer(state)
+    with one.alone():
+        one.shadow(one.prepare(one.stage(state.parent / f"{NEW}.earshot")))
+    SlotStore(state).clean()
+
+
+def begin_and_end_shadow(state: Path) -> None:
+    begin_shadow(state)
+    SlotStore(state).change(lambda slots: slots.model_copy(update={"shadow": None}))
+    SlotStore(state).clean()
+
+
+def let_shadow_decide(state: Path) -> None:
+    begin_shadow(state)
+    install_and_boot(state)
+
+
+def assert_shadow_is_whole(state: Path) -> None:
+    """What runs beside the active model is what the slots say, and its file is there."""
+    store = SlotStore(state)
+    found = open_models(Opener(CONFIG, store, (public_text(),)), store, "shadow")
+    if found.slots.watch is None:
+        beside = found.companion.manifest.version if found.companion is not None else None
+        assert beside == (found.slots.shadow.version if found.slots.shadow is not None else None)
+    end_cleanly(store)
+
+
 def assert_works(state: Path) -> None:
     """It starts, tells what it has, lets go of litter, and takes another model or has it already."""
     version = boot(state)
@@ -82,7 +117,9 @@ def assert_works(state: Path) -> None:
     assert boot(state, "fourth") == NEW
 
 
-@pytest.mark.parametrize("work", [install_and_boot, install_and_crash, install_and_go_back])
+@pytest.mark.parametrize(
+    "work", [install_and_boot, install_and_crash, install_and_go_back, begin_and_end_shadow, let_shadow_decide]
+)
 def test_kill_at_any_write_leaves_a_node_that_starts(template: Path, work: Callable[[Path], None]) -> None:
     for step in range(200):
         state = template.parent / "victim"
@@ -90,12 +127,13 @@ def test_kill_at_any_write_leaves_a_node_that_starts(template: Path, work: Calla
         shutil.copytree(template, state)
         if not killed_at(step, lambda: work(state)):  # noqa: B023
             break
+        assert_shadow_is_whole(state)
         assert_works(state)
     assert 20 < step < 200
 
 
 @pytest.mark.parametrize("lost", ["content", "everything"])
-@pytest.mark.parametrize("work", [install_and_boot, install_and_crash])
+@pytest.mark.parametrize("work", [install_and_boot, install_and_crash, begin_and_end_shadow])
 def test_disk_that_loses_what_was_not_flushed_leaves_a_node_that_starts(
     template: Path, work: Callable[[Path], None], lost: Lost
 ) -> None:
@@ -107,6 +145,7 @@ def test_disk_that_loses_what_was_not_flushed_leaves_a_node_that_starts(
         victim = template.parent / "victim"
         shutil.rmtree(victim, ignore_errors=True)
         write_disk(disk.after(count, lost), template, victim)
+        assert_shadow_is_whole(victim)
         assert_works(victim)
 
 
@@ -123,3 +162,71 @@ def test_first_installation_that_is_cut_leaves_the_model_of_the_package(tmp_path
         write_disk(disk.after(count, "everything"), tmp_path / "state", victim)
         seen.add(boot(victim))
     assert seen == {BUNDLED_VERSION, NEW}
+
+
+def test_candidate_in_the_shadow_never_decides_wherever_it_is_cut(template: Path) -> None:
+    disk = RecordedDisk(template)
+    with disk.recording():
+        begin_and_end_shadow(template)
+    seen = set()
+    for count in range(len(disk.changes) + 1):
+        victim = template.parent / "victim"
+        shutil.rmtree(victim, ignore_errors=True)
+        write_disk(disk.after(count, "everything"), template, victim)
+        shadow = SlotStore(victim).load().shadow
+        seen.add(shadow.version if shadow is not None else None)
+        assert boot(victim) == OLD
+    assert seen == {None, NEW}
+
+
+@contextmanager
+def offered(data: bytes) -> Iterator[tuple[TrainerServer, Callable[[Path], Path]]]:
+    """A trainer that has a bundle, and what fetches it into a node's staging folder."""
+    wanted = Wanted(hashlib.sha256(data).hexdigest(), len(data))
+    with running(TrainerServer({f"{wanted.sha256}.earshot": data})) as trainer:
+        member = Membership(url=trainer.url, public_key=public_text(), token=SecretStr(trainer.token))
+
+        def fetch(state: Path) -> Path:
+            return asyncio.run(download(member, wanted, SlotStore(state).staging, lambda _done: None))
+
+        yield trainer, fetch
+
+
+def assert_is_fetched_and_installed(state: Path, fetch: Callable[[Path], Path], data: bytes) -> None:
+    staged = fetch(state)
+    assert staged.read_bytes() == data
+    one = installer(state)
+    one.switch(one.prepare(staged), running=False)
+    assert boot(state) == NEW
+    assert list(SlotStore(state).staging.iterdir()) == []
+
+
+def test_download_that_is_killed_at_any_write_goes_on_to_the_whole_bundle(template: Path) -> None:
+    data = (template.parent / f"{NEW}.earshot").read_bytes()
+    with offered(data) as (trainer, fetch):
+        for step in range(200):
+            state = template.parent / "victim"
+            shutil.rmtree(state, ignore_errors=True)
+            shutil.copytree(template, state)
+            if not killed_at(step, lambda: fetch(state)):  # noqa: B023
+                break
+            assert boot(state) == OLD
+            assert_is_fetched_and_installed(state, fetch, data)
+    assert 10 < step < 200
+    assert len({asked for asked in trainer.ranges if asked}) > 5
+
+
+@pytest.mark.parametrize("lost", ["content", "everything"])
+def test_download_on_a_disk_that_loses_what_was_not_flushed_ends_whole(template: Path, lost: Lost) -> None:
+    data = (template.parent / f"{NEW}.earshot").read_bytes()
+    with offered(data) as (_trainer, fetch):
+        disk = RecordedDisk(template)
+        with disk.recording():
+            fetch(template)
+        assert len(disk.changes) > 10
+        for count in range(len(disk.changes) + 1):
+            victim = template.parent / "victim"
+            shutil.rmtree(victim, ignore_errors=True)
+            write_disk(disk.after(count, lost), template, victim)
+            assert boot(victim) == OLD
+            assert_is_fetched_and_installed(victim, fetch, data)

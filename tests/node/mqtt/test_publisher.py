@@ -13,6 +13,7 @@ from support.mqtt_node import LONG_AGO, event, node_config, running_node
 from support.mqtt_subscriber import Subscriber, retained
 
 from earshot_node.contract.messages import EventMessage, NodeHealth, SourceHealth
+from earshot_node.mqtt import publisher as publisher_module
 
 pytestmark = pytest.mark.mosquitto
 
@@ -297,3 +298,25 @@ async def test_publishing_takes_a_few_milliseconds(broker: Mosquitto, tmp_path: 
                 await until(lambda number=number: len(subscriber.messages) > number)
                 delays_s.append(time.perf_counter() - began_s)
     assert sorted(delays_s)[10] < 0.1
+
+
+async def test_offer_that_was_taken_back_while_the_broker_was_away_does_not_stand_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher_module, "OFFER_WITHIN_S", 0.3)
+    topic = "earshot/offered/model/offer"
+    offers: list[bytes] = []
+    with Mosquitto(tmp_path, persistent=True) as broker:
+        with Subscriber(broker.port, "earshot/offered/#") as trainer:
+            trainer.say(topic, b"an offer", retain=True)
+            await until(lambda: trainer.payloads(topic))
+        config = node_config(broker.port, "offered")
+        async with running_node(config, tmp_path / "state", on_offer=offers.append) as node:
+            await until(lambda: offers)
+            await until(lambda: "mqtt-offer" not in {task.get_name() for task in asyncio.all_tasks()})
+            assert offers == [b"an offer"]
+            broker.stop()
+            await until(lambda: not node.publisher.connected)
+            (tmp_path / "mosquitto.db").unlink()
+            broker.start()
+            await until(lambda: offers == [b"an offer", b""])

@@ -16,6 +16,7 @@ from earshot_node.clips.clip import encode_clip
 from earshot_node.clips.store import RamClips
 from earshot_node.companion_listener import CompanionEvent
 from earshot_node.listener import Heard
+from earshot_node.recordings.budget import COUNT_NAME
 from earshot_node.recordings.candidates import UNCERTAIN_EVERY_S, Candidates
 from earshot_node.recordings.entry import Entry
 from earshot_node.recordings.service import RecordingService
@@ -141,6 +142,85 @@ async def test_budget_of_the_day_is_not_exceeded(tmp_path: Path) -> None:
     await nothing_more(parts, 1)
     parts.candidates.close()
     parts.service.close()
+
+
+def say_event(parts: Parts, number: int) -> None:
+    """Three seconds around an event that nobody has labelled are complete."""
+    parts.clips.add(encode_clip(np.ones(48000, np.int16), datetime.now(UTC), event(number, "offset")))
+    parts.candidates.clip_kept(event(number, "offset"))
+
+
+async def close(parts: Parts) -> None:
+    await until(lambda: not parts.candidates._tasks)
+    parts.candidates.close()
+    parts.service.close()
+
+
+def collect_all(parts: Parts) -> None:
+    """Somebody fetches everything, and nothing stays behind."""
+    for entry in parts.service.store.entries():
+        parts.service.store.acknowledge(entry.info.id, entry.info.sha256, entry.info.revision)
+        for path in parts.service.store.folder.glob(f"{entry.info.id}.*"):
+            path.unlink()
+
+
+async def test_budget_of_the_day_counts_what_has_left_the_node_also_after_a_restart(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, per_day_s=7)
+    say_event(parts, 1)
+    await parts.kept(1)
+    await until(lambda: not parts.candidates._tasks)
+    collect_all(parts)
+    say_event(parts, 2)
+    await parts.kept(1)
+    await until(lambda: not parts.candidates._tasks)
+    collect_all(parts)
+    say_event(parts, 3)
+    await nothing_more(parts)
+    await close(parts)
+    again = Parts(tmp_path, per_day_s=7)
+    say_event(again, 4)
+    await nothing_more(again)
+    await close(again)
+
+
+@pytest.mark.parametrize(
+    "counted",
+    [
+        "",
+        "{",
+        "[]",
+        '{"day": "20260101", "kept_s": 9}',
+        '{"day": "TODAY", "kept_s": "x"}',
+        '{"day": "TODAY", "kept_s": NaN}',
+    ],
+)
+async def test_budget_without_a_count_of_today_is_that_of_what_is_stored(tmp_path: Path, counted: str) -> None:
+    parts = Parts(tmp_path, per_day_s=7)
+    say_event(parts, 1)
+    await parts.kept(1)
+    await close(parts)
+    (tmp_path / "recordings" / COUNT_NAME).write_text(counted.replace("TODAY", f"{datetime.now(UTC):%Y%m%d}"))
+    again = Parts(tmp_path, per_day_s=7)
+    for number, count in ((2, 2), (3, 2)):
+        say_event(again, number)
+        await again.kept(count)
+        await nothing_more(again, count)
+    await close(again)
+
+
+async def test_count_that_cannot_be_written_holds_until_the_next_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    parts = Parts(tmp_path, per_day_s=4)
+    (tmp_path / "recordings" / COUNT_NAME).mkdir(parents=True)
+    say_event(parts, 1)
+    await parts.kept(1)
+    await until(lambda: not parts.candidates._tasks)
+    collect_all(parts)
+    say_event(parts, 2)
+    await nothing_more(parts)
+    assert "is not counted beyond the next start" in caplog.text
+    await close(parts)
 
 
 async def test_nothing_is_kept_unless_it_is_turned_on(tmp_path: Path) -> None:

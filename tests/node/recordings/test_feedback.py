@@ -96,6 +96,25 @@ async def test_verdict_while_the_event_lasts_is_done_when_its_clip_is_complete(p
     await until(lambda: parts.titles() == ["siren"])
 
 
+async def test_verdict_whose_clip_is_completed_by_the_stop_is_kept_before_the_node_is_down(parts: Parts) -> None:
+    parts.feedback.heard(event(1))
+    await parts.feedback.judge(said("reject"))
+    parts.add_clip(1)
+    await parts.feedback.close()
+    assert parts.titles() == ["not siren"]
+
+
+async def test_verdict_that_is_lost_because_its_clip_never_came_is_told(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in (1, 2):
+        parts.feedback.heard(event(number))
+    await parts.feedback.judge(said("confirm"))
+    await parts.feedback.close()
+    assert f"event {event(2).id} is not labelled siren: its clip was never completed" in caplog.text
+    assert event(1).id not in caplog.text
+
+
 async def test_another_verdict_changes_the_label_of_the_same_recording(parts: Parts) -> None:
     parts.feedback.heard(event(1))
     parts.add_clip(1)

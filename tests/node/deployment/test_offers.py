@@ -1,0 +1,310 @@
+"""A node installs what is offered to it as long as the offer stands, and what may only listen never decides."""
+
+import asyncio
+import hashlib
+import json
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from pydantic import SecretStr
+from support.async_waiting import until
+from support.bundles import BUNDLED_VERSION
+from support.deployed import CONFIG, public_text, signed_bundle, without_proof
+from support.trainer_server import TrainerServer, running
+
+from earshot_node.contract.deployment import ModelOffer
+from earshot_node.contract.topics import NodeTopics
+from earshot_node.deployment import installer as installer_module
+from earshot_node.deployment.boot import Opener, open_models
+from earshot_node.deployment.deployer import Deployer
+from earshot_node.deployment.installer import Stage
+from earshot_node.deployment.membership import Membership
+from earshot_node.deployment.offers import Offers
+from earshot_node.deployment.slots import SlotStore
+from earshot_node.deployment.switchboard import Switchboard
+from earshot_node.deployment.telling import Telling
+from earshot_node.errors import OperatorError
+from earshot_node.inference.companion import Companion
+
+VERSION = "2099.1.0"
+TOPICS = NodeTopics("earshot", "hall")
+
+
+@cache
+def bundle(version: str) -> bytes:
+    return signed_bundle(version)
+
+
+class Inference:
+    """Runs nothing: changes models at once, or when the test lets it."""
+
+    def __init__(self) -> None:
+        self.companion: Companion | None = None
+        self.is_slow = False
+        self.asked: Callable[[], None] | None = None
+
+    def set_companion(self, companion: Companion | None) -> None:
+        self.companion = companion
+
+    def swap(self, on_done: Callable[[], None]) -> None:
+        self.asked = on_done
+        if not self.is_slow:
+            on_done()
+
+
+class Node:
+    """The models of a node that has joined, without audio."""
+
+    def __init__(self, state: Path, trainer: TrainerServer) -> None:
+        self.trainer = trainer
+        self.store = SlotStore(state)
+        self.inference = Inference()
+        self.membership: Membership | None = Membership(
+            url=trainer.url, public_key=public_text(), token=SecretStr(trainer.token)
+        )
+        self.told: dict[str, bytes] = {}
+        self.progress: list[Stage | None] = []
+        telling = Telling(lambda topic, payload: self.told.update({topic.name: payload}), TOPICS, BUNDLED_VERSION)
+        opener = Opener(CONFIG, self.store, (public_text(),))
+        boot = open_models(opener, self.store, "boot")
+        self.switchboard = Switchboard(
+            self.inference,
+            boot.bundle.manifest,
+            lambda _: lambda _: {},
+            lambda manifest: telling.model(manifest.version),
+            warm_s=0,
+        )
+
+        def progress(stage: Stage | None, done: float) -> None:
+            self.progress.append(stage)
+            telling.progress(stage, done)
+
+        self.deployer = Deployer(
+            opener,
+            self.store,
+            boot,
+            "boot",
+            self.switchboard,
+            tell=telling.slots,
+            on_progress=progress,
+            on_shadow=telling.shadow,
+        )
+        self.offers = Offers(
+            self.deployer, lambda: self.membership, self.store.staging, telling.offer, progress, again_after_s=0.01
+        )
+
+    def offer(self, mode: str, offer_id: str = "first", version: str = VERSION) -> None:
+        """Let the trainer offer a bundle."""
+        data = bundle(version)
+        sha256 = hashlib.sha256(data).hexdigest()
+        self.trainer.bundles[f"{sha256}.earshot"] = data
+        values = {"id": offer_id, "version": version, "sha256": sha256, "size_bytes": len(data), "mode": mode}
+        self.offers.take(ModelOffer.model_validate(values).encode())
+
+    def withdraw(self) -> None:
+        """Let the trainer take its offer back."""
+        self.offers.take(b"")
+
+    async def idle(self) -> None:
+        """Return when nothing is being done about any offer."""
+        await until(lambda: not [task for task in asyncio.all_tasks() if task.get_name() == "offer"])
+
+    @property
+    def update(self) -> dict[str, Any]:
+        """What Home Assistant's update entity shows."""
+        return dict(json.loads(self.told[TOPICS.update().name]))
+
+    @property
+    def actions(self) -> list[str]:
+        """What became of models, by the slots on the disk."""
+        return [entry.action for entry in self.store.load().history]
+
+    @property
+    def active(self) -> str:
+        slot = self.store.load().active
+        return slot.version if slot is not None else BUNDLED_VERSION
+
+    @property
+    def beside(self) -> str:
+        companion = self.inference.companion
+        return companion.model.manifest.version if companion is not None else ""
+
+
+@pytest.fixture
+def trainer() -> Iterator[TrainerServer]:
+    with running(TrainerServer()) as server:
+        yield server
+
+
+@pytest.fixture
+async def node(tmp_path: Path, trainer: TrainerServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Node]:
+    monkeypatch.setattr(installer_module, "prove", without_proof)
+    made = Node(tmp_path, trainer)
+    yield made
+    await made.offers.close()
+    await made.deployer.close(crashed=False)
+
+
+async def half_of_it(request: web.Request) -> web.StreamResponse:
+    """A trainer that falls silent in the middle of a bundle."""
+    response = web.StreamResponse(headers={"Content-Length": str(len(bundle(VERSION)))})
+    await response.prepare(request)
+    await response.write(bundle(VERSION)[: len(bundle(VERSION)) // 2])
+    while request.transport is not None:  # noqa: ASYNC110 - aiohttp sets no event
+        await asyncio.sleep(0.02)
+    return response
+
+
+async def test_candidate_for_the_shadow_is_no_update_and_cannot_be_installed(node: Node) -> None:
+    node.offer("shadow")
+    await until(lambda: node.actions == ["shadowed"])
+    await node.idle()
+    assert node.update["latest_version"] == node.update["installed_version"] == BUNDLED_VERSION
+    assert node.update["release_summary"] == ""
+    with pytest.raises(OperatorError, match=rf"{VERSION} may only run in the shadow; .* --force"):
+        node.offers.install()
+    await node.idle()
+    assert (node.actions, node.active, node.beside) == (["shadowed"], BUNDLED_VERSION, VERSION)
+
+
+async def test_install_before_the_candidate_is_in_the_shadow_does_not_disturb_it(node: Node) -> None:
+    node.trainer.answer = half_of_it
+    node.offer("shadow")
+    await until(lambda: "downloading" in node.progress)
+    with pytest.raises(OperatorError, match="may only run in the shadow"):
+        node.offers.install()
+    node.offers.try_again()
+    node.trainer.answer = None
+    await until(lambda: node.actions == ["shadowed"])
+
+
+async def test_same_version_offered_to_decide_later_is_an_update_and_ends_its_shadow(node: Node) -> None:
+    node.offer("shadow")
+    await until(lambda: node.actions == ["shadowed"])
+    await node.idle()
+    node.offer("offer", "second")
+    assert node.update["latest_version"] == VERSION
+    node.offers.install()
+    await until(lambda: node.actions == ["shadowed", "installed"])
+    await node.idle()
+    assert (node.active, node.update["installed_version"]) == (VERSION, VERSION)
+    assert node.store.load().shadow is None
+
+
+@pytest.mark.parametrize("successor", ["", "offer"])
+async def test_offer_that_is_taken_back_or_replaced_while_it_is_fetched_is_not_installed(
+    node: Node, successor: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    node.trainer.answer = half_of_it
+    node.offer("install")
+    await until(lambda: node.progress.count("downloading") > 1)
+    if successor:
+        node.offer(successor, "second", "2099.1.1")
+    else:
+        node.withdraw()
+    await node.idle()
+    assert (node.actions, node.active) == ([], BUNDLED_VERSION)
+    assert not node.update["in_progress"]
+    assert f"model {VERSION}: its offer is taken back" in caplog.text
+
+
+async def test_what_was_fetched_of_an_offer_serves_the_next_offer_of_the_same_bundle(node: Node) -> None:
+    node.trainer.answer = half_of_it
+    node.offer("install")
+    await until(lambda: node.progress.count("downloading") > 1)
+    node.withdraw()
+    await node.idle()
+    (part,) = node.store.staging.iterdir()
+    fetched_bytes = part.stat().st_size
+    assert 0 < fetched_bytes < len(bundle(VERSION))
+    node.trainer.answer = None
+    node.offer("install", "second")
+    await until(lambda: node.actions == ["installed"])
+    assert node.trainer.ranges == [f"bytes={fetched_bytes}-"]
+
+
+async def test_offer_that_is_taken_back_while_it_waits_to_be_tried_again_is_not_installed(node: Node) -> None:
+    node.membership, joined = None, node.membership
+    node.offer("install")
+    await until(lambda: node.actions == ["refused"])
+    node.withdraw()
+    node.membership = joined
+    await node.idle()
+    assert node.actions == ["refused"]
+
+
+async def test_offer_that_is_taken_back_during_its_self_test_is_not_installed(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, over = threading.Event(), threading.Event()
+
+    def prove(path: Path) -> object:
+        begun.set()
+        over.wait(30)
+        return without_proof(path)
+
+    monkeypatch.setattr(installer_module, "prove", prove)
+    node.offer("install")
+    await until(begun.is_set)
+    node.withdraw()
+    over.set()
+    await node.idle()
+    assert (node.actions, node.beside) == ([], "")
+    assert not node.update["in_progress"]
+    monkeypatch.setattr(installer_module, "prove", without_proof)
+    node.offer("install", "second")
+    await until(lambda: node.actions == ["installed"])
+
+
+async def test_offer_that_is_taken_back_while_it_warms_up_leaves_the_shadow_as_it_was(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.offer("shadow")
+    await until(lambda: node.actions == ["shadowed"])
+    monkeypatch.setattr(node.switchboard, "_warm_s", 60.0)
+    node.offer("install", "second", "2099.1.1")
+    await until(lambda: "warming" in node.progress)
+    assert node.beside == "2099.1.1"
+    node.withdraw()
+    await node.idle()
+    assert (node.actions, node.active, node.beside) == (["shadowed"], BUNDLED_VERSION, VERSION)
+    assert not node.update["in_progress"]
+
+
+@pytest.mark.parametrize("successor", ["", "offer", "install"])
+async def test_switch_that_has_begun_is_finished_whatever_becomes_of_its_offer(node: Node, successor: str) -> None:
+    node.inference.is_slow = True
+    node.offer("install")
+    await until(lambda: node.inference.asked is not None)
+    if successor:
+        node.offer(successor, "second", "2099.1.1")
+    else:
+        node.withdraw()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    node.inference.is_slow = False
+    assert node.inference.asked is not None
+    node.inference.asked()
+    expected = ["installed", "installed"] if successor == "install" else ["installed"]
+    await until(lambda: node.actions == expected)
+    await node.idle()
+    assert node.update["installed_version"] == node.active == ("2099.1.1" if successor == "install" else VERSION)
+
+
+async def test_switch_that_fails_after_its_offer_was_taken_back_is_not_tried_again(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("earshot_node.deployment.switchboard.SWITCH_WITHIN_S", 0.05)
+    node.inference.is_slow = True
+    node.offer("install")
+    await until(lambda: node.inference.asked is not None)
+    node.withdraw()
+    await node.idle()
+    assert node.actions == ["installed", "rolled_back", "refused"]
