@@ -19,8 +19,8 @@ Examples:
 def command(home: Path | None, run_name: str) -> int:
     """Give a candidate operating points that mean the same as the active model's.
 
-    A stage of `trainer-cli retrain`: thresholds move by how much louder the candidate hears the same negatives, and rise
-    until it gives no more false alarms there than the active model.
+    A stage of `trainer-cli retrain`: thresholds move by how much louder the candidate hears the same negatives, and
+    rise until it gives no more false alarms there than the active model.
     """
     from rich.console import Console
 

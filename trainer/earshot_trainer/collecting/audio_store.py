@@ -93,7 +93,7 @@ class AudioObjects:
         """
         try:
             return bool(self._filesystem.exists(self._path(sha256)))
-        except Exception as error:  # noqa: BLE001 - a server's library raises anything at all
+        except Exception as error:  # a server's library raises anything at all
             raise OperatorError(f"{self._shown}: cannot be reached: {_one_line(error)}") from error
 
     def put(self, sha256: str, file: Path) -> None:
@@ -107,7 +107,7 @@ class AudioObjects:
             is_whole = self._filesystem.size(name) == file.stat().st_size
             if is_whole:
                 self._filesystem.mv(name, path)
-        except Exception as error:  # noqa: BLE001 - a server's library raises anything at all
+        except Exception as error:  # a server's library raises anything at all
             raise OperatorError(f"{self._shown}: {sha256[:12]} cannot be written: {_one_line(error)}") from error
         if not is_whole:
             raise OperatorError(f"{self._shown}: {sha256[:12]} was not stored whole; is there room?")
@@ -116,7 +116,7 @@ class AudioObjects:
         """See `AudioStore.read`."""
         try:
             return bytes(self._filesystem.cat_file(self._path(sha256)))
-        except Exception as error:  # noqa: BLE001 - a server's library raises anything at all
+        except Exception as error:  # a server's library raises anything at all
             raise OperatorError(f"{self._shown}: {sha256[:12]} cannot be read: {_one_line(error)}") from error
 
     def _path(self, sha256: str) -> str:
