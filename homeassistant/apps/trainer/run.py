@@ -98,9 +98,8 @@ async def show(environ: dict[str, str], training: Job, *notes: str) -> web.Respo
         "<h2>Recordings</h2><form method='post' action='collect'><button>Collect now</button></form>"
         f"<p>{html.escape(waiting.strip().splitlines()[-1] if waiting.strip() else '')}</p>"
         "<p><a href='review'>Listen and label</a></p>"
-        "<h2>Training</h2><p>Teaches the model what was labelled; takes minutes on a PC, longer on a small board, and most "
-        "of this machine. "
-        "What is worse than the model in use does not take its place.</p>"
+        "<h2>Training</h2><p>Teaches the model what was labelled; takes minutes on a PC, longer on a small board, and "
+        "most of this machine. What is worse than the model in use does not take its place.</p>"
         + ("<p><a href='train'>It is running</a></p>" if training.running else TRAIN_FORM)
     )
     return page("Earshot trainer", *notes, "<h2>Nodes</h2>", f"<pre>{html.escape(nodes)}</pre>", forms)
