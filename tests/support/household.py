@@ -11,7 +11,8 @@ from earshot_trainer.catalogue.members import Member, Members
 from earshot_trainer.catalogue.opening import open_catalogue
 from earshot_trainer.catalogue.releases import Release, Releases
 from earshot_trainer.deploying.command import deploy_release
-from earshot_trainer.deploying.deployment import Deployed, DeployRequest, NodeProgress
+from earshot_trainer.deploying.deployment import Deployed, DeployRequest
+from earshot_trainer.deploying.progress import NodeProgress
 from earshot_trainer.deploying.registering import GateVerdict, register_release
 from earshot_trainer.home.folder import Home
 from support.deploying import release_file

@@ -8,7 +8,7 @@ import pytest
 from earshot_node.contract.deployment import InstallResult
 from earshot_node.contract.messages import NodeHealth
 from earshot_trainer.catalogue.alarms import AlarmRate
-from earshot_trainer.deploying.canary import AWAY_FOR_S, DEAF_FOR_S, MANY_ALARMS, CanaryWatch
+from earshot_trainer.deploying.canary import AWAY_FOR_S, DEAF_FOR_S, MANY_ALARMS, SLOW_FOR_S, CanaryWatch
 from earshot_trainer.fleet.board import NodeView
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -78,8 +78,14 @@ def test_deafness_counts_only_if_it_is_new(was_deaf: bool) -> None:
     assert bool(watched.judge(deaf, DEAF_FOR_S)) is not was_deaf
 
 
-def test_slower_than_real_time_stops_it() -> None:
-    assert "slower than real time" in watch().judge(view(real_time_factor=1.2), 5.0)
+def test_slower_than_real_time_for_two_minutes_stops_it_and_a_moment_does_not() -> None:
+    slow = view(real_time_factor=1.2)
+    watched = watch()
+    assert [watched.judge(slow, now_s) for now_s in (5.0, 5.0 + SLOW_FOR_S - 1)] == ["", ""]
+    assert "slower than real time for 120 s (1.2 times)" in watched.judge(slow, 5.0 + SLOW_FOR_S)
+    recovered = watch()
+    said = [recovered.judge(one, now_s) for one, now_s in ((slow, 0.0), (view(), 100.0), (slow, 150.0), (slow, 260.0))]
+    assert said == ["", "", "", ""]
 
 
 @pytest.mark.parametrize(

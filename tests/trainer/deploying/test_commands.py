@@ -35,7 +35,8 @@ def test_what_is_no_duration(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["--shadow", "--offer"], ["--canary", "hall", "--no-wait"], ["--canary", "hall", "--offer"]]
+    "words",
+    [["--shadow", "--offer"], ["--canary", "hall", "--no-wait"], ["--canary", "hall", "--offer"], ["--watch", "5m"]],
 )
 def test_contradictions_are_usage_errors(words: list[str]) -> None:
     assert CliRunner().invoke(cli, ["deploy", *words]).exit_code == 2

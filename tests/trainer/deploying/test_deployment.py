@@ -11,7 +11,9 @@ from support.waiting import wait_until
 
 from earshot_node.contract.deployment import ModelOffer
 from earshot_node.errors import BundleError, OperatorError
-from earshot_trainer.deploying.deployment import Deployed, NodeProgress
+from earshot_trainer.deploying import canary
+from earshot_trainer.deploying.deployment import Deployed
+from earshot_trainer.deploying.progress import NodeProgress
 from earshot_trainer.deploying.registering import GateVerdict, bundle_path
 from earshot_trainer.deploying.rollback import end_shadow, roll_back
 from earshot_trainer.deploying.watched_fleet import WatchedFleet
@@ -107,6 +109,41 @@ def test_canary_that_alarms_stops_it_goes_back_and_nobody_else_hears_of_it(house
     assert states(deployed) == {"attic": "stopped", "hall": "rolled_back", "street": "stopped"}
     assert "alarmed 5 times" in deployed.stopped
     assert household.releases.offers()[0].withdrawn_why == deployed.stopped
+
+
+def test_canary_that_cannot_go_back_is_told_with_what_to_do(household: Household) -> None:
+    def alarms(line: str) -> None:
+        if line.startswith("hall has it"):
+            hall.previous = ""
+            for number in range(5):
+                hall.alarm(f"false-alarm-{number}")
+
+    with household.node("hall") as hall:
+        deployed = household.deploy(household.release(), say=alarms, canary="hall", watch_s=60.0, nodes=("hall",))
+    (one,) = deployed.nodes
+    assert (one.state, deployed.exit_code, hall.version) == ("refused", 1, "2099.1.0")
+    assert one.reason.startswith("there is no previous model; it still has the model: `trainer-cli rollback --to hall`")
+    assert "alarmed 5 times" in one.reason
+
+
+def test_canary_that_left_with_the_model_is_not_said_to_have_gone_back(
+    household: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(canary, "AWAY_FOR_S", 0.5)
+    with ExitStack() as here:
+        here.enter_context(household.node("hall"))
+        leave = {"hall has it": here.close}
+        deployed = household.deploy(
+            household.release(),
+            say=lambda line: leave.pop(line[:11], lambda: None)(),
+            canary="hall",
+            watch_s=60.0,
+            nodes=("hall",),
+        )
+    (one,) = deployed.nodes
+    assert (one.state, deployed.exit_code) == ("away", 1)
+    assert "it still has the model: `trainer-cli rollback --to hall` when it is back" in one.reason
+    assert household.releases.offers()[0].withdrawn
 
 
 def test_canary_that_refuses_stops_it(household: Household) -> None:

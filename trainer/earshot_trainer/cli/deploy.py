@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from earshot_trainer.cli.duration import Duration
+from earshot_trainer.cli.duration import Duration, check_watch
 from earshot_trainer.cli.home_option import HELP_NAMES, home_option
 
 EXAMPLE = """\b
@@ -58,6 +58,7 @@ def command(
         raise click.UsageError("--shadow and --offer do not go together")
     if canary and (offer or not wait):
         raise click.UsageError("--canary needs to wait for the node; leave --offer and --no-wait out")
+    check_watch(canary)
     from earshot_trainer.catalogue.opening import open_catalogue
     from earshot_trainer.deploying.command import chosen_nodes, chosen_release, run_deploy
     from earshot_trainer.deploying.deployment import DeployRequest

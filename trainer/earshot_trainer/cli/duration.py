@@ -4,6 +4,7 @@ import re
 from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
 _PATTERN: Final = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)?")
 _UNITS_S: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, None: 1.0}
@@ -26,3 +27,14 @@ class Duration(click.ParamType[float]):
         if found is None:
             self.fail(f"{value!r} is no duration such as 90s, 30m or 2h", param, ctx)
         return float(found[1]) * _UNITS_S[found[2]]
+
+
+def check_watch(canary: str) -> None:
+    """Refuse a `--watch` on the command line without a canary to be watched.
+
+    Raises:
+        UsageError: there is one.
+    """
+    given = click.get_current_context().get_parameter_source("watch_s") is ParameterSource.COMMANDLINE
+    if given and not canary:
+        raise click.UsageError("--watch is how long a canary is watched; name one with --canary NODE")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from earshot_trainer.cli.duration import Duration, check_watch
 from earshot_trainer.cli.home_option import HELP_NAMES, home_option
 from earshot_trainer.cli.run_options import request_options
 
@@ -31,6 +32,7 @@ Exit codes:
 @request_options
 @click.option("--node", "nodes", multiple=True, metavar="NODE", help="Collect from and deploy to it alone; repeatable.")
 @click.option("--canary", default="", metavar="NODE", help="Deploy to this node first.")
+@click.option("--watch", "watch_s", type=Duration(), default="30m", show_default=True, help="How long to watch it.")
 @click.option("--collect/--no-collect", "collects", default=True, help="Bring the nodes' recordings here first.")
 @click.option("--deploy/--no-deploy", "deploys", default=True, help="Give the release to the nodes.")
 @click.option("--force", is_flag=True, help="Promote it whatever the gate says; this is recorded.")
@@ -50,6 +52,7 @@ def command(
     overrides: tuple[str, ...],
     nodes: tuple[str, ...],
     canary: str,
+    watch_s: float,
     collects: bool,
     deploys: bool,
     force: bool,
@@ -66,6 +69,7 @@ def command(
     knows. The result takes the active model's place only if it is worse in nothing and better on recordings of the
     household that it did not learn from.
     """
+    check_watch(canary)
     from rich.console import Console
 
     from earshot_trainer.cli.run_options import make_request
@@ -82,7 +86,10 @@ def command(
         manifests=manifests, split_path=split_path, part=part, groups=groups, held_out_from=held_out_from,
         active=active, base=base, overrides=overrides,
     ).model_copy(
-        update={"nodes": nodes, "canary": canary, "collect": collects, "deploy": deploys, "force": force}
+        update={
+            "nodes": nodes, "canary": canary, "watch_s": watch_s,
+            "collect": collects, "deploy": deploys, "force": force,
+        }
     )  # fmt: skip
     if dry_run:
         show_plan(here, request, console)

@@ -13,6 +13,7 @@ from earshot_trainer.fleet.board import NodeView
 
 AWAY_FOR_S: Final = 120.0
 DEAF_FOR_S: Final = 120.0
+SLOW_FOR_S: Final = 120.0
 MANY_ALARMS: Final = 5
 MANY_TIMES: Final = 3
 PAST_NEEDED_S: Final = 3600.0
@@ -36,6 +37,7 @@ class CanaryWatch:
     _alarms: set[str] = field(default_factory=set)
     _away_since_s: float | None = None
     _deaf_since_s: float | None = None
+    _slow_since_s: float | None = None
 
     def heard(self, event_id: str) -> None:
         """The canary has alarmed; the same event may come twice."""
@@ -60,8 +62,11 @@ class CanaryWatch:
         if self._deaf_since_s is not None and now_s - self._deaf_since_s >= DEAF_FOR_S:
             assert health is not None
             return f"{view.id} cannot hear for {DEAF_FOR_S:.0f} s: {_first(health.problems)}"
-        if health is not None and health.real_time_factor > 1 and view.status == "online":
-            return f"{view.id} is slower than real time ({health.real_time_factor:.1f} times)"
+        is_slow = view.status == "online" and health is not None and health.real_time_factor > 1
+        self._slow_since_s = _since(self._slow_since_s, is_slow, now_s)
+        if self._slow_since_s is not None and now_s - self._slow_since_s >= SLOW_FOR_S:
+            assert health is not None
+            return f"{view.id} is slower than real time for {SLOW_FOR_S:.0f} s ({health.real_time_factor:.1f} times)"
         return self._too_many(view.id, now_s)
 
     def _too_many(self, node: str, now_s: float) -> str:

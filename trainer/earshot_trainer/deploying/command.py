@@ -20,7 +20,8 @@ from earshot_node.mqtt.failure import ConnectError
 from earshot_trainer.catalogue.disagreements import Disagreements
 from earshot_trainer.catalogue.members import Members
 from earshot_trainer.catalogue.releases import Release, Releases
-from earshot_trainer.deploying.deployment import Deployed, Deployment, DeployRequest, NodeProgress
+from earshot_trainer.deploying.deployment import Deployed, Deployment, DeployRequest
+from earshot_trainer.deploying.progress import NodeProgress
 from earshot_trainer.deploying.registering import GateVerdict, check_bundle, register_release
 from earshot_trainer.deploying.rollback import end_shadow, roll_back
 from earshot_trainer.deploying.table import (

@@ -9,38 +9,24 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from typing import Final
 
 from sqlalchemy import Engine
 
 from earshot_node.contract.deployment import ModelOffer, OfferMode
-from earshot_node.contract.messages import Command
 from earshot_node.deployment.installer import WATCH_S
 from earshot_node.errors import OperatorError
 from earshot_trainer.catalogue.alarms import Alarms
 from earshot_trainer.catalogue.releases import Offer, Release, Releases
 from earshot_trainer.catalogue.schema import stamp
 from earshot_trainer.deploying.canary import CanaryWatch
+from earshot_trainer.deploying.going_back import ask_to_go_back, refresh
+from earshot_trainer.deploying.progress import GOOD, NodeProgress
 from earshot_trainer.deploying.registering import current_user
 from earshot_trainer.deploying.watched_fleet import WatchedFleet
 
 PAST: Final = timedelta(days=14)
 WAIT_S: Final = 900.0
-NodeState = Literal[
-    "pending",
-    "offered",
-    "away",
-    "working",
-    "installed",
-    "shadowed",
-    "refused",
-    "rolled_back",
-    "same",
-    "stopped",
-    "late",
-]
-_GOOD: Final = ("installed", "shadowed", "same")
-_OVER: Final = (*_GOOD, "refused", "rolled_back", "stopped")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +55,6 @@ class DeployRequest:
 
 
 @dataclass(slots=True)
-class NodeProgress:
-    """How far one node is.
-
-    Attributes:
-        percent: of the installation, None when it tells none.
-        reason: why, '' when there is nothing to say.
-    """
-
-    node: str
-    state: NodeState = "pending"
-    percent: int | None = None
-    reason: str = ""
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the node has said its last word."""
-        return self.state in _OVER
-
-
-@dataclass(slots=True)
 class Deployed:
     """What became of a deployment.
 
@@ -111,7 +77,7 @@ class Deployed:
             return 1
         if not self.waited:
             return 0
-        fine = [one for one in self.nodes if one.state in (*_GOOD, *(("offered",) if self.mode == "offer" else ()))]
+        fine = [one for one in self.nodes if one.state in (*GOOD, *(("offered",) if self.mode == "offer" else ()))]
         if len(fine) == len(self.nodes):
             return 0
         return 3 if fine or any(one.state in ("away", "late") for one in self.nodes) else 1
@@ -180,10 +146,11 @@ class Deployment:
         return [one for one in self._deployed.nodes if not one.is_over]
 
     def _has_it_already(self, node: str) -> bool:
+        return self._request.mode != "shadow" and self._has_the_model(node)
+
+    def _has_the_model(self, node: str) -> bool:
         info = self._fleet.view(node).info
-        return (
-            self._request.mode != "shadow" and info is not None and info.model.version == self._request.release.version
-        )
+        return info is not None and info.model.version == self._request.release.version
 
     async def _offer_to(self, nodes: Sequence[NodeProgress], *, is_canary: bool) -> None:
         """Enter the offers in the catalogue, then lay them before the nodes."""
@@ -257,7 +224,7 @@ class Deployment:
         if not canaries:
             return ""  # it has had this model before
         one = canaries[0]
-        if one.state not in _GOOD:
+        if one.state not in GOOD:
             return f"{one.node}: {one.state}{': ' if one.reason else ''}{one.reason}"
         past = await asyncio.to_thread(self._alarms.past, one.node, datetime.now(UTC) - PAST)
         health = self._fleet.view(one.node).health
@@ -284,11 +251,21 @@ class Deployment:
             await asyncio.to_thread(
                 self._releases.note_withdrawal, one.node, [self._deployed.id], why, datetime.now(UTC)
             )
-            info = self._fleet.view(one.node).info
-            if info is not None and info.model.version == self._request.release.version:
-                await self._fleet.command(one.node, "roll_back_model", Command(id=secrets.token_hex(8)))
-                one.state = "rolled_back"
-            one.reason = one.reason or why
+            if self._has_the_model(one.node):
+                await self._let_go_back(one)
+            elif not one.is_over:
+                one.state = "stopped"
+            one.reason = f"{one.reason}; {why}" if one.reason else why
         for one in self._open:
-            one.state, one.reason = "stopped", "not offered: the canary stopped it"
+            if one not in canaries:
+                one.state, one.reason = "stopped", "not offered: the canary stopped it"
         self._tell(self._deployed.nodes)
+
+    async def _let_go_back(self, one: NodeProgress) -> None:
+        """Ask for the former model and wait until the node tells that it decides; say so if it does not."""
+        if self._fleet.is_online(one.node):
+            await asyncio.gather(ask_to_go_back(self._fleet, one), refresh(self._fleet, [one]))
+        else:
+            one.state, one.reason = "away", "it cannot be asked now"
+        if one.state != "rolled_back":
+            one.reason += f"; it still has the model: `trainer-cli rollback --to {one.node}` when it is back"

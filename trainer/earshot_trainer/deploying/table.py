@@ -6,7 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from earshot_trainer.catalogue.releases import Offer, Release
-from earshot_trainer.deploying.deployment import NodeProgress
+from earshot_trainer.deploying.progress import NodeProgress
 from earshot_trainer.fleet.table import clean
 
 _TEXTS = {
@@ -49,7 +49,7 @@ def progress_table(nodes: Sequence[NodeProgress]) -> Table:
 def release_rows(
     releases: Sequence[Release], offers: Sequence[Offer], running: dict[str, str]
 ) -> list[tuple[str, ...]]:
-    """Return a line of texts for each release, newest first.
+    """Return a line of texts for each release, newest first; `forced` is one that was made or deployed so.
 
     Args:
         releases: oldest first.
@@ -59,7 +59,8 @@ def release_rows(
     rows = []
     for one in reversed(releases):
         on = sorted(node for node, version in running.items() if version == one.version)
-        gate = _GATES.get(one.gate, one.gate) + (", forced" if one.is_forced else "")
+        forced = one.is_forced or any(offer.is_forced for offer in offers if offer.sha256 == one.sha256)
+        gate = _GATES.get(one.gate, one.gate) + (", forced" if forced else "")
         deployed = sorted({offer.offered[:10] for offer in offers if offer.sha256 == one.sha256})
         rows.append(
             (

@@ -16,8 +16,8 @@ from earshot_trainer.catalogue.labellings import Labellings
 from earshot_trainer.catalogue.library import Library
 from earshot_trainer.catalogue.opening import open_catalogue
 from earshot_trainer.collecting.audio_store import open_audio_store
+from earshot_trainer.deploying.active_model import model_here
 from earshot_trainer.home.folder import Home
-from earshot_trainer.labelling.active_model import model_here
 from earshot_trainer.labelling.player import Player
 from earshot_trainer.labelling.session import LabelSession
 from earshot_trainer.labelling.terminal import WHY, LabelTerminal, about, user_name

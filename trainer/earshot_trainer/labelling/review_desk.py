@@ -14,8 +14,8 @@ from earshot_node.errors import EarshotError, OperatorError
 from earshot_trainer.catalogue.labellings import Labellings
 from earshot_trainer.catalogue.library import Library
 from earshot_trainer.collecting.audio_store import open_audio_store
+from earshot_trainer.deploying.active_model import model_here
 from earshot_trainer.home.folder import Home
-from earshot_trainer.labelling.active_model import model_here
 from earshot_trainer.labelling.keys import BACKGROUND_KEY, CONFIRM_KEY, keys_of
 from earshot_trainer.labelling.review_picture import review_picture
 from earshot_trainer.labelling.session import Suggestion

@@ -44,13 +44,20 @@ def collect(stage: Stage) -> None:
         stage.skipped = "not asked for"
         stage.note("nothing collected, as asked")
         return
-    if not Members(open_catalogue(stage.home.catalogue_url)).chosen(stage.run.request.nodes):
+    engine = open_catalogue(stage.home.catalogue_url)
+    members = Members(engine).chosen(stage.run.request.nodes)
+    if not members:
         stage.skipped = "no node has joined"
         stage.note("no node has joined: nothing to collect")
         return
+    library = Library(engine)
+    before = len(library.all())
+    stage.read(f"recordings that wait at {', '.join(one.id for one in members)}")
     if run_collection(stage.home, stage.run.request.nodes, as_json=False):
         stage.partly = "not everything was collected; the rest comes the next time"
         stage.note(stage.partly)
+    after = len(library.all())
+    stage.kept(f"catalogue: {after - before} new recordings, {after} in all")
 
 
 def split(stage: Stage) -> None:

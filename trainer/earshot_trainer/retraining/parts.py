@@ -6,15 +6,14 @@ from pathlib import Path
 
 from earshot_node.contract.operating_point import Presets
 from earshot_node.errors import OperatorError
-from earshot_node.inference.bundle import Bundle, load_bundle, load_bundle_unsigned, load_bundled
+from earshot_node.inference.bundle import Bundle, load_bundled
 from earshot_trainer.catalogue.corpora import Corpora
 from earshot_trainer.catalogue.opening import open_catalogue
-from earshot_trainer.catalogue.releases import Releases
 from earshot_trainer.corpus.cache import default_cache_dir
 from earshot_trainer.corpus.recordings import Recording, expand_path, load_manifest, load_manifests
 from earshot_trainer.corpus.registered import registered_recordings
 from earshot_trainer.corpus.splits import hold_out, load_parts
-from earshot_trainer.deploying.registering import bundle_path
+from earshot_trainer.deploying.active_model import model_here
 from earshot_trainer.evaluate.bundle_subject import BundleSubject
 from earshot_trainer.graph.command import INT8_NAME
 from earshot_trainer.home.folder import Home
@@ -84,18 +83,13 @@ def material_of(home: Home, run: RunFolder, own: OwnRecordings) -> Material:
 
 
 def active_bundle(home: Home, run: RunFolder) -> Bundle:
-    """Return the model that decides now: the one named, else the newest release that may decide, else the shipped one.
+    """Return the model that decides now: the one named, else the one that nodes run; see `model_here`.
 
     Raises:
         OperatorError: a bundle cannot be used.
     """
-    if run.request.active:
-        return load_bundle_unsigned(expand_path(run.request.active))
-    decided = [one for one in Releases(open_catalogue(home.catalogue_url)).all() if one.may_decide]
-    shipped = load_bundled()
-    if not decided:
-        return shipped
-    return load_bundle(bundle_path(home, decided[-1].sha256), trusted_keys=(home.public_key,))
+    asked = expand_path(run.request.active) if run.request.active else None
+    return model_here(home, open_catalogue(home.catalogue_url), asked)
 
 
 def base_of(run: RunFolder) -> Base:

@@ -151,6 +151,8 @@ def deploy(stage: Stage) -> None:
         nodes=chosen_nodes(engine, run.request.nodes, run.request.canary),
         mode="shadow" if shadow else "install",
         canary=run.request.canary,
+        watch_s=run.request.watch_s,
         is_forced=report.forced,
     )
     stage.exit_code = run_deploy(stage.home, engine, request, as_json=False)
+    stage.kept(f"offers of {release.version}{' for the shadow' if shadow else ''} to {', '.join(request.nodes)}")

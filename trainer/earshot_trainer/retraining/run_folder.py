@@ -35,10 +35,11 @@ class RunRequest(BaseModel):
         manifests: corpora besides those of the catalogue.
         split, hold_out: split file and its part that is kept to compare on; else the corpora are parted by the seed.
         without_groups: original recordings of the corpora that are in none of the sets.
-        active: bundle to compare with; '' takes the newest release that may decide, else the one that ships.
+        active: bundle to compare with; '' takes the one that nodes installed last, else the one that ships.
         base: folder of another checkpoint to begin with; '' takes the one that ships.
         held_out_from: own recordings of this time and later are held out; None: drawn.
         nodes: to collect from and to deploy to; none: all that have joined.
+        canary, watch_s: deploy to this node first, and watch it so long before the others get the model.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -53,6 +54,7 @@ class RunRequest(BaseModel):
     held_out_from: datetime | None = None
     nodes: tuple[str, ...] = ()
     canary: str = ""
+    watch_s: float = 1800.0
     collect: bool = True
     deploy: bool = True
     force: bool = False

@@ -46,6 +46,10 @@ class Stage:
             self.wrote.append(path)
         self._tell(f"wrote  {path}{f': {text}' if text else ''}")
 
+    def kept(self, text: str) -> None:
+        """Tell what was written outside the run's folder; no stamp holds its hash."""
+        self._tell(f"wrote  {text}")
+
     def note(self, text: str) -> None:
         """Tell something else."""
         self._tell(f"note   {text}")

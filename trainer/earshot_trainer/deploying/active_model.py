@@ -1,4 +1,7 @@
-"""The model whose view is shown: the one that nodes run, as far as the trainer knows."""
+"""The model that nodes run, as far as the trainer knows: whose view is shown, and what a candidate has to beat.
+
+A release that nobody installed is not it, nor one that went back; a shadow release that was forced on nodes is.
+"""
 
 from pathlib import Path
 

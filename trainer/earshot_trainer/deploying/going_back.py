@@ -1,0 +1,62 @@
+"""Asks one node for something and waits until it tells that it is done."""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from earshot_node.contract.messages import Command
+from earshot_trainer.deploying.progress import NodeProgress
+from earshot_trainer.deploying.watched_fleet import WatchedFleet
+
+ANSWER_WITHIN_S: Final = 30.0
+DONE_WITHIN_S: Final = 180.0
+
+
+async def refresh(fleet: WatchedFleet, nodes: Sequence[NodeProgress]) -> None:
+    """Take in what comes, for as long as somebody waits for it."""
+    while any(one.state in ("pending", "offered") for one in nodes):
+        await fleet.changed()
+
+
+async def is_taken(fleet: WatchedFleet, one: NodeProgress, name: str) -> bool:
+    """Give a node a command; tell whether it has taken it, else why not."""
+    command = Command(id=secrets.token_hex(8))
+    one.state = "offered"
+    await fleet.command(one.node, name, command)
+    if not await true_within(lambda: command.id in fleet.replies, ANSWER_WITHIN_S):
+        one.state, one.reason = "late", f"it did not answer within {ANSWER_WITHIN_S:.0f} s"
+        return False
+    reply = fleet.replies[command.id]
+    if not reply.ok:
+        one.state, one.reason = "refused", reply.reason
+    return reply.ok
+
+
+async def ask_to_go_back(fleet: WatchedFleet, one: NodeProgress) -> None:
+    """Ask a node for its former model; it ends `rolled_back`, `refused` or `late`, with the reason."""
+    before = fleet.view(one.node).result
+    if not await is_taken(fleet, one, "roll_back_model"):
+        return
+
+    def is_told() -> bool:
+        result = fleet.view(one.node).result
+        return result is not None and result != before and result.outcome == "rolled_back"
+
+    if await true_within(is_told, DONE_WITHIN_S):
+        result = fleet.view(one.node).result
+        assert result is not None
+        one.state, one.reason = "rolled_back", f"{result.active} decides"
+    else:
+        one.state, one.reason = "late", f"it has not gone back within {DONE_WITHIN_S:.0f} s"
+
+
+async def true_within(condition: Callable[[], bool], within_s: float) -> bool:
+    """Wait for a condition; tell whether it came true in time."""
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + within_s
+    while not condition():
+        if loop.time() >= until_s:
+            return False
+        await asyncio.sleep(0.1)
+    return True
