@@ -168,7 +168,10 @@ def show_releases(home: Home, engine: Engine, *, as_json: bool) -> None:
     lines = offer_lines(releases, offers)
     for one in releases:
         if count := disagreed.get(one.sha256, 0):
-            lines.append(f"{one.version}: {count} disagreements with the active model; trainer-cli label shows them")
+            lines.append(
+                f"{one.version}: {count} disagreements with the active model; nodes with recordings.auto.enabled keep "
+                "their audio: trainer-cli collect, then trainer-cli label"
+            )
     for line in lines:
         click.echo(line)
 
