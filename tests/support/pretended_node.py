@@ -1,6 +1,7 @@
 """A node as the broker sees it, small but with behaviour: says who it is, and acts on offers and commands."""
 
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -142,9 +143,12 @@ class PretendedNode:
             self.shadow = ""
             self.say(self.topics.model_shadow(), b"")
         else:
-            self.version, self.previous = self.previous, self.version
-            self._tell_info()
-            self.tell_result("rolled_back", "on request")
+            self.tell_result("rolled_back", "on request")  # before the switch, as a node does
+            threading.Timer(0.3, self._switch_back).start()
+
+    def _switch_back(self) -> None:
+        self.version, self.previous = self.previous, self.version
+        self._tell_info()
 
     def _tell_shadow(self, offer: ModelOffer) -> None:
         self.shadow = offer.version

@@ -1,5 +1,6 @@
 """The view that is shown, and what a candidate is compared with, is the model which nodes run."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,18 @@ def test_retraining_compares_with_what_nodes_run(
     run = new_run(home.folder, RunRequest())
     expected = load_bundled().manifest.version if active == "bundled" else active
     assert active_bundle(home, run).manifest.version == expected
+
+
+def test_canary_that_left_with_a_stopped_model_does_not_make_it_active(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home")
+    engine = open_catalogue(home.catalogue_url)
+    bundle = write_bundle(tmp_path, "2099.1.0", key=home.key)
+    release = register_release(home, Releases(engine), bundle, verdict=GateVerdict())
+    at = "2026-11-22T10:00:00.000Z"
+    Releases(engine).note_offers([Offer("1", "hall", release.sha256, "install", True, "ada", False, at, "installed")])
+    assert model_here(home, engine).manifest.version == "2099.1.0"
+    Releases(engine).note_withdrawal("hall", ["1"], "it is away", datetime.now(UTC))
+    assert model_here(home, engine).manifest.version == load_bundled().manifest.version
 
 
 def test_model_that_was_asked_for_and_is_none_is_an_error(tmp_path: Path) -> None:

@@ -126,6 +126,18 @@ def test_canary_that_cannot_go_back_is_told_with_what_to_do(household: Household
     assert "alarmed 5 times" in one.reason
 
 
+def test_canary_that_went_back_by_itself_is_not_asked_again(household: Household) -> None:
+    def fails(line: str) -> None:
+        if line.startswith("hall has it"):
+            hall.version, hall.previous = "2026.11.0", ""
+            hall.tell_result("rolled_back", "it crashed", offer=hall.offers[-1])
+
+    with household.node("hall") as hall:
+        deployed = household.deploy(household.release(), say=fails, canary="hall", watch_s=60.0, nodes=("hall",))
+    (one,) = deployed.nodes
+    assert (one.state, one.reason) == ("rolled_back", "hall went back: it crashed")
+
+
 def test_canary_that_left_with_the_model_is_not_said_to_have_gone_back(
     household: Household, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,6 +212,7 @@ def test_rollback_asks_each_node_and_tells_what_came_of_it(household: Household)
         "street": "away",
     }
     assert done["attic"].reason == "there is no previous model"
+    assert done["hall"].reason == "2026.11.0 decides"
     assert done["street"].reason == "it cannot be asked now; what was offered to it is taken back"
     assert retained(household.port, f"{household.prefix}/+/model/offer") == {}
 

@@ -25,7 +25,7 @@ _OPTIONS = (
         type=click.DateTime(_TIMES),
         help="Keep own recordings of this UTC time and later to compare on, instead of drawing sessions.",
     ),
-    click.option("--active", default="", metavar="BUNDLE", help="Compare with it; default: the newest release."),
+    click.option("--active", default="", metavar="BUNDLE", help="Compare with it; default: what nodes run."),
     click.option("--base", default="", metavar="FOLDER", help="Begin with this checkpoint; default: the shipped one."),
     click.option(
         "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Such as tuning.steps=400, seed=2; repeatable."

@@ -1,6 +1,7 @@
 """The model that nodes run, as far as the trainer knows: whose view is shown, and what a candidate has to beat.
 
-A release that nobody installed is not it, nor one that went back; a shadow release that was forced on nodes is.
+A release that nobody installed is not it, nor one that went back or was to go back; a shadow release that was forced on
+nodes is.
 """
 
 from pathlib import Path
@@ -23,7 +24,7 @@ def model_here(home: Home, engine: Engine, asked: Path | None = None) -> Bundle:
     if asked is not None:
         return load_bundle_unsigned(asked)
     releases = Releases(engine)
-    installed = [one for one in releases.offers() if one.outcome in ("installed", "kept")]
+    installed = [one for one in releases.offers() if one.outcome in ("installed", "kept") and not one.withdrawn]
     for offer in sorted(installed, key=lambda one: one.offered, reverse=True):
         path = bundle_path(home, offer.sha256)
         try:

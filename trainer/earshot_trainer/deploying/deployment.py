@@ -148,6 +148,10 @@ class Deployment:
     def _has_it_already(self, node: str) -> bool:
         return self._request.mode != "shadow" and self._has_the_model(node)
 
+    def _went_back(self, node: str) -> bool:
+        result = self._fleet.view(node).result
+        return result is not None and (result.sha256, result.outcome) == (self._request.release.sha256, "rolled_back")
+
     def _has_the_model(self, node: str) -> bool:
         info = self._fleet.view(node).info
         return info is not None and info.model.version == self._request.release.version
@@ -251,7 +255,9 @@ class Deployment:
             await asyncio.to_thread(
                 self._releases.note_withdrawal, one.node, [self._deployed.id], why, datetime.now(UTC)
             )
-            if self._has_the_model(one.node):
+            if self._went_back(one.node):
+                one.state = "rolled_back"
+            elif self._has_the_model(one.node):
                 await self._let_go_back(one)
             elif not one.is_over:
                 one.state = "stopped"

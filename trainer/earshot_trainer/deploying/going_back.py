@@ -11,6 +11,7 @@ from earshot_trainer.deploying.watched_fleet import WatchedFleet
 
 ANSWER_WITHIN_S: Final = 30.0
 DONE_WITHIN_S: Final = 180.0
+SWITCHED_WITHIN_S: Final = 30.0
 
 
 async def refresh(fleet: WatchedFleet, nodes: Sequence[NodeProgress]) -> None:
@@ -35,7 +36,7 @@ async def is_taken(fleet: WatchedFleet, one: NodeProgress, name: str) -> bool:
 
 async def ask_to_go_back(fleet: WatchedFleet, one: NodeProgress) -> None:
     """Ask a node for its former model; it ends `rolled_back`, `refused` or `late`, with the reason."""
-    before = fleet.view(one.node).result
+    before, former = fleet.view(one.node).result, _decides(fleet, one.node)
     if not await is_taken(fleet, one, "roll_back_model"):
         return
 
@@ -43,12 +44,16 @@ async def ask_to_go_back(fleet: WatchedFleet, one: NodeProgress) -> None:
         result = fleet.view(one.node).result
         return result is not None and result != before and result.outcome == "rolled_back"
 
-    if await true_within(is_told, DONE_WITHIN_S):
-        result = fleet.view(one.node).result
-        assert result is not None
-        one.state, one.reason = "rolled_back", f"{result.active} decides"
-    else:
+    if not await true_within(is_told, DONE_WITHIN_S):
         one.state, one.reason = "late", f"it has not gone back within {DONE_WITHIN_S:.0f} s"
+        return
+    await true_within(lambda: _decides(fleet, one.node) != former, SWITCHED_WITHIN_S)  # told before the switch is over
+    one.state, one.reason = "rolled_back", f"{_decides(fleet, one.node)} decides"
+
+
+def _decides(fleet: WatchedFleet, node: str) -> str:
+    info = fleet.view(node).info
+    return info.model.version if info is not None else "another model"
 
 
 async def true_within(condition: Callable[[], bool], within_s: float) -> bool:
