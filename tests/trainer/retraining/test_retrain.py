@@ -77,6 +77,7 @@ def test_gate_stops_what_gains_nothing_and_force_releases_it_with_a_record(house
     assert retrain(household, request(force=True), console, run_name=run.name) == 0
     assert (run / "model.pt").read_bytes() == trained
     assert find_run(household.folder).next_stage() is None
+    assert "next: trainer-cli releases lists it" in text.getvalue()
     (release,) = Releases(open_catalogue(household.catalogue_url)).all()
     assert (release.gate, release.is_forced, release.may_decide) == ("failed", True, True)
 

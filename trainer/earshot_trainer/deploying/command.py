@@ -132,6 +132,8 @@ def run_rollback(home: Home, engine: Engine, nodes: tuple[str, ...], *, shadow: 
         done = asyncio.run(work(tell))
     if as_json:
         click.echo(json.dumps({"schema": 1, "nodes": [asdict(one) for one in done]}, indent=1))
+    else:
+        click.echo("next: trainer-cli releases shows what each node decides with")
     back = sum(one.state == "rolled_back" for one in done)
     return 0 if back == len(done) else 3 if back else 1
 

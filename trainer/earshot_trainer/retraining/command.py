@@ -175,3 +175,5 @@ def _tell_end(run: RunFolder, console: Console, code: int) -> None:
         say(console, f"note: {left}")
     if code == EXIT_STOPPED:
         say(console, f"next: record what it still gets wrong, or trainer-cli retrain --run {run.name} --force")
+    elif not code:
+        say(console, "next: trainer-cli releases lists it and where it runs; trainer-cli rollback takes it back")
