@@ -126,6 +126,23 @@ def test_canary_that_cannot_go_back_is_told_with_what_to_do(household: Household
     assert "alarmed 5 times" in one.reason
 
 
+def test_canary_that_is_stopped_in_the_shadow_keeps_none(household: Household) -> None:
+    def alarms(line: str) -> None:
+        if line.startswith("hall has it"):
+            assert hall.shadow == "2099.1.0"
+            for number in range(5):
+                hall.alarm(f"false-alarm-{number}")
+
+    with household.node("hall", decide=lambda _: ("shadowed", "")) as hall:
+        deployed = household.deploy(
+            household.release(), say=alarms, canary="hall", watch_s=60.0, nodes=("hall",), mode="shadow"
+        )
+        assert hall.shadow == ""
+    (one,) = deployed.nodes
+    assert (one.state, deployed.exit_code) == ("rolled_back", 1)
+    assert one.reason.startswith("nothing runs in the shadow; hall has alarmed 5 times")
+
+
 def test_canary_that_went_back_by_itself_is_not_asked_again(household: Household) -> None:
     def fails(line: str) -> None:
         if line.startswith("hall has it"):

@@ -20,7 +20,7 @@ from earshot_trainer.catalogue.alarms import Alarms
 from earshot_trainer.catalogue.releases import Offer, Release, Releases
 from earshot_trainer.catalogue.schema import stamp
 from earshot_trainer.deploying.canary import CanaryWatch
-from earshot_trainer.deploying.going_back import ask_to_go_back, refresh
+from earshot_trainer.deploying.going_back import ask_to_end_shadow, ask_to_go_back, refresh
 from earshot_trainer.deploying.progress import GOOD, NodeProgress
 from earshot_trainer.deploying.registering import current_user
 from earshot_trainer.deploying.watched_fleet import WatchedFleet
@@ -248,7 +248,7 @@ class Deployment:
         return ""
 
     async def _stop(self, canaries: Sequence[NodeProgress]) -> None:
-        """Take the offer back from the canary, and let it go back if it has the model."""
+        """Take the offer back from the canary, and let it go back or end the shadow if it has the model."""
         why = self._deployed.stopped
         for one in canaries:
             await self._fleet.take_back(one.node)
@@ -259,6 +259,8 @@ class Deployment:
                 one.state = "rolled_back"
             elif self._has_the_model(one.node):
                 await self._let_go_back(one)
+            elif one.state == "shadowed" and self._fleet.is_online(one.node):
+                await asyncio.gather(ask_to_end_shadow(self._fleet, one), refresh(self._fleet, [one]))
             elif not one.is_over:
                 one.state = "stopped"
             one.reason = f"{one.reason}; {why}" if one.reason else why

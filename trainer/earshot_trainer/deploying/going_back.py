@@ -51,6 +51,16 @@ async def ask_to_go_back(fleet: WatchedFleet, one: NodeProgress) -> None:
     one.state, one.reason = "rolled_back", f"{_decides(fleet, one.node)} decides"
 
 
+async def ask_to_end_shadow(fleet: WatchedFleet, one: NodeProgress) -> None:
+    """Ask a node to let no candidate run in its shadow; it ends as `ask_to_go_back` does."""
+    if not await is_taken(fleet, one, "end_shadow"):
+        return
+    if await true_within(lambda: fleet.view(one.node).shadow is None, DONE_WITHIN_S):
+        one.state, one.reason = "rolled_back", "nothing runs in the shadow"
+    else:
+        one.state, one.reason = "late", f"the model in the shadow has not ended within {DONE_WITHIN_S:.0f} s"
+
+
 def _decides(fleet: WatchedFleet, node: str) -> str:
     info = fleet.view(node).info
     return info.model.version if info is not None else "another model"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Engine
 
 from earshot_trainer.catalogue.releases import Releases
-from earshot_trainer.deploying.going_back import DONE_WITHIN_S, ask_to_go_back, is_taken, refresh, true_within
+from earshot_trainer.deploying.going_back import ask_to_end_shadow, ask_to_go_back, refresh
 from earshot_trainer.deploying.progress import NodeProgress
 from earshot_trainer.deploying.registering import current_user
 from earshot_trainer.deploying.watched_fleet import WatchedFleet
@@ -66,7 +66,7 @@ async def end_shadow(
         if not fleet.is_online(one.node):
             one.state, one.reason = "away", "it cannot be asked now; once more when it is back"
     tell(all_progress)
-    asking = (_ask_to_end_shadow(fleet, one) for one in all_progress if one.state != "away")
+    asking = (ask_to_end_shadow(fleet, one) for one in all_progress if one.state != "away")
     await asyncio.gather(*asking, refresh(fleet, all_progress))
     why = f"its trial in the shadow was ended by {current_user()}"
     for one in all_progress:
@@ -75,12 +75,3 @@ async def end_shadow(
             await asyncio.to_thread(releases.note_withdrawal, one.node, [offer.id], why, datetime.now(UTC))
     tell(all_progress)
     return all_progress
-
-
-async def _ask_to_end_shadow(fleet: WatchedFleet, one: NodeProgress) -> None:
-    if not await is_taken(fleet, one, "end_shadow"):
-        return
-    if await true_within(lambda: fleet.view(one.node).shadow is None, DONE_WITHIN_S):
-        one.state, one.reason = "rolled_back", "nothing runs in the shadow"
-    else:
-        one.state, one.reason = "late", f"the model in the shadow has not ended within {DONE_WITHIN_S:.0f} s"
