@@ -6,7 +6,7 @@ from typing import Final
 from earshot_node.contract.deployment import InstallResult, ModelOffer, ShadowReport, UpdateState
 from earshot_node.contract.topics import NodeTopics, Topic
 from earshot_node.deployment.installer import Stage
-from earshot_node.deployment.slots import Slots
+from earshot_node.deployment.slots import HistoryEntry, Slots
 from earshot_node.inference.bundle import version_key
 
 Publish = Callable[[Topic, bytes], None]
@@ -34,30 +34,21 @@ class Telling:
         self._publish = publish
         self._topics = topics
         self._installed = installed
+        self._last: HistoryEntry | None = None
         self._offer: ModelOffer | None = None
         self._percent: int | None = None
         self._told: dict[Topic, bytes] = {}
 
     def slots(self, slots: Slots) -> None:
         """Tell the latest that became of a model."""
-        last = next((one for one in reversed(slots.history) if one.action != "fell_back"), None)
-        if last is not None:
-            result = InstallResult(
-                id=last.offer,
-                version=last.version,
-                sha256=last.sha256,
-                outcome=last.action,
-                reason=last.reason,
-                again=last.again,
-                active=self._installed,
-                time=last.time,
-            )
-            self._tell(self._topics.model_result(), result.encode())
+        self._last = next((one for one in reversed(slots.history) if one.action != "fell_back"), None)
+        self._tell_result()
         self._tell_update()
 
     def model(self, version: str) -> None:
-        """Another model decides."""
+        """Another model decides; the slots were told before it took its place."""
         self._installed = version
+        self._tell_result()
         self._tell_update()
 
     def offer(self, offer: ModelOffer | None) -> None:
@@ -77,6 +68,22 @@ class Telling:
             begin, end = _PERCENT[stage]
             self._percent = round(begin + (end - begin) * min(1.0, max(0.0, done)))
         self._tell_update()
+
+    def _tell_result(self) -> None:
+        last = self._last
+        if last is None:
+            return
+        result = InstallResult(
+            id=last.offer,
+            version=last.version,
+            sha256=last.sha256,
+            outcome=last.action,
+            reason=last.reason,
+            again=last.again,
+            active=self._installed,
+            time=last.time,
+        )
+        self._tell(self._topics.model_result(), result.encode())
 
     def _tell_update(self) -> None:
         offer = self._offer

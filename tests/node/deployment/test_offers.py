@@ -308,3 +308,17 @@ async def test_switch_that_fails_after_its_offer_was_taken_back_is_not_tried_aga
     node.withdraw()
     await node.idle()
     assert node.actions == ["installed", "rolled_back", "refused"]
+
+
+async def test_result_names_the_model_that_decides_once_the_switch_is_over(node: Node) -> None:
+    def told() -> tuple[str, str]:
+        result = json.loads(node.told[TOPICS.model_result().name])
+        return result["outcome"], result["active"]
+
+    node.offer("install")
+    await until(lambda: node.update["installed_version"] == VERSION)
+    await node.idle()
+    assert told() == ("installed", VERSION)
+    await node.deployer.roll_back()
+    await until(lambda: node.update["installed_version"] == BUNDLED_VERSION)
+    assert told() == ("rolled_back", BUNDLED_VERSION)
