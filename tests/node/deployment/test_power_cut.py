@@ -5,6 +5,7 @@ import hashlib
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from earshot_node.deployment.slots import SlotStore
 from earshot_node.errors import BundleError
 
 OLD, NEW = "2099.1.0", "2099.1.1"
+MOST_WRITES = 200
 
 
 @pytest.fixture(autouse=True)
@@ -117,19 +119,39 @@ def assert_works(state: Path) -> None:
     assert boot(state, "fourth") == NEW
 
 
+def killed_at_each_write(template: Path, work: Callable[[Path], object]) -> Iterator[Path]:
+    """Yield a copy of the template's state for each write at which `work` was killed there."""
+    for step in range(MOST_WRITES):
+        state = template.parent / "victim"
+        shutil.rmtree(state, ignore_errors=True)
+        shutil.copytree(template, state)
+        if not killed_at(step, partial(work, state)):
+            return
+        yield state
+
+
+def cut_after_each_change(template: Path, work: Callable[[Path], object], lost: Lost) -> Iterator[Path]:
+    """Let `work` change the template; yield what a disk that loses what was not flushed holds after each change."""
+    disk = RecordedDisk(template)
+    with disk.recording():
+        work(template)
+    for count in range(len(disk.changes) + 1):
+        victim = template.parent / "victim"
+        shutil.rmtree(victim, ignore_errors=True)
+        write_disk(disk.after(count, lost), template, victim)
+        yield victim
+
+
 @pytest.mark.parametrize(
     "work", [install_and_boot, install_and_crash, install_and_go_back, begin_and_end_shadow, let_shadow_decide]
 )
 def test_kill_at_any_write_leaves_a_node_that_starts(template: Path, work: Callable[[Path], None]) -> None:
-    for step in range(200):
-        state = template.parent / "victim"
-        shutil.rmtree(state, ignore_errors=True)
-        shutil.copytree(template, state)
-        if not killed_at(step, lambda: work(state)):  # noqa: B023
-            break
+    kills = 0
+    for state in killed_at_each_write(template, work):
         assert_shadow_is_whole(state)
         assert_works(state)
-    assert 20 < step < 200
+        kills += 1
+    assert 20 < kills < MOST_WRITES
 
 
 @pytest.mark.parametrize("lost", ["content", "everything"])
@@ -137,16 +159,12 @@ def test_kill_at_any_write_leaves_a_node_that_starts(template: Path, work: Calla
 def test_disk_that_loses_what_was_not_flushed_leaves_a_node_that_starts(
     template: Path, work: Callable[[Path], None], lost: Lost
 ) -> None:
-    disk = RecordedDisk(template)
-    with disk.recording():
-        work(template)
-    assert len(disk.changes) > 20
-    for count in range(len(disk.changes) + 1):
-        victim = template.parent / "victim"
-        shutil.rmtree(victim, ignore_errors=True)
-        write_disk(disk.after(count, lost), template, victim)
+    cuts = 0
+    for victim in cut_after_each_change(template, work, lost):
         assert_shadow_is_whole(victim)
         assert_works(victim)
+        cuts += 1
+    assert cuts > 21
 
 
 def test_first_installation_that_is_cut_leaves_the_model_of_the_package(tmp_path: Path) -> None:
@@ -204,15 +222,12 @@ def assert_is_fetched_and_installed(state: Path, fetch: Callable[[Path], Path], 
 def test_download_that_is_killed_at_any_write_goes_on_to_the_whole_bundle(template: Path) -> None:
     data = (template.parent / f"{NEW}.earshot").read_bytes()
     with offered(data) as (trainer, fetch):
-        for step in range(200):
-            state = template.parent / "victim"
-            shutil.rmtree(state, ignore_errors=True)
-            shutil.copytree(template, state)
-            if not killed_at(step, lambda: fetch(state)):  # noqa: B023
-                break
+        kills = 0
+        for state in killed_at_each_write(template, fetch):
             assert boot(state) == OLD
             assert_is_fetched_and_installed(state, fetch, data)
-    assert 10 < step < 200
+            kills += 1
+    assert 10 < kills < MOST_WRITES
     assert len({asked for asked in trainer.ranges if asked}) > 5
 
 
@@ -220,13 +235,9 @@ def test_download_that_is_killed_at_any_write_goes_on_to_the_whole_bundle(templa
 def test_download_on_a_disk_that_loses_what_was_not_flushed_ends_whole(template: Path, lost: Lost) -> None:
     data = (template.parent / f"{NEW}.earshot").read_bytes()
     with offered(data) as (_trainer, fetch):
-        disk = RecordedDisk(template)
-        with disk.recording():
-            fetch(template)
-        assert len(disk.changes) > 10
-        for count in range(len(disk.changes) + 1):
-            victim = template.parent / "victim"
-            shutil.rmtree(victim, ignore_errors=True)
-            write_disk(disk.after(count, lost), template, victim)
+        cuts = 0
+        for victim in cut_after_each_change(template, fetch, lost):
             assert boot(victim) == OLD
             assert_is_fetched_and_installed(victim, fetch, data)
+            cuts += 1
+    assert cuts > 11

@@ -164,16 +164,18 @@ def collect_all(parts: Parts) -> None:
             path.unlink()
 
 
+async def keep_and_collect(parts: Parts, event: int) -> None:
+    """An event's candidate is kept and leaves the node."""
+    say_event(parts, event)
+    await parts.kept(1)
+    await until(lambda: not parts.candidates._tasks)
+    collect_all(parts)
+
+
 async def test_budget_of_the_day_counts_what_has_left_the_node_also_after_a_restart(tmp_path: Path) -> None:
     parts = Parts(tmp_path, per_day_s=7)
-    say_event(parts, 1)
-    await parts.kept(1)
-    await until(lambda: not parts.candidates._tasks)
-    collect_all(parts)
-    say_event(parts, 2)
-    await parts.kept(1)
-    await until(lambda: not parts.candidates._tasks)
-    collect_all(parts)
+    await keep_and_collect(parts, 1)
+    await keep_and_collect(parts, 2)
     say_event(parts, 3)
     await nothing_more(parts)
     await close(parts)
@@ -213,10 +215,7 @@ async def test_count_that_cannot_be_written_holds_until_the_next_start(
 ) -> None:
     parts = Parts(tmp_path, per_day_s=4)
     (tmp_path / "recordings" / COUNT_NAME).mkdir(parents=True)
-    say_event(parts, 1)
-    await parts.kept(1)
-    await until(lambda: not parts.candidates._tasks)
-    collect_all(parts)
+    await keep_and_collect(parts, 1)
     say_event(parts, 2)
     await nothing_more(parts)
     assert "is not counted beyond the next start" in caplog.text
