@@ -6,7 +6,7 @@ They are made by the synthesizer that training draws from, with other draws. So 
 ones: what is not heard here is not heard outside either, and a release that forgot a kind shows it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -30,6 +30,12 @@ LEAD_S, SIREN_S, TAIL_S = 2.0, 10.0, 1.0
 LEVEL_DBFS = -30.0
 STREAM = 17
 """Of random numbers; keeps these draws apart from other parts with the same seed."""
+
+
+_KINDS = {str(kind).replace("_", " "): (kind, "") for kind in SirenKind if kind is not SirenKind.HILO} | {
+    f"two tones, {one.name.replace('_', ' ')}": (SirenKind.HILO, one.name) for one in TWO_TONES
+}
+"""Name -> kind, and standard of a two-tone siren."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +80,7 @@ class KindTake:
 
 def kind_names() -> tuple[str, ...]:
     """All kinds, two-tone sirens by their standards."""
-    single = tuple(kind.replace("_", " ") for kind in SirenKind if kind is not SirenKind.HILO)
-    return single + tuple(f"two tones, {standard.name.replace('_', ' ')}" for standard in TWO_TONES)
+    return tuple(_KINDS)
 
 
 def render_take(take: KindTake) -> NDArray[np.float32]:
@@ -120,18 +125,13 @@ def measure_siren_kinds(
     return SirenKindFigures(figures, protocol)
 
 
-def _parameters(kind: str, rng: np.random.Generator) -> SirenParameters:
-    return next(drawn for drawn in _draws(kind, rng) if kind in (drawn.kind.replace("_", " "), _two_tone_name(drawn)))
-
-
-def _draws(kind: str, rng: np.random.Generator) -> Iterator[SirenParameters]:
-    single = {one.replace("_", " "): one for one in SirenKind}
+def _parameters(name: str, rng: np.random.Generator) -> SirenParameters:
+    """Draw a siren of this kind; a two-tone one again until it is of this standard."""
+    kind, region = _KINDS[name]
     while True:
-        yield SirenParameters.random(single.get(kind, SirenKind.HILO), rng)
-
-
-def _two_tone_name(parameters: SirenParameters) -> str:
-    return f"two tones, {parameters.region.replace('_', ' ')}"
+        drawn = SirenParameters.random(kind, rng)
+        if drawn.region == region:
+            return drawn
 
 
 def _delays(subject: Subject, take: KindTake) -> dict[str, float | None]:
