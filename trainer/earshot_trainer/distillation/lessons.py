@@ -38,6 +38,8 @@ AGREED, SURE = 0.6, 0.97
 EMPHASIS = 2.0
 """Of the regression's log-odds against the other parts of the gist that weigh most."""
 FEWEST_MIXTURES = 100
+PARTS = 64
+"""Parts in which what is kept in float16 becomes float32."""
 FloatArray = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
 
@@ -148,7 +150,7 @@ class _Gist:
     def whitened(self, vectors: npt.NDArray[np.floating], count: int) -> FloatArray:
         """The first components [..., count] in units of their deviation."""
         axes = self.axes[:, :count] / self.deviations[:count]
-        rows = [(part.astype(np.float32) - self.mean) @ axes for part in np.array_split(vectors, 64) if len(part)]
+        rows = [(part.astype(np.float32) - self.mean) @ axes for part in np.array_split(vectors, PARTS) if len(part)]
         return np.concatenate(rows)
 
 
@@ -192,7 +194,7 @@ def _opinions(
 ) -> tuple[FloatArray, FloatArray]:
     """The gist [mixtures, windows, count] in units of deviation, and how much each of its parts weighs."""
     sirens = list(classes.sirens)[: count - 1]
-    logits = classes.logits(embeddings)
+    logits = np.concatenate([classes.logits(part) for part in np.array_split(embeddings, PARTS) if len(part)])
     own = np.concatenate([log_odds[..., None], logits[..., sirens]], axis=-1)
     own = (own - own.mean(axis=(0, 1))) / (own.std(axis=(0, 1)) + 1e-6)
     gist = _Gist.of(logits)
