@@ -1,6 +1,8 @@
 """Collected audio by content hash: in a folder, or in any storage that fsspec reaches. Whole or absent."""
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -91,37 +93,36 @@ class AudioObjects:
         Raises:
             OperatorError: the place cannot be reached.
         """
-        try:
+        with _failing_in_one_line(f"{self._shown}: cannot be reached"):
             return bool(self._filesystem.exists(self._path(sha256)))
-        except Exception as error:  # a server's library raises anything at all
-            raise OperatorError(f"{self._shown}: cannot be reached: {_one_line(error)}") from error
 
     def put(self, sha256: str, file: Path) -> None:
         """See `AudioStore.put`."""
         name = f"{self._root}/incoming/{sha256}-{secrets.token_hex(4)}"
         path = self._path(sha256)
-        try:
+        with _failing_in_one_line(f"{self._shown}: {sha256[:12]} cannot be written"):
             for parent in (name.rpartition("/")[0], path.rpartition("/")[0]):
                 self._filesystem.makedirs(parent, exist_ok=True)
             self._filesystem.put_file(str(file), name)
             is_whole = self._filesystem.size(name) == file.stat().st_size
             if is_whole:
                 self._filesystem.mv(name, path)
-        except Exception as error:  # a server's library raises anything at all
-            raise OperatorError(f"{self._shown}: {sha256[:12]} cannot be written: {_one_line(error)}") from error
         if not is_whole:
             raise OperatorError(f"{self._shown}: {sha256[:12]} was not stored whole; is there room?")
 
     def read(self, sha256: str) -> bytes:
         """See `AudioStore.read`."""
-        try:
+        with _failing_in_one_line(f"{self._shown}: {sha256[:12]} cannot be read"):
             return bytes(self._filesystem.cat_file(self._path(sha256)))
-        except Exception as error:  # a server's library raises anything at all
-            raise OperatorError(f"{self._shown}: {sha256[:12]} cannot be read: {_one_line(error)}") from error
 
     def _path(self, sha256: str) -> str:
         return f"{self._root}/{sha256[:2]}/{sha256}.flac"
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+@contextmanager
+def _failing_in_one_line(what: str) -> Iterator[None]:
+    """Whatever a file system raises, and a server's library raises anything at all, becomes an OperatorError."""
+    try:
+        yield
+    except Exception as error:
+        raise OperatorError(f"{what}: {' '.join(str(error).split()) or type(error).__name__}") from error
