@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.mosquitto import MOSQUITTO, Mosquitto
+from support.soundfonts import SOUNDFONT
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 HOME_ASSISTANT_VARIABLE = "EARSHOT_TEST_HOME_ASSISTANT"
@@ -32,6 +33,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("PyAudio is missing; `sudo apt-get install portaudio19-dev gcc python3-dev`, then scripts/test")
     if item.get_closest_marker("torch") and importlib.util.find_spec("torchaudio") is None:
         pytest.skip("torch is missing; run scripts/test without --node")
+    if item.get_closest_marker("soundfont") and not (SOUNDFONT.exists() and importlib.util.find_spec("fluidsynth")):
+        pytest.skip(
+            "a SoundFont is missing; `sudo apt-get install libfluidsynth3 timgm6mb-soundfont`, then scripts/test"
+        )
     if item.get_closest_marker("root") and os.geteuid() != 0:
         pytest.skip("needs root; run scripts/test as root")
     if item.get_closest_marker("audio_data") and not os.environ.get("EARSHOT_DATA"):

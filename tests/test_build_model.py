@@ -17,7 +17,7 @@ while [ "$#" -gt 0 ]; do
     --out)
         case "$2" in
         *.earshot) echo bundle >"$2" ;;
-        *) mkdir -p "$2" && touch "$2"/{model.pt,model.int8.onnx,run.json} ;;
+        *) mkdir -p "$2" && touch "$2"/{model.pt,model.int8.onnx,run.json,manifest.csv} ;;
         esac
         ;;
     --json | --choose-presets) echo "{}" >"$2" ;;
@@ -27,6 +27,7 @@ done
 """
 
 RECIPES = [f"config/recipes/siren{ending}.yaml" for ending in ("", "-longer", "-distilled")]
+MUSIC = ("corpora", "corpora")
 MODEL = (*("train" for _ in RECIPES), "quantize")
 
 
@@ -42,6 +43,9 @@ def clone(repository: Path, tmp_path: Path) -> Path:
     for name in ("urban", "negatives"):
         (tmp_path / "data" / name).mkdir(parents=True)
         (tmp_path / "data" / name / "manifest.csv").write_text("path,label\n")
+    (tmp_path / "sf2").mkdir()
+    for name in ("FluidR3_GM", "OPL-3_FM_128M"):
+        (tmp_path / "sf2" / f"{name}.sf2").write_text("instruments")
     return folder
 
 
@@ -49,7 +53,7 @@ def build(clone: Path, *arguments: str) -> tuple[int, list[str], str]:
     """Run the script; returns its exit code, the trainer's commands in order, and what it printed."""
     (clone / "calls.txt").write_text("")
     environ = os.environ | {"EARSHOT_DATA": str(clone.parent / "data")}
-    command = [clone / "scripts/build-model", *arguments]
+    command = [clone / "scripts/build-model", "--soundfonts", clone.parent / "sf2", *arguments]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     return done.returncode, (clone / "calls.txt").read_text().splitlines(), done.stdout + done.stderr
 
@@ -61,7 +65,8 @@ def kinds(calls: list[str]) -> list[str]:
 def test_every_part_is_held_out_once_and_the_shipped_weights_hear_everything(clone: Path) -> None:
     code, calls, text = build(clone)
     assert code == 0, text
-    assert kinds(calls) == [*MODEL * 3, "evaluate", "evaluate", *MODEL, "package"]
+    assert kinds(calls) == [*MUSIC, *MODEL * 3, "evaluate", "evaluate", *MODEL, "package"]
+    calls = calls[len(MUSIC) :]
     for call, part in zip(calls[:12], "aaaabbbbcccc", strict=True):
         assert (f"--hold-out {part}" in call) == (call.split()[0] == "train"), call
     assert not any("--hold-out " in call for call in calls[14:17])
@@ -71,9 +76,28 @@ def test_every_part_is_held_out_once_and_the_shipped_weights_hear_everything(clo
     assert all(f"--run runs/model/{part}" in calls[12] for part in "abc")
 
 
+def test_music_is_composed_and_trained_on_and_not_measured_on(clone: Path) -> None:
+    _, calls, _ = build(clone)
+    assert "FluidR3_GM.sf2 --out runs/model/music/FluidR3_GM --licence MIT" in calls[0]
+    assert "OPL-3_FM_128M.sf2 --out runs/model/music/OPL-3_FM_128M --licence CC BY-SA 4.0" in calls[1]
+    for call in calls[len(MUSIC) :]:
+        heard = [f"--data runs/model/music/{name}/manifest.csv" in call for name in ("FluidR3_GM", "OPL-3_FM_128M")]
+        assert heard == [call.split()[0] == "train"] * 2, call
+    without = build(clone, "--without-music")[1]
+    assert "music" not in "".join(without)
+    assert kinds(without)[0] == "train"
+
+
+def test_a_soundfont_that_is_not_there_is_named_with_its_package(clone: Path) -> None:
+    (clone.parent / "sf2/OPL-3_FM_128M.sf2").unlink()
+    code, calls, text = build(clone)
+    assert (code, calls) == (1, [])
+    assert "OPL-3_FM_128M.sf2 is missing; apt-get install" in text
+
+
 def test_each_recipe_goes_on_from_the_run_before(clone: Path) -> None:
     _, calls, _ = build(clone)
-    *runs, quantize = (call.split() for call in calls[: len(MODEL)])
+    *runs, quantize = (call.split() for call in calls[len(MUSIC) :][: len(MODEL)])
     assert [run[run.index("--recipe") + 1] for run in runs] == RECIPES
     assert [run[run.index("--out") + 1] for run in runs] == ["runs/model/a/1", "runs/model/a/2", "runs/model/a"]
     assert [run[run.index("--start") + 1] for run in runs[1:]] == ["runs/model/a/1", "runs/model/a/2"]
@@ -108,7 +132,7 @@ def test_another_recipe_or_other_data_do_everything_again(clone: Path) -> None:
 def test_interrupted_build_goes_on_where_it_was(clone: Path) -> None:
     (clone / "stop-at").write_text("evaluate")
     code, calls, text = build(clone)
-    assert (code, kinds(calls)) == (1, [*MODEL * 3, "evaluate"])
+    assert (code, kinds(calls)) == (1, [*MUSIC, *MODEL * 3, "evaluate"])
     assert "out_of_fold.json was not made" in text
     (clone / "stop-at").unlink()
     assert kinds(build(clone)[1]) == ["evaluate", "evaluate", *MODEL, "package"]

@@ -10,6 +10,7 @@
 
 TEST_PACKAGES=(
     mosquitto ffmpeg alsa-utils libasound2-plugins openssl debootstrap systemd systemd-container shellcheck postgresql
+    libfluidsynth3 timgm6mb-soundfont
 )
 
 make_test_environment() {
@@ -23,6 +24,6 @@ make_test_environment() {
         say "Some tests are skipped; to run all of them: sudo apt-get install $missing"
     fi
     if can_build_pyaudio; then extras="mic,$extras"; fi
-    if [ "$1" = everything ]; then extras="trainer,teacher,$extras"; fi
+    if [ "$1" = everything ]; then extras="trainer,teacher,music,$extras"; fi
     make_environment .venv-dev "$extras"
 }

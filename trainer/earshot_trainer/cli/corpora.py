@@ -15,6 +15,7 @@ Examples:
   trainer-cli corpora add us8k ~/UrbanSound8K
   trainer-cli corpora add esc50 ~/ESC-50
   trainer-cli corpora add mine ~/sounds --manifest ~/sounds/manifest.csv
+  trainer-cli corpora compose /usr/share/sounds/sf2/FluidR3_GM.sf2 --out ~/music
   trainer-cli corpora list
   trainer-cli corpora remove mine
 """
@@ -61,6 +62,42 @@ def add(home: Path | None, name: str, path: Path, manifest: Path | None) -> None
     if is_non_commercial(found.recordings):
         click.echo("a model that learns from it is not for commercial use, or not without asking")
     click.echo(f"registered as {name}; next: trainer-cli retrain")
+
+
+@command.command(
+    "compose",
+    epilog="\b\nExample:\n  trainer-cli corpora compose /usr/share/sounds/sf2/FluidR3_GM.sf2 --out ~/music\n",
+    context_settings=HELP_NAMES,
+)
+@click.argument("soundfont", type=click.Path(path_type=Path))
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for audio and manifest.csv."
+)
+@click.option("--pieces", type=click.IntRange(min=1), default=600, show_default=True, help="How many.")
+@click.option(
+    "--seconds", type=click.FloatRange(min=1.0, max=600.0), default=20.0, show_default=True, help="Length of each."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Another one: other pieces.")
+@click.option("--licence", default="", help="The SoundFont's, for the manifest and a model's card.")
+def compose(soundfont: Path, out: Path, pieces: int, seconds: float, seed: int, licence: str) -> None:
+    """Write music played by the instruments of SOUNDFONT (.sf2, .sf3) as a corpus without sirens.
+
+    Held notes, melodies, chords and drums, drawn at random: what a network takes for a siren before it has heard enough
+    of it. Debian has SoundFonts, such as the packages fluid-soundfont-gm (MIT) and opl3-soundfont (CC BY-SA 4.0).
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from earshot_trainer.music.corpus_folder import MusicOrder, write_music
+
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task("composing", total=pieces)
+        manifest = write_music(
+            soundfont, out, MusicOrder(pieces, seconds, seed, licence), lambda done: progress.advance(task, done)
+        )
+    click.echo(f"wrote {pieces} pieces, {pieces * seconds / 3600:.1f} h, and {manifest}")
+    click.echo(f"next: trainer-cli corpora add {out.name} {out}, or trainer-cli train --data {manifest}")
 
 
 @command.command("list", epilog="\b\nExample:\n  trainer-cli corpora list\n", context_settings=HELP_NAMES)
