@@ -232,7 +232,13 @@ class Node:
         module = await asyncio.to_thread(import_module, "earshot_node.http.node_server")
         try:
             server: NodeServer = module.NodeServer(
-                self._config.http, self._state_dir, self._health_report, self._metrics, self._recordings, self._models
+                self._config.http,
+                self._state_dir,
+                self._health_report,
+                self._metrics,
+                self._recordings,
+                self._models,
+                self._candidates,
             )
             await server.start()
         except OperatorError as error:

@@ -17,7 +17,7 @@ COMMANDS: Final = {
     "demo": LazyCommand("earshot_node.cli.demo:demo", "Broker, node and a street scene, to see it work."),
     "devices": LazyCommand("earshot_node.cli.devices:devices", "List microphones with their stable ids."),
     "monitor": LazyCommand("earshot_node.cli.monitor:monitor", "Show live level and posteriors."),
-    "record": LazyCommand("earshot_node.cli.record:record", "Record labelled audio for training."),
+    "record": LazyCommand("earshot_node.cli.record:record", "Record audio for training."),
     "doctor": LazyCommand("earshot_node.cli.doctor:doctor", "Say what is wrong, and the fix."),
     "drill": LazyCommand("earshot_node.cli.drill:drill", "Play a running node a siren; was it told?"),
     "join": LazyCommand("earshot_node.cli.join:join", "Join a trainer with its invite."),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
+from click.core import ParameterSource
 
 from earshot_node.cli.lazy_group import EXIT_DONE, EXIT_INTERRUPTED, EXIT_PARTLY
 from earshot_node.errors import OperatorError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from earshot_node.recordings.studio import Studio, StudioInfo
 
 SERVICE_CONFIG: Final = Path("/etc/earshot/node.yaml")
+_BESIDE_AUTO: Final = ("auto", "path", "yes", "as_json")
 EPILOG = """\b
 Examples:
   node-cli record --label siren --count 20
@@ -26,6 +28,7 @@ Examples:
   node-cli record --label siren --source hallway --seconds 5 --count 3 --yes
   node-cli record --label siren --from-event 4be1f0c2a9d84f7e8f0a1b2c3d4e5f60
   node-cli record --not siren --from-event 4be1f0c2a9d84f7e8f0a1b2c3d4e5f60
+  node-cli record --auto
 
 Exit code 3 when fewer takes were kept than asked for.
 """
@@ -39,11 +42,14 @@ Exit code 3 when fewer takes were kept than asked for.
 @click.option("--count", type=click.IntRange(1, 1000), default=1, show_default=True, help="How many takes.")
 @click.option("--gap", "gap_s", type=click.FloatRange(0, 3600), default=1.0, show_default=True, help="Seconds between.")
 @click.option("--from-event", "event_id", help="Label the clip around a past event, by its id.")
+@click.option("--auto", is_flag=True, help="Until Ctrl-C, show what the node keeps by itself, unlabelled.")
 @click.option("--config", "path", type=click.Path(path_type=Path, dir_okay=False), help="The node's YAML file.")
 @click.option("--yes", is_flag=True, help="Ask nothing; also without a terminal. Silent takes are not kept.")
 @click.option("--new-label", is_flag=True, help="The label is meant to be new.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per recording; asks nothing.")
+@click.pass_context
 def record(
+    context: click.Context,
     labels: tuple[str, ...],
     absent: tuple[str, ...],
     *,
@@ -52,6 +58,7 @@ def record(
     count: int,
     gap_s: float,
     event_id: str | None,
+    auto: bool,
     path: Path | None,
     yes: bool,
     new_label: bool,
@@ -62,9 +69,16 @@ def record(
     While the node's service runs, it records from the stream that it hears; otherwise the source is opened here.
     Without --config, ./node.yaml or /etc/earshot/node.yaml is used, else the default microphone. What is recorded
     waits on this node until it is collected.
+
+    --auto labels nothing: it shows the detected and uncertain moments that the running node keeps, with what is left
+    of the day's budget; without a running node it listens itself. The owner turns it on with `recordings.auto.enabled`
+    in the configuration.
     """
+    if auto:
+        _refuse_beside_auto(context)
+        return _follow(_open_studio(_load(path)), as_json=as_json)
     if bool(labels) == bool(absent):
-        raise click.UsageError("give --label, such as --label siren, or --not with --from-event")
+        raise click.UsageError("give --label, such as --label siren, --not with --from-event, or --auto")
     if absent and not event_id:
         raise click.UsageError("--not needs --from-event; to record anything else, give its --label, or background")
     from earshot_node.recordings.labels import parse_labels
@@ -83,6 +97,29 @@ def record(
         return _record_all(studio, about, plan, said, asks=asks, as_json=as_json)
     finally:
         studio.close()
+
+
+def _refuse_beside_auto(context: click.Context) -> None:
+    """Everything that says what to record, or how, is for recording by hand."""
+    for option in context.command.params:
+        given = option.name is not None and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
+        if given and option.name not in _BESIDE_AUTO:
+            raise click.UsageError(f"--auto keeps what the node itself finds; {option.opts[0]} does not go with it")
+
+
+def _follow(studio: "Studio", *, as_json: bool) -> int:
+    from earshot_node.recordings.follow_desk import FollowDesk
+
+    desk = FollowDesk(as_json=as_json)
+    try:
+        for news in studio.follow():
+            desk.tell(news)
+    except KeyboardInterrupt:
+        click.echo(err=True)
+    finally:
+        desk.end()
+        studio.close()
+    return EXIT_DONE
 
 
 def _load(path: Path | None) -> "NodeConfig":

@@ -8,7 +8,7 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from earshot_node.errors import EarshotError, MessageError, RetryError
-from earshot_node.recordings.errors import ConflictError, NoRoomError, UnknownRecordingError
+from earshot_node.recordings.errors import ConflictError, NoRoomError, NotTurnedOnError, UnknownRecordingError
 
 BODY_WITHIN_S: Final = 10.0
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -51,6 +51,7 @@ async def read_body(request: web.Request, kind: type[ModelT]) -> ModelT:
 
 
 _STATUSES: Final[tuple[tuple[type[EarshotError], int], ...]] = (
+    (NotTurnedOnError, 403),
     (UnknownRecordingError, 404),
     (ConflictError, 409),
     (NoRoomError, 507),

@@ -8,6 +8,7 @@ from earshot_node.contract.config import HttpSection
 from earshot_node.deployment.membership import load_membership
 from earshot_node.deployment.models import Models
 from earshot_node.http.address import forget_address, keep_address
+from earshot_node.http.candidates_api import CandidatesApi
 from earshot_node.http.certificate import certificate_of, show
 from earshot_node.http.clip_links import ClipLinks, household_url
 from earshot_node.http.metrics import Metrics
@@ -16,6 +17,7 @@ from earshot_node.http.recordings_api import RecordingsApi
 from earshot_node.http.server import HealthSource, HttpServer
 from earshot_node.http.takes_api import TakesApi
 from earshot_node.http.token import load_or_create_token
+from earshot_node.recordings.candidates import Candidates
 from earshot_node.recordings.service import RecordingService
 from earshot_node.recordings.transfer_log import TransferLog
 
@@ -35,6 +37,7 @@ class NodeServer:
         metrics: what `/metrics` says.
         recordings: what is handed out and recorded.
         models: what is installed; None: nothing can be.
+        candidates: what is kept unasked; None: nobody can follow it.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class NodeServer:
         metrics: Metrics,
         recordings: RecordingService,
         models: Models | None = None,
+        candidates: Candidates | None = None,
     ) -> None:
         self._config = config
         self._state_dir = state_dir
@@ -57,6 +61,8 @@ class NodeServer:
             routes += self._links.routes()
         if models is not None:
             routes += ModelsApi(models).routes()
+        if candidates is not None:
+            routes += CandidatesApi(candidates).routes()
         trainer = load_membership(state_dir)
         trainer_token = trainer.token.get_secret_value() if trainer is not None else ""
         self._certificate = certificate = certificate_of(config, state_dir)

@@ -3,14 +3,38 @@
 import json
 import logging
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from earshot_node.atomic_file import write_atomically
+from earshot_node.contract.recordings import RecordingInfo
 
 _log = logging.getLogger(__name__)
 
 COUNT_NAME: Final = ".kept_today"
+
+
+@dataclass(frozen=True, slots=True)
+class Unasked:
+    """How it stands with what is kept unasked.
+
+    Attributes:
+        kept_s: audio kept today (UTC).
+        per_day_s: the day's budget.
+        kept: what was kept just now, None if nothing was.
+        problem: what went wrong just now, one line; '' if nothing did.
+    """
+
+    kept_s: float
+    per_day_s: float
+    kept: RecordingInfo | None = None
+    problem: str = ""
+
+    @property
+    def left_s(self) -> float:
+        """What is left of the day's budget."""
+        return max(0.0, self.per_day_s - self.kept_s)
 
 
 class DayCount:

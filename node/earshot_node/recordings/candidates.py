@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,12 +15,13 @@ from earshot_node.clips.cutter import ClipCutter, Cut
 from earshot_node.companion_listener import CompanionEvent
 from earshot_node.contract.config import AutoSection, ClipsSection
 from earshot_node.contract.messages import EventMessage
-from earshot_node.contract.recordings import Candidate
+from earshot_node.contract.recordings import Candidate, RecordingInfo
 from earshot_node.errors import EarshotError
 from earshot_node.inference.timing import StreamClock
 from earshot_node.listener import Heard
-from earshot_node.recordings.budget import DayCount
+from earshot_node.recordings.budget import DayCount, Unasked
 from earshot_node.recordings.draft import Draft, draft_from_samples
+from earshot_node.recordings.errors import NotTurnedOnError
 from earshot_node.recordings.service import RecordingService
 from earshot_node.recordings.tap import StreamTap
 
@@ -28,6 +29,8 @@ _log = logging.getLogger(__name__)
 
 UNCERTAIN_EVERY_S: Final = 600.0
 """Of each source at most, so that a radio does not use up the day's budget before breakfast."""
+FOLLOWED_EVERY_S: Final = 5.0
+_BUDGET_SETTING: Final = "recordings.auto.per_day_s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,7 @@ class Candidates:
         self._budget = asyncio.Lock()
         self._kept = DayCount(service.store.folder)
         self._full_on = ""
+        self._followers: set[asyncio.Queue[tuple[RecordingInfo | None, str] | None]] = set()
         self._listening = ExitStack()
         self._cutters: dict[str, MomentCutter] = {}
         if self._auto.enabled:
@@ -152,11 +156,45 @@ class Candidates:
         if self._auto.enabled:
             self._start(self._keep_event(event))
 
+    async def follow(self) -> AsyncGenerator[Unasked, None]:
+        """Tell how it stands at once, at everything that is kept from now on, and every few seconds; until `close`.
+
+        Raises:
+            NotTurnedOnError: nothing is kept.
+        """
+        if not self._auto.enabled:
+            raise NotTurnedOnError
+        news: asyncio.Queue[tuple[RecordingInfo | None, str] | None] = asyncio.Queue()
+        self._followers.add(news)
+        try:
+            told: tuple[RecordingInfo | None, str] | None = (None, "")
+            while told is not None:
+                async with self._budget:
+                    kept_s = await self._kept_s(_today())
+                yield Unasked(kept_s, self._auto.per_day_s, *told)
+                try:
+                    told = await asyncio.wait_for(news.get(), FOLLOWED_EVERY_S)
+                except TimeoutError:
+                    told = (None, "")
+        finally:
+            self._followers.discard(news)
+
+    def tell(self, kept: RecordingInfo | None, problem: str = "") -> None:
+        """Tell those who follow what was kept, or what went wrong."""
+        for news in self._followers:
+            news.put_nowait((kept, problem))
+
+    async def finish(self) -> None:
+        """Wait until what was begun is kept."""
+        await asyncio.gather(*self._tasks)
+
     def close(self) -> None:
         """Keep nothing more."""
         self._listening.close()
         for task in self._tasks:
             task.cancel()
+        for news in self._followers:
+            news.put_nowait(None)
 
     def _note(self, event: EventMessage) -> None:
         key = (event.source, event.event_type)
@@ -208,17 +246,23 @@ class Candidates:
         await self._keep(draft, self._candidate("detected", event.event_type, event.peak))
 
     async def _keep(self, draft: Draft, candidate: Candidate) -> None:
-        today = f"{datetime.now(UTC):%Y%m%d}"
+        today = _today()
         async with self._budget:
-            stored = [one.info for one in await self._service.entries() if one.info.candidate is not None]
-            stored_s = sum(info.duration_s for info in stored if info.id.startswith(today))
-            kept_s = await self._service.on_disk(lambda: self._kept.kept_s(today, stored_s))
-            if kept_s + draft.duration_s <= self._auto.per_day_s:
-                await self._service.add(draft, None, candidate)
+            fits = await self._kept_s(today) + draft.duration_s <= self._auto.per_day_s
+            info = await self._service.add(draft, None, candidate) if fits else None
+            if info is not None:
                 await self._service.on_disk(lambda: self._kept.add(draft.duration_s))
-            elif self._full_on != today:
-                self._full_on = today
-                _log.info("recordings: the day's budget of candidates is used up (recordings.auto.per_day_s)")
+        over = f"not kept: {draft.duration_s:.1f} s are more than is left of the day's budget ({_BUDGET_SETTING})"
+        self.tell(info, "" if fits else over)
+        if not fits and self._full_on != today:
+            self._full_on = today
+            _log.info("recordings: the day's budget of candidates is used up (%s)", _BUDGET_SETTING)
+
+    async def _kept_s(self, today: str) -> float:
+        """Return how much was kept today; only with the budget locked."""
+        stored = [one.info for one in await self._service.entries() if one.info.candidate is not None]
+        stored_s = sum(info.duration_s for info in stored if info.id.startswith(today))
+        return await self._service.on_disk(lambda: self._kept.kept_s(today, stored_s))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(self._guarded(work), name="candidate")
@@ -230,3 +274,8 @@ class Candidates:
             await work
         except EarshotError as error:
             _log.info("recordings: a candidate is not kept: %s", error)
+            self.tell(None, f"not kept: {error}")
+
+
+def _today() -> str:
+    return f"{datetime.now(UTC):%Y%m%d}"

@@ -7,6 +7,16 @@ class NoRoomError(OperatorError):
     """The recordings' quota or the disk is full of what must not be deleted."""
 
 
+class NotTurnedOnError(OperatorError):
+    """Nothing is kept unasked: the owner has not turned it on."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this node keeps nothing unasked: its owner turns that on with `recordings.auto.enabled: true` "
+            "in the node's configuration, and restarts the node"
+        )
+
+
 class UnknownRecordingError(PeerError):
     """There is no such recording, clip or take (any more)."""
 

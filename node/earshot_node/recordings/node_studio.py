@@ -16,6 +16,7 @@ from earshot_node.errors import OperatorError, RetryError, SourceError
 from earshot_node.http.address import read_address
 from earshot_node.http.certificate import client_context
 from earshot_node.http.token import read_token
+from earshot_node.recordings.budget import Unasked
 from earshot_node.recordings.studio import StudioInfo, TakeMade
 from earshot_node.recordings.take import Progress
 
@@ -69,6 +70,15 @@ class NodeStudio:
         """See `Studio.label_event`."""
         path = f"/events/{quote(event_id, safe='')}/recording"
         return RecordingInfo.model_validate(self._call("POST", path, _said(labelling)))
+
+    def follow(self) -> Iterator[Unasked]:
+        """See `Studio.follow`; the node keeps candidates whether somebody follows or not."""
+        with self._open("GET", "/candidates") as response, _as_errors():
+            for line in response:
+                told = json.loads(line)
+                kept = None if told["recording"] is None else RecordingInfo.model_validate(told["recording"])
+                yield Unasked(told["kept_s"], told["per_day_s"], kept, told["problem"])
+        raise RetryError("the node has ended; while it does not run, nothing is kept")
 
     def close(self) -> None:
         """See `Studio.close`."""

@@ -9,8 +9,9 @@ from earshot_node.clips.store import DiskClips, clip_folder
 from earshot_node.contract.config import NodeConfig
 from earshot_node.contract.recordings import RECORDINGS_NEEDED, Labelling, RecordingInfo
 from earshot_node.errors import SourceError
+from earshot_node.recordings.budget import Unasked
 from earshot_node.recordings.draft import draft_from_clip, draft_from_samples
-from earshot_node.recordings.errors import UnknownRecordingError
+from earshot_node.recordings.errors import NotTurnedOnError, UnknownRecordingError
 from earshot_node.recordings.labels import configured_labels, count_labels, known_labels
 from earshot_node.recordings.pending import PendingTakes
 from earshot_node.recordings.store import RecordingStore, recordings_folder
@@ -94,6 +95,14 @@ class OwnStudio:
             raise UnknownRecordingError(f"there is no clip of event {event_id[:64]!r}{why}")
         source = self._sources.get(clip.info.event.source)
         return self._store.add(draft_from_clip(clip, self._config.node.id, source), labelling)
+
+    def follow(self) -> Iterator[Unasked]:
+        """See `Studio.follow`: listens to all sources until they end or the process is asked to."""
+        if not self._config.recordings.auto.enabled:
+            raise NotTurnedOnError
+        from earshot_node.recordings.own_ear import keep_while_listening  # what infers takes its time to load
+
+        yield from keep_while_listening(self._config, self._state_dir)
 
     def close(self) -> None:
         """See `Studio.close`."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from earshot_node.contract.recordings import Labelling, RecordingInfo
+from earshot_node.recordings.budget import Unasked
 from earshot_node.recordings.take import Progress
 
 
@@ -54,6 +55,9 @@ class Studio(Protocol):
 
     def label_event(self, event_id: str, labelling: Labelling) -> RecordingInfo:
         """Make a labelled recording of the clip around an event."""
+
+    def follow(self) -> Iterator[Unasked]:
+        """Tell what is kept unasked: at once how it stands, then at each candidate and every few seconds."""
 
     def close(self) -> None:
         """Let go of everything."""

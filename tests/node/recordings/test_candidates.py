@@ -16,9 +16,11 @@ from earshot_node.clips.clip import encode_clip
 from earshot_node.clips.store import RamClips
 from earshot_node.companion_listener import CompanionEvent
 from earshot_node.listener import Heard
-from earshot_node.recordings.budget import COUNT_NAME
+from earshot_node.recordings import candidates as candidates_module
+from earshot_node.recordings.budget import COUNT_NAME, Unasked
 from earshot_node.recordings.candidates import UNCERTAIN_EVERY_S, Candidates
 from earshot_node.recordings.entry import Entry
+from earshot_node.recordings.errors import NotTurnedOnError
 from earshot_node.recordings.service import RecordingService
 from earshot_node.recordings.tap import StreamTap
 
@@ -232,6 +234,41 @@ async def test_nothing_is_kept_unless_it_is_turned_on(tmp_path: Path) -> None:
     await nothing_more(parts)
     assert not (tmp_path / "recordings").exists()
     parts.service.close()
+
+
+async def test_who_follows_is_told_what_is_kept_and_what_is_not_until_the_end(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, per_day_s=4)
+    following = parts.candidates.follow()
+    assert await anext(following) == Unasked(0.0, 4.0)
+    say_event(parts, 1)
+    told = await anext(following)
+    (entry,) = parts.service.store.entries()
+    assert told.kept is not None
+    assert told.kept.encode() == entry.info.encode()
+    assert (told.kept_s, told.left_s, told.problem) == (3.0, 1.0, "")
+    say_event(parts, 2)
+    assert (await anext(following)).problem.startswith("not kept: 3.0 s are more than is left of the day's budget")
+    parts.candidates.clip_kept(event(3, "offset"))
+    assert (await anext(following)).problem.startswith("not kept: there is no clip of event")
+    await close(parts)
+    assert [news async for news in following] == []
+
+
+async def test_who_follows_hears_of_the_budget_also_when_nothing_is_kept(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(candidates_module, "FOLLOWED_EVERY_S", 0.01)
+    following = parts.candidates.follow()
+    assert [await anext(following), await anext(following)] == [Unasked(0.0, 300.0)] * 2
+    await following.aclose()
+    assert parts.candidates._followers == set()
+
+
+async def test_nobody_follows_what_is_not_turned_on(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, enabled=False)
+    with pytest.raises(NotTurnedOnError, match=r"recordings\.auto\.enabled: true"):
+        await anext(parts.candidates.follow())
+    await close(parts)
 
 
 async def test_what_only_the_candidate_in_the_shadow_hears_is_kept_with_its_view(parts: Parts) -> None:
