@@ -13,13 +13,12 @@ from support.trainer_home import TRAINER
 
 
 @contextmanager
-def label_terminal(home: Home, *words: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+def label_terminal(home: Home, *words: str, silent: bool = True) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """A `trainer-cli label` process in a terminal of its own."""
     ours, theirs = pty.openpty()
     environ = {**os.environ, "EARSHOT_HOME": str(home.folder), "TERM": "vt100", "COLUMNS": "80", "LINES": "30"}
-    process = subprocess.Popen(
-        [*TRAINER, "label", "--silent", *words], stdin=theirs, stdout=theirs, stderr=theirs, env=environ
-    )
+    command = [*TRAINER, "label", *(["--silent"] if silent else []), *words]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environ)
     os.close(theirs)
     try:
         yield ours, process

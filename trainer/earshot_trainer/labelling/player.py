@@ -48,9 +48,11 @@ class Player:
 
     def problem(self) -> str:
         """Return why nothing is heard, one line; '' as far as is known."""
-        if self._process is None or self._process.poll() in (None, 0) or self._process.stderr is None:
+        process = self._process
+        if process is None or process.poll() in (None, 0) or process.stderr is None:
             return ""
-        said = self._process.stderr.read(2000).decode(errors="replace").strip().splitlines()
+        with process.stderr:
+            said = process.stderr.read(2000).decode(errors="replace").strip().splitlines()
         self.program, self._process = "", None
         return f"cannot play here: {said[-1] if said else 'the player ended at once'}"
 
