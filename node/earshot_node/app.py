@@ -117,7 +117,7 @@ class Node:
         self._candidates = Candidates(self._recordings, self._tap, manifest.version, has_clips=self._clips is not None)
         self._publisher = Publisher(
             config,
-            describe_node(config, manifest, started),
+            describe_node(config, manifest, started, self._recordings.labels),
             store,
             self._apply_setting,
             commands={
@@ -293,7 +293,7 @@ class Node:
         self._publish_info()
 
     def _publish_info(self) -> None:
-        info = describe_node(self._config, self._models.manifest, self._started)
+        info = describe_node(self._config, self._models.manifest, self._started, self._recordings.labels)
         self._publisher.publish_info(self._member.described(info))
 
     def _source_changed(self, source: str, status: SourceStatus) -> None:

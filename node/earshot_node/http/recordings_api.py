@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 from aiohttp import web
 from pydantic import BaseModel, Field, ValidationError
 
+from earshot_node.contract.labels import LabelSet
 from earshot_node.contract.manifest import Sha256
 from earshot_node.contract.recordings import RecordingId
 from earshot_node.errors import EarshotError, MessageError
@@ -53,6 +54,7 @@ class RecordingsApi:
         one = f"{API}/recordings/{{id}}"
         return [
             web.get(f"{API}/recordings", self._list),
+            web.put(f"{API}/recordings/labels", self._take_labels),
             web.get(one, self._show),
             web.get(f"{one}/audio", self._audio),
             web.post(f"{one}/collected", self._collected),
@@ -82,6 +84,13 @@ class RecordingsApi:
             return answer(_plain(await self._entry(request)))
         except EarshotError as error:
             return refuse(error)
+
+    async def _take_labels(self, request: web.Request) -> web.StreamResponse:
+        try:
+            await self._service.take_labels(await read_body(request, LabelSet))
+        except EarshotError as error:
+            return refuse(error)
+        return answer({"labels": self._service.labels})
 
     async def _collected(self, request: web.Request) -> web.StreamResponse:
         try:

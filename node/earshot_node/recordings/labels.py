@@ -4,9 +4,11 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Final
 
 from pydantic import ValidationError
 
+from earshot_node.atomic_file import write_atomically
 from earshot_node.configuration.text import read_config_text
 from earshot_node.contract.config import NodeConfig
 from earshot_node.contract.labels import LabelSet
@@ -14,6 +16,8 @@ from earshot_node.contract.names import validate_label
 from earshot_node.contract.recordings import BACKGROUND, Labeller, Labelling
 from earshot_node.errors import ConfigError, MessageError, OperatorError
 from earshot_node.recordings.entry import Entry
+
+TOLD_NAME: Final = ".labels_of_the_fleet"
 
 
 def load_labels(path: Path) -> LabelSet:
@@ -41,6 +45,37 @@ def configured_labels(config: NodeConfig) -> tuple[str, ...]:
     path = config.recordings.labels_file
     listed = load_labels(Path(path)).names if path else ()
     return tuple(dict.fromkeys((*listed, *config.labels)))
+
+
+def household_labels(config: NodeConfig, folder: Path) -> tuple[str, ...]:
+    """Return the configured labels and those that the trainer told last, which are in use on any node.
+
+    Raises:
+        ConfigError: the label file is missing or wrong.
+    """
+    return tuple(dict.fromkeys((*configured_labels(config), *_told_labels(folder))))
+
+
+def keep_told_labels(folder: Path, labels: LabelSet) -> None:
+    """Keep in the folder of the recordings what the trainer tells.
+
+    Raises:
+        OperatorError: the disk refuses it.
+    """
+    if labels.names == _told_labels(folder):
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_atomically(folder / TOLD_NAME, labels.model_dump_json(by_alias=True).encode())
+    except OSError as error:
+        raise OperatorError(f"recordings: {folder}: {error.strerror}; the labels are not kept") from error
+
+
+def _told_labels(folder: Path) -> tuple[str, ...]:
+    try:
+        return LabelSet.model_validate_json((folder / TOLD_NAME).read_bytes()).names
+    except (OSError, ValidationError):
+        return ()
 
 
 def known_labels(configured: Sequence[str], entries: Iterable[Entry]) -> tuple[str, ...]:

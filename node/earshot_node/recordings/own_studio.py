@@ -12,7 +12,7 @@ from earshot_node.errors import SourceError
 from earshot_node.recordings.budget import Unasked
 from earshot_node.recordings.draft import draft_from_clip, draft_from_samples
 from earshot_node.recordings.errors import NotTurnedOnError, UnknownRecordingError
-from earshot_node.recordings.labels import configured_labels, count_labels, known_labels
+from earshot_node.recordings.labels import count_labels, household_labels, known_labels
 from earshot_node.recordings.pending import PendingTakes
 from earshot_node.recordings.store import RecordingStore, recordings_folder
 from earshot_node.recordings.studio import StudioInfo, TakeMade
@@ -32,9 +32,9 @@ class OwnStudio:
     def __init__(self, config: NodeConfig, state_dir: Path) -> None:
         self._config = config
         self._state_dir = state_dir
-        self._labels = configured_labels(config)
         self._sources = {source.id: source for source in config.sources}
         self._store = RecordingStore(recordings_folder(config, state_dir), config.recordings)
+        self._labels = household_labels(config, self._store.folder)
         self._pending = PendingTakes()
         self._intake: Intake | None = None
         self._open = ""

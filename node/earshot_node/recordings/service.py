@@ -14,12 +14,13 @@ from earshot_node.audio.intake import SourceStatus
 from earshot_node.clips.clip import Clip
 from earshot_node.clips.store import ClipStore
 from earshot_node.contract.config import NodeConfig, Source
+from earshot_node.contract.labels import LabelSet
 from earshot_node.contract.recordings import Candidate, Labelling, RecordingInfo, RecordingsReport
 from earshot_node.errors import OperatorError, SourceError
 from earshot_node.recordings.draft import Draft, draft_from_clip, draft_from_samples
 from earshot_node.recordings.entry import Entry
 from earshot_node.recordings.errors import ConflictError, UnknownRecordingError
-from earshot_node.recordings.labels import configured_labels, count_labels, known_labels
+from earshot_node.recordings.labels import count_labels, household_labels, keep_told_labels, known_labels
 from earshot_node.recordings.pending import PendingTakes
 from earshot_node.recordings.store import RecordingStore, recordings_folder
 from earshot_node.recordings.take import NO_AUDIO_AFTER_S, Progress, TakeRecorder
@@ -64,8 +65,8 @@ class RecordingService:
     ) -> None:
         self.config = config
         self.sources: dict[str, Source] = {source.id: source for source in config.sources}
-        self.labels = configured_labels(config)
         self.store = RecordingStore(recordings_folder(config, state_dir), config.recordings)
+        self.labels = household_labels(config, self.store.folder)
         self._clips = clips
         self._tap = tap
         self.status = status
@@ -197,6 +198,15 @@ class RecordingService:
     async def known_labels(self) -> tuple[str, ...]:
         """Return what may be recorded without asking."""
         return known_labels(self.labels, await self.entries())
+
+    async def take_labels(self, told: LabelSet) -> None:
+        """The trainer tells what recordings are labelled with in its fleet; that may be recorded without asking.
+
+        Raises:
+            OperatorError: the disk refuses it.
+        """
+        await self.on_disk(lambda: keep_told_labels(self.store.folder, told))
+        self.labels = await self.on_disk(lambda: household_labels(self.config, self.store.folder))
 
     async def report(self, problem: str | None = None) -> None:
         """Tell how the recordings stand, if that has changed; `problem` replaces what went wrong last."""

@@ -79,16 +79,27 @@ class Collector:
     async def collect(self, nodes: Sequence[Member]) -> list[NodeResult]:
         """Collect from each; what goes wrong with one is in its result and holds up no other."""
         gate = asyncio.Semaphore(NODES_AT_ONCE)
-        connector = aiohttp.TCPConnector(limit=0)
-        async with aiohttp.ClientSession(
-            timeout=TIMEOUT, connector=connector, headers={"User-Agent": USER_AGENT}
-        ) as session:
+        async with _session() as session:
 
             async def one(member: Member) -> NodeResult:
                 async with gate:
                     return await self._collect_one(NodeHttp(session, member), member.id)
 
             return list(await asyncio.gather(*(one(member) for member in nodes)))
+
+    async def tell_labels(self, nodes: Sequence[Member], labels: Sequence[str]) -> dict[str, str]:
+        """Tell nodes what recordings are labelled with; return, by node, why it does not know, one line."""
+        problems: dict[str, str] = {}
+        async with _session() as session:
+
+            async def one(member: Member) -> None:
+                try:
+                    await NodeHttp(session, member).tell_labels(labels)
+                except EarshotError as error:
+                    problems[member.id] = str(error)
+
+            await asyncio.gather(*(one(member) for member in nodes))
+        return problems
 
     async def _collect_one(self, node: NodeHttp, name: str) -> NodeResult:
         result = NodeResult(name)
@@ -138,6 +149,11 @@ class Collector:
 
     async def _keep(self, info: RecordingInfo, name: str, came: int) -> Outcome:
         return await asyncio.to_thread(self.library.keep, info, name, came, datetime.now(UTC))
+
+
+def _session() -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(limit=0)
+    return aiohttp.ClientSession(timeout=TIMEOUT, connector=connector, headers={"User-Agent": USER_AGENT})
 
 
 def _counted(result: NodeResult, outcome: Outcome, came: int) -> NodeResult:

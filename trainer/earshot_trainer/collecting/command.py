@@ -19,6 +19,7 @@ from earshot_trainer.collecting.audio_store import open_audio_store
 from earshot_trainer.collecting.collector import Collector, NodeResult, Progress
 from earshot_trainer.fleet.addresses import learn_addresses
 from earshot_trainer.home.folder import Home
+from earshot_trainer.labelling.words import household_labels
 
 
 def run_collection(home: Home, wanted: tuple[str, ...], *, as_json: bool) -> int:
@@ -37,6 +38,8 @@ def run_collection(home: Home, wanted: tuple[str, ...], *, as_json: bool) -> int
     with home.alone("collect"), _Shown(chosen, Console(stderr=as_json)) as shown:
         collector = Collector(members, library, audio, home.incoming, shown.update)
         results = asyncio.run(collector.collect(chosen))
+    emptied = [member for member, one in zip(chosen, results, strict=True) if not one.problem]
+    _tell_labels(collector, emptied, home)
     if as_json:
         click.echo(json.dumps({"schema": 1, "nodes": [asdict(one) for one in results]}, indent=1))
     else:
@@ -48,12 +51,27 @@ def run_collection(home: Home, wanted: tuple[str, ...], *, as_json: bool) -> int
     return EXIT_PARTLY if got_something else EXIT_FAILED
 
 
+def _tell_labels(collector: Collector, members: list[Member], home: Home) -> None:
+    """A label that somebody began on one node may be recorded on all of them, as soon as it is known here."""
+    try:
+        labels = household_labels(home.config, collector.library.all())
+    except OperatorError as error:
+        click.echo(f"nodes are not told the labels: {error}", err=True)
+        return
+    for node, problem in asyncio.run(collector.tell_labels(members, labels)).items():
+        click.echo(f"{node}: not told the labels: {_printable(problem)}", err=True)
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
 def _tell(results: list[NodeResult], counts: dict[str, int]) -> None:
     for one in results:
         known = f", {one.known} known before" if one.known else ""
         labelled = f" ({one.labelled} labelled anew)" if one.labelled else ""
         text = f"{one.node}: {one.stored} new recordings, {one.came_bytes / 1e6:.1f} MB{known}{labelled}"
-        problem = "".join(c if c.isprintable() else " " for c in one.problem)
+        problem = _printable(one.problem)
         click.echo(f"{text}; not all: {problem}" if problem else text, err=bool(problem))
     shown = ", ".join(f"{count} {title or 'unlabelled'}" for title, count in counts.items())
     click.echo(f"here now: {shown or 'nothing yet'}")

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +11,7 @@ from typing import Any, Final
 import aiohttp
 from pydantic import ValidationError
 
+from earshot_node.contract.labels import LABELS_SCHEMA
 from earshot_node.contract.recordings import RecordingInfo
 from earshot_node.deployment.durable import PartFile, part_of, remove_file
 from earshot_node.errors import OperatorError, PeerError, RetryError
@@ -90,6 +91,11 @@ class NodeHttp:
             Others: as `uncollected`.
         """
         await self._json("POST", f"/{info.id}/collected", {"sha256": info.sha256, "revision": info.revision})
+
+    async def tell_labels(self, labels: Sequence[str]) -> None:
+        """Tell the node what recordings are labelled with in its fleet; errors as `uncollected`."""
+        told = {"schema": LABELS_SCHEMA, "labels": [{"name": name} for name in labels]}
+        await self._json("PUT", "/labels", told)
 
     async def fetch(self, info: RecordingInfo, path: Path, on_bytes: Callable[[int], None]) -> int:
         """Bring the audio to `path`, going on where an earlier attempt was cut; return how many bytes came.

@@ -52,7 +52,8 @@ class TrainerConfig(Section):
         default="", description="fsspec URL such as s3://bucket/earshot; default: the folder recordings in the home."
     )
     labels_file: str = Field(
-        default="", description="The household's labels, the same file as on every node; default: siren alone."
+        default="",
+        description="The household's labels, YAML; collecting tells them to the nodes. Default: siren alone.",
     )
 
 
