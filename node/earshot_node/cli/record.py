@@ -3,6 +3,7 @@
 import getpass
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -35,17 +36,24 @@ Exit code 3 when fewer takes were kept than asked for.
 
 
 @click.command(epilog=EPILOG)
-@click.option("--label", "labels", multiple=True, help="What sounds; again for several at once. `background`: nothing.")
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    help="What sounds; repeat it for several at once; `background`: nothing of it all.",
+)
 @click.option("--not", "absent", multiple=True, metavar="LABEL", help="What does not sound, whatever else may.")
 @click.option("--source", "source_id", help="Which source of the configuration; default: the first.")
 @click.option("--seconds", type=click.FloatRange(0.5, 60), default=3.0, show_default=True, help="Length of a take.")
 @click.option("--count", type=click.IntRange(1, 1000), default=1, show_default=True, help="How many takes.")
-@click.option("--gap", "gap_s", type=click.FloatRange(0, 3600), default=1.0, show_default=True, help="Seconds between.")
+@click.option(
+    "--gap", "gap_s", type=click.FloatRange(0, 3600), default=1.0, show_default=True, help="Seconds between two takes."
+)
 @click.option("--from-event", "event_id", help="Label the clip around a past event, by its id.")
 @click.option("--auto", is_flag=True, help="Until Ctrl-C, show what the node keeps by itself, unlabelled.")
 @click.option("--config", "path", type=click.Path(path_type=Path, dir_okay=False), help="The node's YAML file.")
-@click.option("--yes", is_flag=True, help="Ask nothing; also without a terminal. Silent takes are not kept.")
-@click.option("--new-label", is_flag=True, help="The label is meant to be new.")
+@click.option("--yes", is_flag=True, help="Ask nothing, as without a terminal: silent takes are not kept.")
+@click.option("--new-label", is_flag=True, help="Begin a label that nobody has used yet, unasked.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per recording; asks nothing.")
 @click.pass_context
 def record(
@@ -94,7 +102,9 @@ def record(
             _tell_event(info, as_json=as_json)
             return EXIT_DONE
         plan = _plan(about, source_id, seconds, count, gap_s, background=not said)
-        return _record_all(studio, about, plan, said, asks=asks, as_json=as_json)
+        chosen = {"--config": path, "--source": source_id}
+        again = "".join(f" {option} {shlex.quote(str(value))}" for option, value in chosen.items() if value)
+        return _record_all(studio, about, plan, said, again, asks=asks, as_json=as_json)
     finally:
         studio.close()
 
@@ -194,8 +204,16 @@ def _user() -> str:
 
 
 def _record_all(
-    studio: "Studio", about: "StudioInfo", plan: "Plan", labels: tuple[str, ...], *, asks: bool, as_json: bool
+    studio: "Studio",
+    about: "StudioInfo",
+    plan: "Plan",
+    labels: tuple[str, ...],
+    again: str,
+    *,
+    asks: bool,
+    as_json: bool,
 ) -> int:
+    """Make the takes; `again` are the options that a next command needs as well."""
     from earshot_node.contract.recordings import BACKGROUND
     from earshot_node.recordings.desks import PlainDesk, Tally, TerminalDesk
     from earshot_node.recordings.session import Session
@@ -216,7 +234,7 @@ def _record_all(
             code = EXIT_DONE if len(session.recorded) == plan.count else EXIT_PARTLY
         except KeyboardInterrupt:
             click.echo(err=True)
-        _summarize(len(session.recorded), plan.count, labels or (BACKGROUND,), studio.describe())
+        _summarize(len(session.recorded), plan.count, labels or (BACKGROUND,), studio.describe(), again)
         return code
 
     if not asks:
@@ -227,7 +245,7 @@ def _record_all(
         return run(TerminalDesk(keyboard, tally, plan.count, plan.gap_s))
 
 
-def _summarize(kept: int, wanted: int, labels: tuple[str, ...], about: "StudioInfo") -> None:
+def _summarize(kept: int, wanted: int, labels: tuple[str, ...], about: "StudioInfo", again: str) -> None:
     from earshot_node.contract.recordings import BACKGROUND
 
     totals = {name: about.counts.get(name, 0) for name in (*labels, BACKGROUND)}
@@ -236,7 +254,7 @@ def _summarize(kept: int, wanted: int, labels: tuple[str, ...], about: "StudioIn
     short = [name for name, count in totals.items() if count < about.needed]
     if kept and short:
         missing = about.needed - totals[short[0]]
-        click.echo(f"Next: node-cli record --label {short[0]} --count {missing}", err=True)
+        click.echo(f"Next: node-cli record{again} --label {short[0]} --count {missing}", err=True)
 
 
 def _tell_event(info: "RecordingInfo", *, as_json: bool) -> None:

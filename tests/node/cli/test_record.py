@@ -66,6 +66,7 @@ def test_without_a_node_the_source_is_opened_here(tmp_path: Path, hum: Path) -> 
     assert result.returncode == 0, result.stderr
     assert "opened here" in result.stderr
     assert "siren 2 of 20, background 0 of 20" in result.stderr
+    assert f"Next: node-cli record --config {config} --label siren --count 18\n" in result.stderr
     told = [json.loads(line) for line in result.stdout.splitlines()]
     kept = [json.loads(entry.info.encode()) for entry in entries(tmp_path)]
     assert told == kept
