@@ -154,6 +154,35 @@ def test_candidate_in_the_shadow_is_reported_and_decides_nothing(
 
 
 @pytest.mark.mosquitto
+@pytest.mark.timeout(300)
+def test_node_that_was_away_while_its_model_was_taken_back_goes_back_when_it_returns(
+    broker: Mosquitto, trainer: TrainerServer, tmp_path: Path
+) -> None:
+    base = "earshot/returning"
+    node, bundle = joined_node(tmp_path / "node", broker, trainer, "returning"), signed_bundle()
+    with Subscriber(broker.port, f"{base}/#") as subscriber:
+        with node:
+            payload = offer(trainer, bundle, "2099.1.0", mode="install")
+            subscriber.say(f"{base}/model/offer", payload, retain=True)
+            fed_until(node, lambda: latest(subscriber, f"{base}/model/result").get("active") == "2099.1.0")
+            assert node.terminate() == 0
+        word = offer(trainer, bundle, "2099.1.0", mode="take_back", id="back-1", summary="hall is away")
+        subscriber.say(f"{base}/model/offer", word, retain=True)
+        with node:
+            wait_until(lambda: latest(subscriber, f"{base}/info")["model"]["version"] == BUNDLED_VERSION, 180)
+            result = latest(subscriber, f"{base}/model/result")
+            assert (result["outcome"], result["version"], result["active"]) == (
+                "rolled_back",
+                "2099.1.0",
+                BUNDLED_VERSION,
+            )
+            assert result["reason"] == "taken back by the trainer: hall is away"
+            assert latest(subscriber, f"{base}/model/update")["latest_version"] == BUNDLED_VERSION
+            wait_until(lambda: not list((node.state_dir / "models").rglob("*2099.1.0*")), 30, "its file gone")
+        assert len(trainer.ranges) == 1
+
+
+@pytest.mark.mosquitto
 def test_offer_from_before_joining_is_taken_up_when_the_node_joins(
     broker: Mosquitto, trainer: TrainerServer, tmp_path: Path
 ) -> None:

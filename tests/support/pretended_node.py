@@ -115,7 +115,9 @@ class PretendedNode:
         if message.topic == self.topics.model_offer().name:
             offer = ModelOffer.decode(message.payload) if message.payload else None
             self.offers.append(offer)
-            if offer is not None and offer.mode != "offer" and offer.id not in self._acted:
+            if offer is not None and offer.mode == "take_back":
+                self._let_go(offer)
+            elif offer is not None and offer.mode != "offer" and offer.id not in self._acted:
                 self._acted.add(offer.id)
                 self._act(offer)
         else:
@@ -130,6 +132,15 @@ class PretendedNode:
             self._tell_shadow(offer)
         if outcome:
             self.tell_result(outcome, reason, offer=offer)
+
+    def _let_go(self, offer: ModelOffer) -> None:
+        if self.version == offer.version and self.previous:
+            self.version, self.previous = self.previous, ""
+            self.tell_result("rolled_back", offer.summary, version=offer.version, sha256=offer.sha256)
+            self._tell_info()
+        if self.shadow == offer.version:
+            self.shadow = ""
+            self.say(self.topics.model_shadow(), b"")
 
     def _obey(self, command_id: str, command: str) -> None:
         if command == "end_shadow":

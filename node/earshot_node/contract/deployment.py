@@ -23,8 +23,9 @@ class ModelOffer(Message):
 
     Attributes:
         id: the same offer sent again is acted on once.
-        summary: what is new, for people.
-        mode: `offer` waits for somebody to press install, `install` does not, `shadow` runs it beside the active one.
+        summary: what is new, or why it is taken back, for people.
+        mode: `offer` waits for somebody to press install, `install` does not, `shadow` runs it beside the active one;
+            `take_back` lets go of it: the former model decides again, or nothing runs in the shadow any more.
         watch_s: how long it is on trial, in seconds of listening.
     """
 
@@ -33,7 +34,7 @@ class ModelOffer(Message):
     sha256: Sha256
     size_bytes: int = Field(gt=0, le=MAX_BUNDLE_BYTES)
     summary: str = Field(default="", max_length=MAX_SUMMARY_CHARS)
-    mode: OfferMode = "offer"
+    mode: OfferMode | Literal["take_back"] = "offer"
     watch_s: float = Field(default=1800.0, ge=0, le=604_800)
 
 

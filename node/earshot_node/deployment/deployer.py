@@ -193,11 +193,34 @@ class Deployer:
         async with self._working:
             if self.slots.shadow is None:
                 raise OperatorError("no model runs in the shadow")
-            slots = await self._change(lambda now: now.model_copy(update={"shadow": None}))
-            if self._trial is None:  # else the former model runs beside the active one
-                self._switchboard.drop()
-            await asyncio.to_thread(self._store.clean)
-            return slots
+            return await self._end_shadow()
+
+    async def let_go(self, version: str, sha256: str, why: str, offer: str) -> None:
+        """Do without the model that the trainer takes back: the former one decides, or nothing runs in the shadow.
+
+        A node that has it in neither place, or not any more, only takes note of the offer.
+
+        Raises:
+            RetryError: a model is being installed.
+            EarshotError: it could not be done; the history says so.
+        """
+        if self._working.locked():
+            raise RetryError("a model is being installed; it is let go when that is over")
+        async with self._working:
+            self.switching = offer
+            try:
+                slots = self._store.load()
+                if slots.active is not None and slots.active.sha256 == sha256:
+                    await self._let_active_go(slots, f"taken back by the trainer{': ' if why else ''}{why}")
+                elif slots.shadow is not None and slots.shadow.sha256 == sha256:
+                    await self._end_shadow()
+                await self._change(lambda now: now.model_copy(update={"offer": offer}))
+                await asyncio.to_thread(self._store.clean)
+            except EarshotError as error:
+                await self.refuse(version, error, offer)
+                raise
+            finally:
+                self.switching = ""
 
     async def close(self, *, crashed: bool) -> None:
         """The node stops; on purpose, unless its inference has failed."""
@@ -261,6 +284,22 @@ class Deployer:
             return None
         self._saved_s = slots.watch.heard_s
         return Trial(slots.watch, slots.active.version, slots.previous.version)
+
+    async def _let_active_go(self, slots: Slots, reason: str) -> None:
+        if slots.previous is None:
+            raise OperatorError("there is no previous model to go back to")
+        bundle = await asyncio.to_thread(self._open_first, slots.previous)
+        self._trial = None
+        after = await self._change(lambda now: rolled_back(now, reason))
+        await self._switchboard.go_back(bundle)
+        await self._beside_again(after)
+
+    async def _end_shadow(self) -> Slots:
+        slots = await self._change(lambda now: now.model_copy(update={"shadow": None}))
+        if self._trial is None:  # else the former model runs beside the active one
+            self._switchboard.drop()
+        await asyncio.to_thread(self._store.clean)
+        return slots
 
     async def _fail(self, reason: str) -> None:
         _log.warning("%s; going back", reason)

@@ -26,7 +26,8 @@ class Offers:
 
     A bundle that was refused is not fetched again for the same offer; whatever may pass by itself is tried again, less
     and less often, as long as the offer stands. An offer that is taken back or replaced is given up at once, but for a
-    switch that has begun: that is finished. What was fetched of it stays until another bundle is.
+    switch that has begun: that is finished. What was fetched of it stays until another bundle is. A model that the
+    trainer takes back is let go once, whenever the node hears of it.
 
     Args:
         deployer: installs.
@@ -76,7 +77,7 @@ class Offers:
         self._offer = offer
         if not known:
             self._give_up()
-        self._on_offer(offer)
+        self._on_offer(offer if offer.mode != "take_back" else None)
         if not known and self._is_due(offer):
             self._begin(offer)
 
@@ -94,7 +95,7 @@ class Offers:
             OperatorError: nothing is offered, or only for the shadow, or it is being installed.
         """
         offer = self._offer
-        if offer is None:
+        if offer is None or offer.mode == "take_back":
             raise OperatorError("no model is offered; the trainer has to deploy one")
         if offer.mode == "shadow":
             raise OperatorError(
@@ -134,7 +135,7 @@ class Offers:
             async with self._one_at_a_time:
                 await self._until_done(offer)
         except asyncio.CancelledError:
-            if not self._stands(offer):
+            if not self._stands(offer) and offer.mode != "take_back":
                 _log.info("model %s: its offer is taken back; it is not installed", offer.version)
             raise
         except Exception:  # noqa: BLE001 - the top of a task
@@ -157,6 +158,12 @@ class Offers:
             pause_s = min(2 * pause_s, AGAIN_AT_MOST_S)
 
     async def _act(self, offer: ModelOffer) -> None:
+        if offer.mode == "take_back":
+            await self._deployer.let_go(offer.version, offer.sha256, offer.summary, offer.id)
+        else:
+            await self._fetch_and_install(offer)
+
+    async def _fetch_and_install(self, offer: ModelOffer) -> None:
         trainer = self._trainer()
         try:
             if trainer is None:

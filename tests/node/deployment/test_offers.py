@@ -99,17 +99,22 @@ class Node:
             self.deployer, lambda: self.membership, self.store.staging, telling.offer, progress, again_after_s=0.01
         )
 
-    def offer(self, mode: str, offer_id: str = "first", version: str = VERSION) -> None:
+    def offer(self, mode: str, offer_id: str = "first", version: str = VERSION, **fields: Any) -> None:
         """Let the trainer offer a bundle."""
         data = bundle(version)
         sha256 = hashlib.sha256(data).hexdigest()
         self.trainer.bundles[f"{sha256}.earshot"] = data
         values = {"id": offer_id, "version": version, "sha256": sha256, "size_bytes": len(data), "mode": mode}
+        values |= {"summary": "the canary was stopped" if mode == "take_back" else "", **fields}
         self.offers.take(ModelOffer.model_validate(values).encode())
 
     def withdraw(self) -> None:
         """Let the trainer take its offer back."""
         self.offers.take(b"")
+
+    def take_back(self, offer_id: str = "back", version: str = VERSION) -> None:
+        """Let the trainer take a model back, whether or not the node has it."""
+        self.offer("take_back", offer_id, version)
 
     async def idle(self) -> None:
         """Return when nothing is being done about any offer."""
@@ -322,3 +327,68 @@ async def test_result_names_the_model_that_decides_once_the_switch_is_over(node:
     await node.deployer.roll_back()
     await until(lambda: node.update["installed_version"] == BUNDLED_VERSION)
     assert told() == ("rolled_back", BUNDLED_VERSION)
+
+
+@pytest.mark.parametrize("on_trial", [True, False])
+async def test_model_that_is_taken_back_gives_way_to_the_former_one_once(node: Node, *, on_trial: bool) -> None:
+    node.offer("install", watch_s=1800.0 if on_trial else 0.0)
+    await until(lambda: node.update["installed_version"] == VERSION)
+    await node.idle()
+    node.take_back()
+    await until(lambda: node.update["installed_version"] == BUNDLED_VERSION)
+    await node.idle()
+    result = json.loads(node.told[TOPICS.model_result().name])
+    assert (result["outcome"], result["version"], result["active"]) == ("rolled_back", VERSION, BUNDLED_VERSION)
+    assert result["reason"] == "taken back by the trainer: the canary was stopped"
+    slots = node.store.load()
+    assert (node.active, node.beside, slots.previous, slots.watch) == (BUNDLED_VERSION, "", None, None)
+    assert not list(node.store.folder.glob("*.earshot"))
+    with pytest.raises(OperatorError, match="no model is offered"):
+        node.offers.install()
+    node.offers.try_again()  # it comes again with every connection
+    await node.idle()
+    assert node.actions == ["installed", "rolled_back"]
+
+
+async def test_candidate_that_is_taken_back_does_not_hear_any_more(node: Node) -> None:
+    node.offer("shadow")
+    await until(lambda: node.actions == ["shadowed"])
+    await node.idle()
+    node.take_back()
+    await until(lambda: node.beside == "")
+    await node.idle()
+    assert (node.store.load().shadow, node.active, node.actions) == (None, BUNDLED_VERSION, ["shadowed"])
+
+
+async def test_taking_back_what_a_node_has_not_got_changes_nothing(node: Node) -> None:
+    node.offer("install")
+    await until(lambda: node.actions == ["installed"])
+    await node.idle()
+    before = node.store.load()
+    node.take_back(version="2099.1.1")
+    await until(lambda: node.store.load().offer == "back")
+    assert node.store.load() == before.model_copy(update={"offer": "back"})
+
+
+async def test_model_that_is_taken_back_while_it_is_fetched_is_not_installed(node: Node) -> None:
+    node.trainer.answer = half_of_it
+    node.offer("install")
+    await until(lambda: node.progress.count("downloading") > 1)
+    node.take_back()
+    await node.idle()
+    assert (node.actions, node.active, node.store.load().offer) == ([], BUNDLED_VERSION, "back")
+
+
+async def test_model_that_is_taken_back_while_it_takes_its_place_goes_back_then(node: Node) -> None:
+    node.inference.is_slow = True
+    node.offer("install")
+    await until(lambda: node.inference.asked is not None)
+    node.take_back()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    node.inference.is_slow = False
+    assert node.inference.asked is not None
+    node.inference.asked()
+    await until(lambda: node.actions == ["installed", "rolled_back"])
+    await node.idle()
+    assert node.update["installed_version"] == node.active == BUNDLED_VERSION

@@ -11,6 +11,7 @@ from support.waiting import wait_until
 
 from earshot_node.contract.deployment import ModelOffer
 from earshot_node.errors import BundleError, OperatorError
+from earshot_trainer.catalogue.releases import Release
 from earshot_trainer.deploying import canary
 from earshot_trainer.deploying.deployment import Deployed
 from earshot_trainer.deploying.progress import NodeProgress
@@ -23,6 +24,18 @@ pytestmark = pytest.mark.mosquitto
 
 def states(deployed: Deployed) -> dict[str, str]:
     return {one.node: one.state for one in deployed.nodes}
+
+
+def told_of(household: Household, node: str) -> str:
+    """What the node told last about its models; the catalogue knows it from then on."""
+
+    async def look() -> str:
+        fleet = WatchedFleet(household.home, household.engine, (node,))
+        async with fleet.connected():
+            result = fleet.view(node).result
+            return result.outcome if result is not None else ""
+
+    return asyncio.run(look())
 
 
 def rolled_back(household: Household, *nodes: str, by: Any = roll_back) -> list[NodeProgress]:
@@ -122,7 +135,7 @@ def test_canary_that_cannot_go_back_is_told_with_what_to_do(household: Household
         deployed = household.deploy(household.release(), say=alarms, canary="hall", watch_s=60.0, nodes=("hall",))
     (one,) = deployed.nodes
     assert (one.state, deployed.exit_code, hall.version) == ("refused", 1, "2099.1.0")
-    assert one.reason.startswith("there is no previous model; it still has the model: `trainer-cli rollback --to hall`")
+    assert one.reason.startswith("there is no previous model; it still has the model")
     assert "alarmed 5 times" in one.reason
 
 
@@ -155,24 +168,63 @@ def test_canary_that_went_back_by_itself_is_not_asked_again(household: Household
     assert (one.state, one.reason) == ("rolled_back", "hall went back: it crashed")
 
 
-def test_canary_that_left_with_the_model_is_not_said_to_have_gone_back(
-    household: Household, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(canary, "AWAY_FOR_S", 0.5)
+def stopped_for_leaving(household: Household, release: Release, **options: Any) -> NodeProgress:
+    """Deploy with the hall as canary, which leaves as soon as it has the model; return how it ended."""
     with ExitStack() as here:
-        here.enter_context(household.node("hall"))
+        here.enter_context(household.node("hall", **options))
         leave = {"hall has it": here.close}
         deployed = household.deploy(
-            household.release(),
+            release,
             say=lambda line: leave.pop(line[:11], lambda: None)(),
             canary="hall",
             watch_s=60.0,
             nodes=("hall",),
+            mode="shadow" if options else "install",
         )
+    assert deployed.exit_code == 1
     (one,) = deployed.nodes
-    assert (one.state, deployed.exit_code) == ("away", 1)
-    assert "it still has the model: `trainer-cli rollback --to hall` when it is back" in one.reason
-    assert household.releases.offers()[0].withdrawn
+    return one
+
+
+def test_canary_that_left_with_the_model_goes_back_by_itself_when_it_returns(
+    household: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(canary, "AWAY_FOR_S", 0.5)
+    release = household.release()
+    one = stopped_for_leaving(household, release)
+    assert one.state == "away"
+    assert one.reason.startswith(
+        "it cannot be asked now; it lets the model go by itself as soon as it is back; hall is"
+    )
+    assert household.releases.offers()[0].state == "is to go back"
+    with household.node("hall", version="2099.1.0", previous="2026.11.0") as hall:
+        wait_until(lambda: hall.version == "2026.11.0", 20, "the way back")
+        wait_until(lambda: told_of(household, "hall") == "rolled_back", 20, "its word")
+    assert household.releases.offers()[0].state == "rolled_back"
+    assert household.releases.offers()[0].reason.startswith("hall is away")
+
+
+def test_canary_that_left_with_the_model_in_its_shadow_ends_it_when_it_returns(
+    household: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(canary, "AWAY_FOR_S", 0.5)
+    one = stopped_for_leaving(household, household.release(), decide=lambda _: ("shadowed", ""))
+    assert (one.state, one.reason.split("; ")[1]) == ("away", "it lets the model go by itself as soon as it is back")
+    with household.node("hall", shadow="2099.1.0") as hall:
+        wait_until(lambda: hall.shadow == "", 20, "the end of the shadow")
+
+
+def test_canary_that_was_to_go_back_keeps_the_model_when_it_is_deployed_once_more(
+    household: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(canary, "AWAY_FOR_S", 0.5)
+    release = household.release()
+    stopped_for_leaving(household, release)
+    assert retained(household.port, f"{household.prefix}/+/model/offer")
+    deployed = household.deploy(release, nodes=("hall",))
+    assert states(deployed) == {"hall": "same"}
+    assert retained(household.port, f"{household.prefix}/+/model/offer") == {}
+    assert household.releases.offers()[0].state == "installed"
 
 
 def test_canary_that_refuses_stops_it(household: Household) -> None:
@@ -230,8 +282,9 @@ def test_rollback_asks_each_node_and_tells_what_came_of_it(household: Household)
     }
     assert done["attic"].reason == "there is no previous model"
     assert done["hall"].reason == "2026.11.0 decides"
-    assert done["street"].reason == "it cannot be asked now; what was offered to it is taken back"
-    assert retained(household.port, f"{household.prefix}/+/model/offer") == {}
+    assert done["street"].reason == "it cannot be asked now; it lets 2099.1.0 go by itself as soon as it is back"
+    ((topic, word),) = retained(household.port, f"{household.prefix}/+/model/offer").items()
+    assert (topic.split("/")[1], ModelOffer.decode(word).mode) == ("street", "take_back")
 
 
 def test_trial_in_the_shadow_is_ended_on_request_and_no_rollback_touches_it(household: Household) -> None:

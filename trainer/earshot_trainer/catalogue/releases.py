@@ -75,9 +75,11 @@ class Offer:
 
     @property
     def state(self) -> str:
-        """Return the outcome, `taken back`, or `waits`."""
+        """Return the outcome, `taken back`, `is to go back`, or `waits`."""
         if self.withdrawn and self.outcome in ("", "shadowed"):
             return "taken back"
+        if self.withdrawn and self.outcome in ("installed", "kept"):
+            return "is to go back"
         return self.outcome or "waits"
 
 
@@ -161,6 +163,14 @@ class Releases:
         chosen = (offers.c.node == node, offers.c.id.in_(offer_ids), offers.c.withdrawn.is_(None))
         with transaction(self._engine) as connection:
             connection.execute(update(offers).where(*chosen).values(withdrawn=stamp(now), withdrawn_why=why[:400]))
+
+    def let_stand(self, node: str, sha256: str) -> bool:
+        """Let a node keep a release that it was to let go; tell whether it was."""
+        chosen = (offers.c.node == node, offers.c.sha256 == sha256, offers.c.withdrawn.is_not(None))
+        still_there = offers.c.outcome.not_in(("refused", "rolled_back"))
+        with transaction(self._engine) as connection:
+            change = update(offers).where(*chosen, still_there).values(withdrawn=None, withdrawn_why="")
+            return connection.execute(change).rowcount > 0
 
     def offers(self, sha256: str = "") -> list[Offer]:
         """Return the offers of a release, or all, oldest first."""

@@ -16,7 +16,8 @@ Examples:
 Exit codes:
   0  every node has gone back
   1  none has
-  3  some have; the others have no previous model (none in the shadow), are away, or have not answered
+  3  some have; the others have no previous model (none in the shadow), are away (they let it go when they
+     are back), or have not answered
 """
 
 
@@ -28,7 +29,8 @@ Exit codes:
 def command(home: Path | None, nodes: tuple[str, ...], shadow: bool, as_json: bool) -> int:
     """Let nodes go back to the model that they had before, and take back what is offered to them.
 
-    A node keeps its previous model, so nothing is fetched. Going back twice is going forward again.
+    A node keeps its previous model, so nothing is fetched. Going back twice is going forward again. A node that is away
+    lets go by itself what was last offered to it, as soon as it is back.
     """
     from earshot_trainer.catalogue.opening import open_catalogue
     from earshot_trainer.deploying.command import chosen_nodes, run_rollback

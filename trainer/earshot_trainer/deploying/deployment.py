@@ -1,7 +1,7 @@
 """One deployment: offers to nodes, a canary first if one is named, and what became of it at each.
 
 offer to the canary -> installed -> watched -> offers to the others -> each has told, or is away
-                    -> stopped: the offer is taken back, the canary goes back
+                    -> stopped: the offer is taken back, the canary goes back, at once or when it returns
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from earshot_trainer.catalogue.alarms import Alarms
 from earshot_trainer.catalogue.releases import Offer, Release, Releases
 from earshot_trainer.catalogue.schema import stamp
 from earshot_trainer.deploying.canary import CanaryWatch
-from earshot_trainer.deploying.going_back import ask_to_end_shadow, ask_to_go_back, refresh
+from earshot_trainer.deploying.going_back import ask_to_end_shadow, ask_to_go_back, leave_word, refresh
 from earshot_trainer.deploying.progress import GOOD, NodeProgress
 from earshot_trainer.deploying.registering import current_user
 from earshot_trainer.deploying.watched_fleet import WatchedFleet
@@ -126,6 +126,7 @@ class Deployment:
         for one in self._deployed.nodes:
             if self._has_it_already(one.node):
                 one.state = "same"
+                await self._let_stand(one.node)
         if canary:
             if not self._fleet.is_online(canary):
                 raise OperatorError(f"the canary {canary} is away; choose a node that is there (`trainer-cli nodes`)")
@@ -147,6 +148,11 @@ class Deployment:
 
     def _has_it_already(self, node: str) -> bool:
         return self._request.mode != "shadow" and self._has_the_model(node)
+
+    async def _let_stand(self, node: str) -> None:
+        """It was to let this model go, and has not yet: it may keep it now."""
+        if await asyncio.to_thread(self._releases.let_stand, node, self._request.release.sha256):
+            await self._fleet.take_back(node)
 
     def _went_back(self, node: str) -> bool:
         result = self._fleet.view(node).result
@@ -257,23 +263,28 @@ class Deployment:
             )
             if self._went_back(one.node):
                 one.state = "rolled_back"
-            elif self._has_the_model(one.node):
-                await self._let_go_back(one)
-            elif one.state == "shadowed" and self._fleet.is_online(one.node):
-                await asyncio.gather(ask_to_end_shadow(self._fleet, one), refresh(self._fleet, [one]))
-            elif not one.is_over:
-                one.state = "stopped"
+            elif one.state != "refused" or self._has_the_model(one.node):
+                await self._let_go(one)
             one.reason = f"{one.reason}; {why}" if one.reason else why
         for one in self._open:
             if one not in canaries:
                 one.state, one.reason = "stopped", "not offered: the canary stopped it"
         self._tell(self._deployed.nodes)
 
-    async def _let_go_back(self, one: NodeProgress) -> None:
-        """Ask for the former model and wait until the node tells that it decides; say so if it does not."""
-        if self._fleet.is_online(one.node):
-            await asyncio.gather(ask_to_go_back(self._fleet, one), refresh(self._fleet, [one]))
-        else:
+    async def _let_go(self, one: NodeProgress) -> None:
+        """Let the canary do without the model and wait until it tells so; leave word where it does not."""
+        if not self._fleet.is_online(one.node):
             one.state, one.reason = "away", "it cannot be asked now"
-        if one.state != "rolled_back":
-            one.reason += f"; it still has the model: `trainer-cli rollback --to {one.node}` when it is back"
+        elif self._has_the_model(one.node):
+            await asyncio.gather(ask_to_go_back(self._fleet, one), refresh(self._fleet, [one]))
+        elif one.state == "shadowed":
+            await asyncio.gather(ask_to_end_shadow(self._fleet, one), refresh(self._fleet, [one]))
+        else:
+            one.state = "stopped"
+        if one.state == "rolled_back":
+            return
+        await leave_word(self._fleet, one, self._request.release, self._deployed.stopped)
+        if one.state == "refused":
+            one.reason += "; it still has the model"
+        elif one.state != "stopped":
+            one.reason += "; it lets the model go by itself as soon as it is back"

@@ -1,11 +1,13 @@
-"""Asks one node for something and waits until it tells that it is done."""
+"""Asks one node for something and waits until it tells that it is done; leaves word for one that is away."""
 
 import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from earshot_node.contract.deployment import MAX_SUMMARY_CHARS, ModelOffer
 from earshot_node.contract.messages import Command
+from earshot_trainer.catalogue.releases import Release
 from earshot_trainer.deploying.progress import NodeProgress
 from earshot_trainer.deploying.watched_fleet import WatchedFleet
 
@@ -59,6 +61,26 @@ async def ask_to_end_shadow(fleet: WatchedFleet, one: NodeProgress) -> None:
         one.state, one.reason = "rolled_back", "nothing runs in the shadow"
     else:
         one.state, one.reason = "late", f"the model in the shadow has not ended within {DONE_WITHIN_S:.0f} s"
+
+
+async def leave_word(fleet: WatchedFleet, one: NodeProgress, release: Release, why: str) -> None:
+    """Let a node that cannot be asked now do without a release as soon as it is back; nobody has to serve for that.
+
+    The word lies at the broker in place of an offer until the next one, and is acted on once; a node that has not got
+    the release only takes note of it.
+
+    Raises:
+        OperatorError: the broker does not take it.
+    """
+    word = ModelOffer(
+        id=f"back-{secrets.token_hex(8)}",
+        version=release.version,
+        sha256=release.sha256,
+        size_bytes=release.size_bytes,
+        summary=" ".join(why.split())[:MAX_SUMMARY_CHARS],
+        mode="take_back",
+    )
+    await fleet.offer(one.node, word)
 
 
 def _decides(fleet: WatchedFleet, node: str) -> str:

@@ -1,4 +1,7 @@
-"""Asks nodes to go back to their previous model, or to end a trial in the shadow; takes offers back."""
+"""Asks nodes to go back to their previous model, or to end a trial in the shadow; takes offers back.
+
+Nodes that are away cannot be asked: they find word of it when they are back.
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -6,8 +9,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 
-from earshot_trainer.catalogue.releases import Releases
-from earshot_trainer.deploying.going_back import ask_to_end_shadow, ask_to_go_back, refresh
+from earshot_trainer.catalogue.releases import Offer, Releases
+from earshot_trainer.deploying.going_back import ask_to_end_shadow, ask_to_go_back, leave_word, refresh
 from earshot_trainer.deploying.progress import NodeProgress
 from earshot_trainer.deploying.registering import current_user
 from earshot_trainer.deploying.watched_fleet import WatchedFleet
@@ -36,8 +39,7 @@ async def roll_back(
             why = f"rolled back by {current_user()}"
             await asyncio.to_thread(releases.note_withdrawal, one.node, [offer.id], why, datetime.now(UTC))
         if not fleet.is_online(one.node):
-            one.state = "away"
-            one.reason = "it cannot be asked now" + ("; what was offered to it is taken back" if offer else "")
+            await _tell_later(fleet, releases, one, offer)
     tell(all_progress)
     asking = (ask_to_go_back(fleet, one) for one in all_progress if one.state != "away")
     await asyncio.gather(*asking, refresh(fleet, all_progress))
@@ -64,14 +66,25 @@ async def end_shadow(
         if offer is not None and not offer.withdrawn and offer.mode == "shadow":
             await fleet.take_back(one.node)
         if not fleet.is_online(one.node):
-            one.state, one.reason = "away", "it cannot be asked now; once more when it is back"
+            await _tell_later(fleet, releases, one, offer if offer is not None and offer.mode == "shadow" else None)
     tell(all_progress)
     asking = (ask_to_end_shadow(fleet, one) for one in all_progress if one.state != "away")
     await asyncio.gather(*asking, refresh(fleet, all_progress))
     why = f"its trial in the shadow was ended by {current_user()}"
     for one in all_progress:
         offer = latest.get(one.node)
-        if one.state == "rolled_back" and offer is not None and offer.mode == "shadow":
+        if one.state in ("rolled_back", "away") and offer is not None and offer.mode == "shadow":
             await asyncio.to_thread(releases.note_withdrawal, one.node, [offer.id], why, datetime.now(UTC))
     tell(all_progress)
     return all_progress
+
+
+async def _tell_later(fleet: WatchedFleet, releases: Releases, one: NodeProgress, offer: Offer | None) -> None:
+    """A node is away: leave word that it lets go what was last offered to it, unless it has refused or left that."""
+    one.state, one.reason = "away", "it cannot be asked now"
+    if offer is None or offer.outcome in ("refused", "rolled_back"):
+        return
+    release = await asyncio.to_thread(releases.find, offer.sha256)
+    if release is not None:
+        await leave_word(fleet, one, release, f"rolled back by {current_user()}")
+        one.reason += f"; it lets {release.version} go by itself as soon as it is back"
