@@ -44,6 +44,7 @@ class PretendedNode:
     def __post_init__(self) -> None:
         self.topics = NodeTopics(self.prefix, self.name)
         self._acted: set[str] = set()
+        self._hashes: dict[str, str] = {}
         self._client = paho.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
         self._client.on_connect = self._connected
         self._client.on_message = self._received
@@ -126,6 +127,7 @@ class PretendedNode:
     def _act(self, offer: ModelOffer) -> None:
         outcome, reason = self.decide(offer)
         if outcome == "installed":
+            self._hashes[offer.version] = offer.sha256
             self.previous, self.version = self.version, offer.version
             self._tell_info()
         if outcome == "shadowed":
@@ -154,11 +156,13 @@ class PretendedNode:
             self.shadow = ""
             self.say(self.topics.model_shadow(), b"")
         else:
-            self.tell_result("rolled_back", "on request")  # before the switch, as a node does
-            threading.Timer(0.3, self._switch_back).start()
+            left = {"version": self.version, "sha256": self._hashes.get(self.version, ""), "time": datetime.now(UTC)}
+            self.tell_result("rolled_back", "on request", **left)  # before the switch and after it, as a node does
+            threading.Timer(0.3, self._switch_back, kwargs=left).start()
 
-    def _switch_back(self) -> None:
+    def _switch_back(self, **left: Any) -> None:
         self.version, self.previous = self.previous, self.version
+        self.tell_result("rolled_back", "on request", **left)
         self._tell_info()
 
     def _tell_shadow(self, offer: ModelOffer) -> None:

@@ -63,6 +63,28 @@ def test_what_a_node_tells_is_kept_in_the_order_of_its_times(engine: Engine) -> 
     assert kept.latest_offers()["attic"].state == "taken back"
 
 
+def test_node_that_goes_back_and_forward_again_has_the_release_installed(engine: Engine) -> None:
+    kept = Releases(engine)
+    kept.add(release("2026.12.1", "ab"))
+    kept.note_offers([offer("hall", "ab", 0, "first"), offer("attic", "ab", 0, "first")])
+    for node in ("hall", "attic"):
+        kept.note_result(node, result("first", "installed", 10))
+        kept.note_result(node, result("", "rolled_back", 20, reason="on request"))
+        kept.note_withdrawal(node, ["first"], "rolled back by ada", NOW)
+    forward = result("", "rolled_back", 30, reason="on request").model_copy(update={"version": "1", "sha256": ""})
+    kept.note_result("hall", forward)  # told before the switch
+    assert kept.latest_offers()["hall"].outcome == "rolled_back"
+    forward = forward.model_copy(update={"active": "2026.12.1"})
+    for _ in range(2):
+        kept.note_result("hall", forward)
+        one = kept.latest_offers()["hall"]
+        assert (one.outcome, one.reason, one.withdrawn) == ("installed", "", "")
+    assert kept.latest_offers()["attic"].outcome == "rolled_back"
+    kept.note_result("hall", result("", "rolled_back", 40, reason="on request"))
+    kept.note_result("hall", forward)  # retained, and long overtaken
+    assert kept.latest_offers()["hall"].outcome == "rolled_back"
+
+
 def test_alarms_and_disagreements_are_kept(engine: Engine) -> None:
     for _ in range(2):
         Alarms(engine).add("hall", NOW, AlarmRate(2, 60.0))

@@ -11,8 +11,10 @@ from support.waiting import wait_until
 
 from earshot_node.contract.deployment import ModelOffer
 from earshot_node.errors import BundleError, OperatorError
+from earshot_node.inference.bundle import load_bundled
 from earshot_trainer.catalogue.releases import Release
 from earshot_trainer.deploying import canary
+from earshot_trainer.deploying.active_model import model_here
 from earshot_trainer.deploying.deployment import Deployed
 from earshot_trainer.deploying.progress import NodeProgress
 from earshot_trainer.deploying.registering import GateVerdict, bundle_path
@@ -285,6 +287,24 @@ def test_rollback_asks_each_node_and_tells_what_came_of_it(household: Household)
     assert done["street"].reason == "it cannot be asked now; it lets 2099.1.0 go by itself as soon as it is back"
     ((topic, word),) = retained(household.port, f"{household.prefix}/+/model/offer").items()
     assert (topic.split("/")[1], ModelOffer.decode(word).mode) == ("street", "take_back")
+
+
+def test_each_rollback_makes_active_what_nodes_then_decide_with(household: Household) -> None:
+    shipped = load_bundled().manifest.version
+    active = []
+    with household.node("hall", version="2026.11.0") as hall:
+        household.deploy(household.release("2099.1.0"), nodes=("hall",))
+        household.deploy(household.release("2099.1.1"), nodes=("hall",))
+        for _ in range(3):
+            assert [one.state for one in rolled_back(household, "hall")] == ["rolled_back"]
+            active.append((hall.version, model_here(household.home, household.engine).manifest.version))
+        hall.previous = "2026.11.0"
+        rolled_back(household, "hall")
+        active.append((hall.version, model_here(household.home, household.engine).manifest.version))
+        rolled_back(household, "hall")
+        active.append((hall.version, model_here(household.home, household.engine).manifest.version))
+    older, newer = ("2099.1.0", "2099.1.0"), ("2099.1.1", "2099.1.1")
+    assert active == [older, newer, older, ("2026.11.0", shipped), older]
 
 
 def test_trial_in_the_shadow_is_ended_on_request_and_no_rollback_touches_it(household: Household) -> None:

@@ -142,7 +142,8 @@ class Releases:
     def note_result(self, node: str, result: InstallResult) -> None:
         """Keep what a node told about an offer that was made to it, and only what is news.
 
-        What becomes of a model later on, such as that it was rolled back, carries no offer's id but its hash.
+        What becomes of a model later on, such as that it was rolled back, carries no offer's id but its hash. A node
+        that went back has the model that decides instead; one that it had left itself is installed there once more.
         """
         told = stamp(result.time)
         here = offers.c.node == node
@@ -157,6 +158,12 @@ class Releases:
             if found is not None:
                 change = update(offers).where(here, offers.c.id == found)
                 connection.execute(change.values(outcome=result.outcome, reason=result.reason[:400], told=told))
+            if result.outcome == "rolled_back" and result.active != result.version:
+                of_it = offers.c.sha256.in_(select(releases.c.sha256).where(releases.c.version == result.active))
+                older = offers.c.told.is_(None) | (offers.c.told < told)
+                left = (here, of_it, offers.c.outcome.in_(("", "rolled_back")), older)
+                again = {"outcome": "installed", "reason": "", "told": told, "withdrawn": None, "withdrawn_why": ""}
+                connection.execute(update(offers).where(*left).values(**again))
 
     def note_withdrawal(self, node: str, offer_ids: list[str], why: str, now: datetime) -> None:
         """Offers were taken back from a node."""

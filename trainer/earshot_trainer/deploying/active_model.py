@@ -1,7 +1,7 @@
 """The model that nodes run, as far as the trainer knows: whose view is shown, and what a candidate has to beat.
 
 A release that nobody installed is not it, nor one that went back or was to go back; a shadow release that was forced on
-nodes is.
+nodes is, and one that nodes went back from and then forward to again.
 """
 
 from pathlib import Path
