@@ -15,7 +15,7 @@ from typing import Any, Final
 from earshot_node.contract.deployment import ShadowReport
 from earshot_node.deployment.boot import Boot, Opener, end_cleanly
 from earshot_node.deployment.installer import WATCH_S, Candidate, Installer, Stage
-from earshot_node.deployment.rollback import rolled_back, swapped
+from earshot_node.deployment.rollback import rolled_back, swapped, undone
 from earshot_node.deployment.shadow import Shadow
 from earshot_node.deployment.slots import Slot, Slots, SlotStore, entry
 from earshot_node.deployment.switchboard import Switchboard
@@ -263,12 +263,13 @@ class Deployer:
         switch = partial(
             installer.switch, watch_s=request.watch_s, running=True, boot=self._boot_id, offer=request.offer
         )
+        before = await asyncio.to_thread(self._store.load)
         slots = await asyncio.to_thread(switch, candidate)
         try:
             await self._switchboard.switch()
         except RetryError as error:
             reason = str(error)
-            await self._change(lambda now: rolled_back(now, reason))
+            await self._change(lambda now: undone(now, before, candidate.slot, reason))
             raise
         self._trial = None
         self._note(slots)

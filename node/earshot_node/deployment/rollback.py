@@ -1,6 +1,6 @@
 """Back to the previous model."""
 
-from earshot_node.deployment.slots import Slots, entry
+from earshot_node.deployment.slots import Slot, Slots, entry
 from earshot_node.errors import OperatorError
 
 
@@ -13,6 +13,15 @@ def rolled_back(slots: Slots, reason: str) -> Slots:
         return slots.model_copy(update={"watch": None})
     after = slots.model_copy(update={"active": slots.previous, "previous": None, "watch": None})
     return after.with_entry(entry("rolled_back", slots.active, slots.previous, reason))
+
+
+def undone(slots: Slots, before: Slots, candidate: Slot, reason: str) -> Slots:
+    """Return the slots after a switch that did not come about: as they were before, but for what happened.
+
+    The candidate never decided, so neither its version nor its offer is used up.
+    """
+    after = before.model_copy(update={"history": slots.history})
+    return after.with_entry(entry("rolled_back", candidate, slots.previous, reason))
 
 
 def swapped(slots: Slots, reason: str) -> Slots:

@@ -29,7 +29,7 @@ from earshot_node.deployment.offers import Offers
 from earshot_node.deployment.slots import SlotStore
 from earshot_node.deployment.switchboard import Switchboard
 from earshot_node.deployment.telling import Telling
-from earshot_node.errors import OperatorError
+from earshot_node.errors import BundleError, OperatorError
 from earshot_node.inference.companion import Companion
 
 VERSION = "2099.1.0"
@@ -313,6 +313,46 @@ async def test_switch_that_fails_after_its_offer_was_taken_back_is_not_tried_aga
     node.withdraw()
     await node.idle()
     assert node.actions == ["installed", "rolled_back", "refused"]
+
+
+async def test_version_whose_switch_failed_is_tried_again_and_older_ones_are_still_refused(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.offer("install", "first", "2099.1.1", watch_s=0.0)
+    await until(lambda: node.active == "2099.1.1")
+    await node.idle()
+    before = node.store.load()
+    monkeypatch.setattr("earshot_node.deployment.switchboard.SWITCH_WITHIN_S", 0.05)
+    node.offers._again_after_s = 30.0
+    node.inference.is_slow = True
+    node.offer("install", "second", "2099.1.2")
+    await until(lambda: node.actions == ["installed", "installed", "rolled_back", "refused"])
+    after = node.store.load()
+    assert after.model_copy(update={"history": before.history}) == before  # also its offer: a restart takes it up
+    node.inference.is_slow = False
+    node.offer("install", "third", "2099.1.0")
+    await until(lambda: node.actions[4:] == ["refused"])
+    assert "2099.1.0 is not newer than 2099.1.1" in node.store.load().history[-1].reason
+    node.offer("install", "fourth", "2099.1.2")
+    await until(lambda: node.actions[5:] == ["installed"])
+    await node.idle()
+    assert (node.active, node.update["installed_version"]) == ("2099.1.2", "2099.1.2")
+
+
+@pytest.mark.parametrize("failing", ["prove", "move_file"])
+async def test_version_that_failed_before_it_was_switched_to_may_be_offered_again(
+    node: Node, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise BundleError("self-test failed") if failing == "prove" else OSError(28, "No space left on device")
+
+    with monkeypatch.context() as failure:
+        failure.setattr(installer_module, failing, fail)
+        node.offer("install")
+        await until(lambda: node.actions[:1] == ["refused"])
+    node.offer("install", "second")
+    await until(lambda: node.actions[-1:] == ["installed"])
+    assert node.active == VERSION
 
 
 async def test_result_names_the_model_that_decides_once_the_switch_is_over(node: Node) -> None:
