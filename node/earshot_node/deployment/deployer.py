@@ -117,7 +117,7 @@ class Deployer:
             return
         if step.fallen_back is not None:
             self._trial = None
-            self._later(self._change(lambda slots: rolled_back(slots, f"it failed: {step.fallen_back}")))
+            self._later(self._fall_back(f"it failed: {step.fallen_back}"))
             return
         trial.hear(step)
         if trial.failure:
@@ -235,6 +235,8 @@ class Deployer:
 
     async def _install(self, installer: Installer, request: Request) -> Slots:
         candidate = await to_its_end(self._prepare, installer, request)
+        if request.shadow and self._trial is not None:
+            return await self._wait_in_shadow(installer, candidate, request)
         try:
             await self._switchboard.run_beside(candidate.bundle)
             if not request.shadow:
@@ -256,6 +258,13 @@ class Deployer:
     async def _run_in_shadow(self, installer: Installer, candidate: Candidate, request: Request) -> Slots:
         slots = await asyncio.to_thread(installer.shadow, candidate, request.offer)
         self._note(slots)
+        return slots
+
+    async def _wait_in_shadow(self, installer: Installer, candidate: Candidate, request: Request) -> Slots:
+        """A model is on trial, and the one beside it is its way back: the candidate hears when the trial is over."""
+        slots = await self._run_in_shadow(installer, candidate, request)
+        if self._trial is None:  # it ended meanwhile
+            await self._beside_again(slots)
         return slots
 
     async def _switch(self, installer: Installer, candidate: Candidate, request: Request) -> Slots:
@@ -311,6 +320,10 @@ class Deployer:
         except EarshotError as error:
             _log.error("going back has to wait for the next start: %s", error)
         await self._beside_again(slots)
+
+    async def _fall_back(self, reason: str) -> None:
+        """Inference has gone back already."""
+        await self._beside_again(await self._change(lambda slots: rolled_back(slots, reason)))
 
     async def _keep(self) -> None:
         _log.info("the model has proven itself and is kept")

@@ -31,6 +31,7 @@ from earshot_node.deployment.switchboard import Switchboard
 from earshot_node.deployment.telling import Telling
 from earshot_node.errors import BundleError, OperatorError
 from earshot_node.inference.companion import Companion
+from earshot_node.inference_thread import Step
 
 VERSION = "2099.1.0"
 TOPICS = NodeTopics("earshot", "hall")
@@ -187,6 +188,28 @@ async def test_install_before_the_candidate_is_in_the_shadow_does_not_disturb_it
     node.offers.try_again()
     node.trainer.answer = None
     await until(lambda: node.actions == ["shadowed"])
+
+
+@pytest.mark.parametrize("end", ["kept", "failed", "fell back"])
+async def test_candidate_for_the_shadow_waits_for_the_end_of_a_trial(node: Node, end: str) -> None:
+    node.offer("install")
+    await until(lambda: node.actions == ["installed"])
+    await node.idle()
+    assert node.store.load().watch is not None
+    way_back = node.inference.companion
+    node.offer("shadow", "second", "2099.1.1")
+    await until(lambda: node.actions == ["installed", "shadowed"])
+    await node.idle()
+    assert node.inference.companion is way_back  # nobody has taken its place
+    if end == "kept":
+        node.deployer.hear(Step((), 1800.0, 0.1, 1, None))
+    elif end == "failed":
+        node.deployer.hear(Step((), 60.0, 61.0, 1, None))
+    else:
+        node.deployer.hear(Step((), 1.0, 0.1, 1, None, RuntimeError("it gave up")))
+    await until(lambda: node.beside == "2099.1.1")
+    assert node.actions[2:] == ["kept" if end == "kept" else "rolled_back"]
+    assert (node.active, node.store.load().watch) == (VERSION if end == "kept" else BUNDLED_VERSION, None)
 
 
 async def test_same_version_offered_to_decide_later_is_an_update_and_ends_its_shadow(node: Node) -> None:
