@@ -1,4 +1,4 @@
-"""`trainer-cli label` as a person sees it: in a terminal, with keys."""
+"""`trainer-cli` as a person sees it: in a terminal, with keys."""
 
 import os
 import pty
@@ -6,19 +6,25 @@ import select
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from earshot_trainer.home.folder import Home
 from support.trainer_home import TRAINER
 
 
-@contextmanager
-def label_terminal(home: Home, *words: str, silent: bool = True) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+def label_terminal(
+    home: Home, *words: str, silent: bool = True
+) -> AbstractContextManager[tuple[int, subprocess.Popen[bytes]]]:
     """A `trainer-cli label` process in a terminal of its own."""
+    return trainer_terminal(home, "label", *(["--silent"] if silent else []), *words)
+
+
+@contextmanager
+def trainer_terminal(home: Home, *words: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """A `trainer-cli` process in a terminal of its own."""
     ours, theirs = pty.openpty()
     environ = {**os.environ, "EARSHOT_HOME": str(home.folder), "TERM": "vt100", "COLUMNS": "80", "LINES": "30"}
-    command = [*TRAINER, "label", *(["--silent"] if silent else []), *words]
-    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environ)
+    process = subprocess.Popen([*TRAINER, *words], stdin=theirs, stdout=theirs, stderr=theirs, env=environ)
     os.close(theirs)
     try:
         yield ours, process
@@ -28,9 +34,9 @@ def label_terminal(home: Home, *words: str, silent: bool = True) -> Iterator[tup
         os.close(ours)
 
 
-def read_until(descriptor: int, text: str) -> str:
+def read_until(descriptor: int, text: str, timeout_s: float = 60) -> str:
     """What the terminal shows until `text`."""
-    seen, deadline = "", time.monotonic() + 60
+    seen, deadline = "", time.monotonic() + timeout_s
     while text not in seen and time.monotonic() < deadline:
         if select.select([descriptor], [], [], 1)[0]:
             try:

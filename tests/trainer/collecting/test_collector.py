@@ -15,6 +15,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from support.async_waiting import until
 from support.collecting import BadNetwork, RecordingNode, recording_node
+from support.label_terminal import read_until, trainer_terminal
 from support.recording_parts import BEGIN
 from support.trainer_home import make_home
 
@@ -24,7 +25,7 @@ from earshot_trainer.catalogue.members import Member, Members
 from earshot_trainer.catalogue.opening import open_catalogue
 from earshot_trainer.collecting import node_http
 from earshot_trainer.collecting.audio_store import open_audio_store
-from earshot_trainer.collecting.collector import Collector, NodeResult
+from earshot_trainer.collecting.collector import Collector, NodeResult, Progress
 from earshot_trainer.home.folder import Home
 
 LATER = Labelling(absent=("siren",), by="http", time=BEGIN + timedelta(days=1))
@@ -182,6 +183,57 @@ async def test_node_that_is_away_is_named_and_the_others_go_on(
     assert "hall: 1 new recordings" in out
     assert "attic: 0 new recordings, 0.0 MB; not all: away: " in err
     assert_home_has(home, info)
+
+
+async def test_node_that_stands_still_holds_up_no_other_and_each_tells_how_far_it_is(
+    home: Home, hall: RecordingNode, tmp_path: Path
+) -> None:
+    told: list[Progress] = []
+    async with (
+        recording_node(tmp_path / "attic", "attic") as attic,
+        BadNetwork(hall.member.address, 20_000, stalls=True) as network,
+    ):
+        know(home, attic.member)
+        infos = [await hall.add(1), await attic.add(2), await attic.add(3)]
+        nodes = [replace(hall.member, address=network.address), attic.member]
+        work = asyncio.create_task(replace(collector(home), on_progress=told.append).collect(nodes))
+        await until(lambda: network.is_used_up and attic.waiting() == [], 60, "the attic's recordings")
+        assert not work.done()
+        assert len(hall.waiting()) == 1
+        so_far = max(one.done_bytes for one in told if one.node == "hall")
+        assert 10_000 < so_far < infos[0].size_bytes
+        network.mend()
+        results = await work
+    assert [(one.node, one.stored, one.problem) for one in results] == [("hall", 1, ""), ("attic", 2, "")]
+    assert_home_has(home, *infos)
+    by_node = {name: [one for one in told if one.node == name] for name in ("hall", "attic")}
+    for name, its in (("hall", infos[:1]), ("attic", infos[1:])):
+        total, done = sum(info.size_bytes for info in its), [one.done_bytes for one in by_node[name]]
+        assert {one.total_bytes for one in by_node[name]} == {total}
+        assert (done[0], done[-1], done) == (0, total, sorted(done))
+        assert len(set(done)) > 2
+
+
+async def test_terminal_shows_a_bar_for_each_node_while_they_are_collected(
+    home: Home, hall: RecordingNode, tmp_path: Path
+) -> None:
+    async with (
+        recording_node(tmp_path / "attic", "attic") as attic,
+        BadNetwork(hall.member.address, 20_000, stalls=True) as network,
+    ):
+        know(home, attic.member)
+        collector(home).members.set_address("hall", network.address, datetime.now(UTC))
+        infos = [await hall.add(1), await attic.add(2, seconds=2.0)]
+        of_hall, of_attic = (f"/{info.size_bytes / 1000:.1f} kB" for info in infos)
+        with trainer_terminal(home, "collect") as (terminal, process):
+            shown = await asyncio.to_thread(read_until, terminal, f"{infos[1].size_bytes / 1000:.1f}{of_attic}", 90)
+            assert f"{infos[0].size_bytes / 1000:.1f}{of_hall}" not in shown
+            await asyncio.to_thread(read_until, terminal, of_hall)
+            network.mend()
+            end = await asyncio.to_thread(read_until, terminal, "here now: 2 siren")
+            assert await asyncio.to_thread(process.wait, 30) == 0
+    assert all(f"{node}: 1 new recordings" in end for node in ("hall", "attic"))
+    assert_home_has(home, *infos)
 
 
 async def test_trainers_token_opens_recordings_and_nothing_else_of_a_node(home: Home, hall: RecordingNode) -> None:

@@ -42,6 +42,16 @@ def test_contradictions_are_usage_errors(words: list[str]) -> None:
     assert CliRunner().invoke(cli, ["deploy", *words]).exit_code == 2
 
 
+@pytest.mark.parametrize("command", ["deploy", "retrain"])
+def test_watch_without_a_canary_is_refused_in_one_line(home: Home, command: str) -> None:
+    result = CliRunner().invoke(cli, [command, "--watch", "5m"])
+    assert result.exit_code == 2
+    assert result.output.splitlines()[-1] == (
+        "Error: --watch is how long a canary is watched; name one with --canary NODE"
+    )
+    assert not (home.folder / "runs").exists()
+
+
 def failure(*words: str) -> EarshotError:
     result = CliRunner().invoke(cli, list(words))
     assert isinstance(result.exception, EarshotError), result.output
