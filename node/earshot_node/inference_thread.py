@@ -126,14 +126,18 @@ class InferenceThread:
 
         self._requests.put(work)
 
-    def swap(self, on_done: Callable[[], None]) -> None:
-        """Let the companion decide from the next step on, and the other beside it; `on_done` is called in the thread.
+    def swap(self, on_done: Callable[[], None], is_wanted: Callable[[], bool] = lambda: True) -> None:
+        """Let the companion decide from the next step on, and the other beside it.
 
-        Nothing happens, and nothing is called, when the companion has gone by then.
+        Nothing happens, and nothing is called, when the companion has gone by then, or nobody wants it any more.
+
+        Args:
+            on_done: called in the thread.
+            is_wanted: called in the thread right before.
         """
 
         def work() -> list[Fact]:
-            if self._pipeline.companion is None or self._pipeline.companion.failure is not None:
+            if not is_wanted() or self._pipeline.companion is None or self._pipeline.companion.failure is not None:
                 return []
             self._tell_gathered()  # what the companion heard until now was not the other one's
             facts = self._pipeline.swap()

@@ -170,6 +170,21 @@ def test_switch_in_a_running_thread_loses_no_hop_of_any_source() -> None:
     assert steps[-1].companion.version == old().manifest.version
 
 
+def test_switch_that_nobody_wants_any_more_when_its_turn_comes_does_not_happen() -> None:
+    pipeline, switched, feed = Pipeline(old(), lambda _: {"siren": ALWAYS}), threading.Event(), Feed()
+    listeners = {name: SourceListener(CONFIG, name, ("siren",), 0.04, "1") for name in ("mic", "yard")}
+    thread = InferenceThread(
+        feed, pipeline, listeners, lambda _: None, on_alive=lambda: None, on_failure=lambda _: switched.set()
+    )
+    thread.set_companion(Companion(new(), lambda _: {"siren": ALWAYS}))
+    thread.swap(switched.set, lambda: False)
+    thread.start()
+    wait_until(lambda: feed.given == feed.allowed, 60)
+    thread.stop()
+    assert not switched.is_set()
+    assert pipeline.manifest == old().manifest
+
+
 def test_event_that_is_open_goes_on_without_a_second_onset() -> None:
     pipeline = Pipeline(old(), lambda _: {"siren": ALWAYS})
     pipeline.set_companion(Companion(new(), lambda _: {"siren": ALWAYS}))

@@ -29,8 +29,8 @@ class Inference(Protocol):
     def set_companion(self, companion: Companion | None) -> None:
         """Let a model hear the same; None: nobody."""
 
-    def swap(self, on_done: Callable[[], None]) -> None:
-        """Let the companion decide."""
+    def swap(self, on_done: Callable[[], None], is_wanted: Callable[[], bool]) -> None:
+        """Let the companion decide, unless that is not wanted any more by then."""
 
 
 class Switchboard:
@@ -106,7 +106,7 @@ class Switchboard:
         """Let the model beside decide, and the other one go on beside it.
 
         Raises:
-            RetryError: inference does not get round to it.
+            RetryError: inference does not get round to it; it does not happen later either.
         """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
@@ -118,7 +118,7 @@ class Switchboard:
         def done_in_thread() -> None:
             loop.call_soon_threadsafe(finish)
 
-        self._inference.swap(done_in_thread)
+        self._inference.swap(done_in_thread, lambda: not done.done())
         try:
             await asyncio.wait_for(done, SWITCH_WITHIN_S)
         except TimeoutError as error:

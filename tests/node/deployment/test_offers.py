@@ -49,12 +49,13 @@ class Inference:
         self.companion: Companion | None = None
         self.is_slow = False
         self.asked: Callable[[], None] | None = None
+        self.is_wanted: Callable[[], bool] = lambda: False
 
     def set_companion(self, companion: Companion | None) -> None:
         self.companion = companion
 
-    def swap(self, on_done: Callable[[], None]) -> None:
-        self.asked = on_done
+    def swap(self, on_done: Callable[[], None], is_wanted: Callable[[], bool]) -> None:
+        self.asked, self.is_wanted = on_done, is_wanted
         if not self.is_slow:
             on_done()
 
@@ -345,11 +346,13 @@ async def test_version_whose_switch_failed_is_tried_again_and_older_ones_are_sti
     await until(lambda: node.active == "2099.1.1")
     await node.idle()
     before = node.store.load()
-    monkeypatch.setattr("earshot_node.deployment.switchboard.SWITCH_WITHIN_S", 0.05)
+    monkeypatch.setattr("earshot_node.deployment.switchboard.SWITCH_WITHIN_S", 0.5)
     node.offers._again_after_s = 30.0
     node.inference.is_slow = True
     node.offer("install", "second", "2099.1.2")
+    await until(lambda: node.inference.asked is not None and node.inference.is_wanted())
     await until(lambda: node.actions == ["installed", "installed", "rolled_back", "refused"])
+    assert not node.inference.is_wanted()  # where inference gets round to it later on, nothing changes
     after = node.store.load()
     assert after.model_copy(update={"history": before.history}) == before  # also its offer: a restart takes it up
     node.inference.is_slow = False
