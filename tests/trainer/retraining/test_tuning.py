@@ -1,5 +1,6 @@
 """Fine-tuning with a tiny network: resumes as if never interrupted, moves as far as it may."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from support.tiny_corpus import make_corpus, write_recipe
 
+from earshot_node.errors import OperatorError
 from earshot_trainer.corpus.cache import PcmCache
 from earshot_trainer.corpus.recordings import load_manifest
 from earshot_trainer.retraining.settings import TuningSettings, load_settings
@@ -45,12 +47,18 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Soun
     return values, gather_sounds(recordings, cache, recipe, folder / "cache", pool)
 
 
-def tuned(base: tuple[dict[str, Any], Sounds], out: Path, settings: TuningSettings = SETTINGS) -> dict[str, Any]:
+def tuned(
+    base: tuple[dict[str, Any], Sounds],
+    out: Path,
+    settings: TuningSettings = SETTINGS,
+    added: dict[str, Sounds] | None = None,
+) -> dict[str, Any]:
     from earshot_trainer.retraining.tuning import tune
     from earshot_trainer.training.checkpoint import load_checkpoint
 
     out.mkdir(exist_ok=True)
-    values: dict[str, Any] = load_checkpoint(tune(base[0], settings, 1, base[1], base[1], out, "origin"))["network"]
+    path = tune(base[0], settings, 1, base[1], base[1], out, "origin", added=added)
+    values: dict[str, Any] = load_checkpoint(path)["network"]
     return values
 
 
@@ -115,3 +123,78 @@ def test_siren_frames_count_where_the_base_hears_one_best(base: tuple[dict[str, 
         assert np.array_equal(before.active, wide.active)
         assert 1 <= narrow.active[: len(narrow.active) - 1].sum() <= 3
         assert not (narrow.active & ~before.active).any()
+
+
+def bells(sounds: Sounds) -> dict[str, Sounds]:
+    """The tones of the corpus as a label that the base does not know."""
+    return {"doorbell": replace(sounds, synthetic_sirens=())}
+
+
+def test_added_label_is_an_output_behind_those_that_stay(base: tuple[dict[str, Any], Sounds], tmp_path: Path) -> None:
+    import torch
+
+    from earshot_trainer.training.command import load_network
+
+    settings = SETTINGS.model_copy(update={"blend": 0.0, "label_segments": 2})
+    values, network = tuned(base, tmp_path / "grown", settings, bells(base[1])), base[0]["network"]
+    assert load_network(tmp_path / "grown" / "model.pt").config.labels == ("siren", "doorbell")
+    assert set(values) == set(network)
+    assert values["output.weight"].shape[0] == 2
+    assert torch.equal(values["output.weight"][:1], network["output.weight"])
+    assert (
+        difference(
+            {name: value[:1] if name.startswith("output.") else value for name, value in values.items()}, network
+        )
+        == 0
+    )
+    assert float(values["output.weight"][1].abs().max()) > 0.01
+
+
+def test_added_label_is_told_from_what_is_without_it(base: tuple[dict[str, Any], Sounds], tmp_path: Path) -> None:
+    import torch
+
+    from earshot_trainer.training.command import load_network
+
+    sounds = base[1]
+    settings = SETTINGS.model_copy(update={"steps": 60, "label_segments": 6})
+    tuned(base, tmp_path / "grown", settings, bells(sounds))
+    network = load_network(tmp_path / "grown" / "model.pt").eval()
+
+    def loudest(number: int) -> float:
+        frames = torch.from_numpy(sounds.bank.of(number).astype("float32"))
+        with torch.no_grad():
+            return float(network(frames[None, : len(frames) // 4 * 4])[0][0, :, 1].max())
+
+    tones = [loudest(siren.sound) for siren in sounds.sirens]
+    noises = [loudest(span.sound) for span in sounds.spans]
+    assert min(tones) > max(noises) + 1.0
+
+
+def test_interrupted_training_with_an_added_label_ends_as_an_uninterrupted_one(
+    base: tuple[dict[str, Any], Sounds], tmp_path: Path
+) -> None:
+    from earshot_trainer.retraining.tuning import tune
+
+    def stop_at_five(step: Any) -> None:
+        if step.step == 5:
+            raise StoppedError
+
+    added = bells(base[1])
+    whole = tuned(base, tmp_path / "whole", added=added)
+    (tmp_path / "cut").mkdir()
+    with pytest.raises(StoppedError):
+        tune(base[0], SETTINGS, 1, base[1], base[1], tmp_path / "cut", "origin", stop_at_five, added)
+    assert difference(tuned(base, tmp_path / "cut", added=added), whole) < 1e-6
+
+
+def test_sounds_of_another_label_stand_in_the_place_of_sirens(tmp_path: Path) -> None:
+    recipe = load_recipe(write_recipe(tmp_path), ("mixing.streets=0",))
+    recordings = load_manifest(make_corpus(tmp_path / "corpus", sirens=3, negatives=2))
+    recordings[0] = replace(recordings[0], labels=frozenset({"siren", "doorbell"}))
+    cache = PcmCache(tmp_path / "cache")
+    cache.add(recordings)
+    sounds = gather_sounds(recordings, cache, recipe, tmp_path / "cache", label="doorbell")
+    assert len(sounds.sirens) == 1
+    assert [span.recording.name for span in sounds.spans] == [one.name for one in recordings[1:]]
+    with pytest.raises(OperatorError, match="no horn to learn from"):
+        gather_sounds(recordings, cache, recipe, tmp_path / "cache", label="horn")

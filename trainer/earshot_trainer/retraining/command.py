@@ -1,19 +1,23 @@
 """`trainer-cli retrain`: all stages of a run in order, going on with one that was interrupted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
 from earshot_node.cli.lazy_group import EXIT_DONE, EXIT_PARTLY
+from earshot_node.contract.recordings import RecordingInfo
 from earshot_node.errors import OperatorError
 from earshot_trainer.catalogue.corpora import Corpora
 from earshot_trainer.catalogue.library import Library
 from earshot_trainer.catalogue.members import Members
 from earshot_trainer.catalogue.opening import open_catalogue
+from earshot_trainer.corpus.recordings import expand_path
 from earshot_trainer.evaluate.console import say
 from earshot_trainer.home.folder import Home
+from earshot_trainer.retraining.new_labels import count_labels
+from earshot_trainer.retraining.own import name_sessions, usable
 from earshot_trainer.retraining.run_folder import (
     STAGES,
     RunFolder,
@@ -27,10 +31,10 @@ from earshot_trainer.retraining.stage import EXIT_STOPPED, Stage, run_stage, tim
 
 PURPOSES: Final[dict[StageName, str]] = {
     "collect": "brings the recordings of all nodes here",
-    "split": "keeps some of the household's sessions to compare on",
+    "split": "keeps some of the household's sessions to compare on; says which labels become outputs",
     "train": "fine-tunes the shipped model on them, with replay",
     "quantize": "exports it and stores its weights as INT8",
-    "calibrate": "moves its thresholds to mean the same as the active model's",
+    "calibrate": "moves its thresholds to mean the same as the active model's; chooses those of new labels",
     "evaluate": "hears the base test set, long negatives and what was kept, with both models",
     "gate": "compares; stops what is worse or gains nothing (exit code 4)",
     "package": "makes a bundle with card, reference clips and what the gate said",
@@ -116,6 +120,8 @@ def show_plan(home: Home, request: RunRequest, console: Console) -> None:
     here = ", ".join(f"{count} {title or 'unlabelled'}" for title, count in counts.items())
     say(console, f"nodes: {', '.join(one.id for one in nodes) or 'none has joined'}")
     say(console, f"recordings here: {here or 'none'}")
+    for line in _label_lines(Library(engine).all(), request):
+        say(console, line)
     say(console, f"corpora: {', '.join(corpora) or 'none; synthesized material only, so shadow at most'}")
     unfinished = _unfinished(home)
     if unfinished is not None:
@@ -126,6 +132,15 @@ def show_plan(home: Home, request: RunRequest, console: Console) -> None:
         table.add_row(name, PURPOSES[name], done)
     console.print(table)
     say(console, "nothing was changed; next: trainer-cli retrain")
+
+
+def _label_lines(infos: Sequence[RecordingInfo], request: RunRequest) -> list[str]:
+    """Tell of every label that the base has no output for, whether it would get one."""
+    from earshot_trainer.packaging.base import load_base
+
+    known = load_base(expand_path(request.base) if request.base else None).values["config"]["labels"]
+    kept, _ = usable(infos)
+    return [str(one) for one in count_labels(kept, known, name_sessions(kept, request.settings.split.session_gap_s))]
 
 
 def _chosen_run(home: Home, request: RunRequest, *, new: bool, run_name: str, console: Console) -> RunFolder:

@@ -86,12 +86,81 @@ class Had(BaseModel):
         )
 
 
+class NewLabel(BaseModel):
+    """What a candidate does about a label that the active model has no output for, at `balanced`.
+
+    Attributes:
+        held_out, sessions: the household's held-out recordings with it, and how many sessions these are of.
+        found: of these, as they were recorded; its thresholds were chosen on them.
+        found_under_conditions: share of these also quieter and over streets.
+        own_others, own_alarmed: its held-out recordings without it, and those that are taken for it.
+        clips, clips_alarmed: the same of the base test set.
+        long_hours, false_alarms: of the long negatives.
+        least_recall: of `found`; `most_...` are allowed at most.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    label: str
+    held_out: int = Field(ge=0)
+    sessions: int = Field(ge=0)
+    found: int = Field(ge=0)
+    found_under_conditions: float = Field(ge=0, le=1)
+    own_others: int = Field(ge=0)
+    own_alarmed: int = Field(ge=0)
+    clips: int = Field(ge=0)
+    clips_alarmed: int = Field(ge=0)
+    long_hours: float = Field(ge=0)
+    false_alarms: int = Field(ge=0)
+    least_recall: float = Field(ge=0, le=1)
+    most_own_alarmed: int = Field(ge=0)
+    most_clips_alarmed: int = Field(ge=0)
+    most_false_alarms: int = Field(ge=0)
+
+    @property
+    def recall(self) -> float:
+        """Share of the household's held-out recordings with it that are found."""
+        return self.found / self.held_out if self.held_out else 0.0
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """What keeps it from being taken, one phrase each."""
+        checks = (
+            (
+                self.recall >= self.least_recall,
+                f"{self.found} of {self.held_out} found, at least {self.least_recall:.0%}",
+            ),
+            (
+                self.own_alarmed <= self.most_own_alarmed,
+                f"{self.own_alarmed} of {self.own_others} own others taken for it, at most {self.most_own_alarmed}",
+            ),
+            (
+                self.clips_alarmed <= self.most_clips_alarmed,
+                f"{self.clips_alarmed} of {self.clips} clips taken for it, at most {self.most_clips_alarmed}",
+            ),
+            (
+                self.false_alarms <= self.most_false_alarms,
+                f"{self.false_alarms} false alarms in {self.long_hours:.2f} h, at most {self.most_false_alarms}",
+            ),
+        )
+        return tuple(f"{text} wanted" for is_met, text in checks if not is_met)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.label}, new: {self.found} of {self.held_out} own held-out recordings found, of {self.sessions} "
+            f"session(s), on which its thresholds were chosen; {self.found_under_conditions:.0%} also quieter and over "
+            f"streets; taken for it: {self.own_alarmed} of {self.own_others} other own ones, {self.clips_alarmed} of "
+            f"{self.clips} clips; {self.false_alarms} false alarms in {self.long_hours:.2f} h"
+        )
+
+
 class GateReport(BaseModel):
     """What the gate says.
 
     Attributes:
         outcome: `promote`: it may decide on nodes; `shadow`: it may run beside the active model; `stop`: neither.
         reasons: why it is not `promote`, one line each; empty where it is.
+        new_labels: what there is to say of labels that the active model does not hear.
         forced: somebody wanted it promoted all the same; `judged` is what the gate said before.
     """
 
@@ -103,6 +172,7 @@ class GateReport(BaseModel):
     figures: tuple[Figure, ...]
     had: Had
     active_version: str
+    new_labels: tuple[NewLabel, ...] = ()
     forced: bool = False
 
     def with_force(self) -> Self:
@@ -110,23 +180,24 @@ class GateReport(BaseModel):
         return self if self.judged == "promote" else self.model_copy(update={"outcome": "promote", "forced": True})
 
 
-def judge(figures: Sequence[Figure], had: Had, active_version: str) -> GateReport:
+def judge(figures: Sequence[Figure], had: Had, active_version: str, new_labels: Sequence[NewLabel] = ()) -> GateReport:
     """Promote what is worse in nothing and better on the household's own recordings, as far as that could be seen.
 
     Worse on the base test set or the long negatives, or not better on the household's own recordings: stop. Nothing to
     see it on (no own held-out recordings of both kinds, or of a sitting that was learnt from, or no real sounds in the
-    base test set): shadow at most.
+    base test set): shadow at most. A new label that is found well enough is a gain; one that is not stops the round.
     """
     worse = [figure for figure in figures if figure.verdict == "worse"]
     stops = [f"worse: {figure}" for figure in worse]
+    stops += [f"{one.label} is not good enough to be taken: {'; '.join(one.lacks)}" for one in new_labels if one.lacks]
     doubts = []
     if had.own_sirens and had.own_others:
         deciding = [figure for figure in figures if figure.decides]
         if had.same_sitting:
             doubts.append("the own held-out takes are of a sitting that was learnt from; record some on another day")
-        elif not any(figure.verdict == "better" for figure in deciding) and not worse:
+        elif not any(figure.verdict == "better" for figure in deciding) and not worse and not new_labels:
             stops.append("not better on the own held-out recordings: nothing is gained by it")
-    else:
+    elif not new_labels:
         missing = "with a siren" if not had.own_sirens else "without one"
         doubts.append(f"no own recordings {missing} are held out; record some in another session")
     if not had.corpora:
@@ -139,4 +210,5 @@ def judge(figures: Sequence[Figure], had: Had, active_version: str) -> GateRepor
         figures=tuple(figures),
         had=had,
         active_version=active_version,
+        new_labels=tuple(new_labels),
     )

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,18 +19,29 @@ from earshot_trainer.evaluate.console import counting, say
 from earshot_trainer.graph.command import FLOAT_NAME, INT8_NAME, REPORT_NAME, calibration_clips, pick_calibration
 from earshot_trainer.packaging.base import Base
 from earshot_trainer.retraining.material import Material
-from earshot_trainer.retraining.own import lay_out, split_own, usable, write_manifest
+from earshot_trainer.retraining.new_labels import count_labels, presence, shares_word
+from earshot_trainer.retraining.own import (
+    OwnSplit,
+    holds,
+    lay_out,
+    name_sessions,
+    split_own,
+    usable,
+    write_manifest,
+)
 from earshot_trainer.retraining.parts import (
     HELD_OUT_NAME,
     SPLIT_NAME,
     TRAIN_NAME,
     OwnRecordings,
+    active_bundle,
+    added_labels,
     base_of,
     material_of,
     own_recordings,
 )
 from earshot_trainer.retraining.stage import Stage
-from earshot_trainer.retraining.synthetic import count_of, synthetic_set
+from earshot_trainer.retraining.synthetic import count_of, is_synthetic, synthetic_set
 from earshot_trainer.training.checkpoint import MODEL_NAME
 from earshot_trainer.training.run_record import RUN_NAME, record_graphs
 
@@ -61,10 +74,10 @@ def collect(stage: Stage) -> None:
 
 
 def split(stage: Stage) -> None:
-    """Part the household's recordings in two sides, in whole sessions.
+    """Part the household's recordings in two sides, in whole sessions, and say which labels become outputs.
 
     Raises:
-        OperatorError: too few recordings.
+        OperatorError: too few recordings, of a label that the active model hears too.
     """
     run, settings = stage.run, stage.run.request.settings
     infos = Library(open_catalogue(stage.home.catalogue_url)).all()
@@ -76,22 +89,24 @@ def split(stage: Stage) -> None:
             f"{len(kept)} labelled recordings are too few to learn from; record some with `node-cli record`, collect "
             "them, and label what is unlabelled with `trainer-cli label`"
         )
+    known = tuple(base_of(run).values["config"]["labels"])
+    counts = count_labels(kept, known, name_sessions(kept, settings.split.session_gap_s))
+    for one in counts:
+        stage.note(str(one))
+    added = [one.label for one in counts if one.enough]
     sides = split_own(
-        kept, settings.split.held_out_share, settings.split.session_gap_s, settings.seed, run.request.held_out_from
+        kept,
+        settings.split.held_out_share,
+        settings.split.session_gap_s,
+        settings.seed,
+        run.request.held_out_from,
+        added,
     )
     if not sides.train:
         raise OperatorError("all recordings would be held out; choose a later --held-out-from")
-    folder = stage.home.folder / "runs" / "audio"
-    lay_out(kept, open_audio_store(stage.home.recordings_place), folder)
-    for name, side in ((TRAIN_NAME, sides.train), (HELD_OUT_NAME, sides.held_out)):
-        write_manifest(run / name, side, sides.session_of, folder)
-        sirens = sum(one.labelling is not None and "siren" in one.labelling.labels for one in side)
-        sessions = len({sides.session_of[one.sha256] for one in side})
-        stage.write(
-            run / name, f"{sirens} with a siren, {len(side) - sirens} without, in {sessions} session(s) of their own"
-        )
-    for note in sides.notes:
-        stage.note(note)
+    lay_out(kept, open_audio_store(stage.home.recordings_place), stage.home.folder / "runs" / "audio")
+    _write_sides(stage, sides)
+    added = _in_order(stage, [label for label in added if _is_on_both_sides(stage, sides, label)], known)
     values = {
         "seed": settings.seed,
         "held_out_share": settings.split.held_out_share,
@@ -99,8 +114,45 @@ def split(stage: Stage) -> None:
         "notes": sides.notes,
         "same_sitting": sides.same_sitting,
         "held_out_sessions": sorted({sides.session_of[one.sha256] for one in sides.held_out}),
+        "added_labels": added,
     }
     stage.write(run.write(SPLIT_NAME, values))
+
+
+def _write_sides(stage: Stage, sides: OwnSplit) -> None:
+    for name, side in ((TRAIN_NAME, sides.train), (HELD_OUT_NAME, sides.held_out)):
+        write_manifest(stage.run / name, side, sides.session_of, stage.home.folder / "runs" / "audio")
+        sirens = sum(holds(one, "siren") for one in side)
+        sessions = len({sides.session_of[one.sha256] for one in side})
+        stage.write(
+            stage.run / name,
+            f"{sirens} with a siren, {len(side) - sirens} without, in {sessions} session(s) of their own",
+        )
+    for note in sides.notes:
+        stage.note(note)
+
+
+def _is_on_both_sides(stage: Stage, sides: OwnSplit, label: str) -> bool:
+    learnt, held_out = (sum(holds(one, label) for one in side) for side in (sides.train, sides.held_out))
+    there = min(learnt, held_out) > 0
+    result = "" if there else "; no output: some are needed on either side; record some on another day"
+    stage.note(f"{label}: {learnt} recordings to learn from, {held_out} held out{result}")
+    return there
+
+
+def _in_order(stage: Stage, added: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Return the added labels, those of the active model first.
+
+    Raises:
+        OperatorError: the active model hears a label that the candidate would not.
+    """
+    active = active_bundle(stage.home, stage.run).manifest
+    if dropped := [label for label in active.labels if label not in (*known, *added)]:
+        raise OperatorError(
+            f"model {active.version} hears {', '.join(dropped)}, and there are too few recordings to learn that again; "
+            "nodes refuse a model that drops a label: record what is missing (above)"
+        )
+    return sorted(added, key=lambda label: (label not in active.labels, label))
 
 
 def train(stage: Stage) -> None:
@@ -117,11 +169,12 @@ def train(stage: Stage) -> None:
     stage.read(f"checkpoint of model {base.pin.version}; {len(own.train)} own recordings")
     render(stage)
     material = material_of(stage.home, run, own)
-    own_sounds, replay_sounds = _gather(base, own, material, stage)
+    labels = added_labels(run)
+    own_sounds, replay_sounds, label_sounds = _gather(base, own, material, stage)
     own_sounds = only_audible(own_sounds, base.values, settings.tuning.audible_range_log_odds)
     learnt = (*own.train, *material.replay)
     origin = hashlib.sha256(
-        f"{base.pin.sha256} {settings.model_dump_json()} {dataset_hash(learnt)}".encode()
+        f"{base.pin.sha256} {settings.model_dump_json()} {' '.join(labels)} {dataset_hash(learnt)}".encode()
     ).hexdigest()
     steps = settings.tuning.steps
     with counting("fine-tuning", steps) as advance:
@@ -131,8 +184,20 @@ def train(stage: Stage) -> None:
             if step.step % max(1, steps // LOSSES_TOLD) == 0:
                 say(stage.console, f"step {step.step} of {steps}: loss {step.loss:.4f}")
 
-        model = tune(base.values, settings.tuning, settings.seed, own_sounds, replay_sounds, run.folder, origin, report)
-    stage.write(model, f"{settings.tuning.steps} steps of {settings.tuning.batch_size} segments")
+        model = tune(
+            base.values,
+            settings.tuning,
+            settings.seed,
+            own_sounds,
+            replay_sounds,
+            run.folder,
+            origin,
+            report,
+            label_sounds,
+        )
+    segments = settings.tuning.batch_size + len(labels) * settings.tuning.label_segments
+    heard = ", ".join((*base.values["config"]["labels"], *labels))
+    stage.write(model, f"{settings.tuning.steps} steps of {segments} segments; hears {heard}")
     stage.write(_write_run_record(stage, base, own, material), "what it was made of", changes=True)
 
 
@@ -168,8 +233,11 @@ def quantize(stage: Stage) -> None:
     stage.wrote.append(run / RUN_NAME)
 
 
-def _gather(base: Base, own: OwnRecordings, material: Material, stage: Stage) -> tuple[Any, Any]:
-    """Return sounds of the household and sounds to replay."""
+def _gather(base: Base, own: OwnRecordings, material: Material, stage: Stage) -> tuple[Any, Any, dict[str, Any]]:
+    """Return sounds of the household, sounds to replay, and those of each added label.
+
+    What may hold an added label is not replayed: there it would teach that it is nothing.
+    """
     from earshot_trainer.segments.sounds import gather_sounds
     from earshot_trainer.segments.synthetic import load_pool
     from earshot_trainer.training.recipe import Recipe
@@ -179,13 +247,24 @@ def _gather(base: Base, own: OwnRecordings, material: Material, stage: Stage) ->
     alone = {"mixing": recipe.mixing.model_copy(update={"streets": 0}), "teacher": None, "distillation": None}
     recipe = recipe.model_copy(update=alone)
     counts = {"sirens": amounts.pool_sirens, "traps": amounts.pool_traps, "music": amounts.pool_music}
+    labels = added_labels(stage.run)
     pool = load_pool(recipe.synthetic.model_copy(update=counts), seed, folder)
+    pool = [one for one in pool if not any(shares_word(label, one.kind) for label in labels)]
+    replay = [one for one in material.replay if all(presence(one, label) == "without" for label in labels)]
     cache = PcmCache(folder)
-    with counting("decoding", len(own.train) + len(material.replay)) as advance:
-        cache.add((*own.train, *material.replay), lambda _: advance())
-    others = () if any(not one.is_siren for one in own.train) else material.replay
+    with counting("decoding", len(own.train) + len(replay)) as advance:
+        cache.add((*own.train, *replay), lambda _: advance())
+    others = () if any(not one.is_siren for one in own.train) else replay
     own_sounds = gather_sounds((*own.train, *others), cache, recipe, folder, [one for one in pool if one.is_siren])
-    return own_sounds, gather_sounds(material.replay, cache, recipe, folder, pool)
+    traps = [replace(one, is_siren=False) for one in pool]
+    known = [*own.train, *(one for one in replay if is_synthetic(one))]
+    label_sounds = {
+        label: gather_sounds(
+            [one for one in known if presence(one, label) != "unknown"], cache, recipe, folder, traps, label=label
+        )
+        for label in labels
+    }
+    return own_sounds, gather_sounds(replay, cache, recipe, folder, pool), label_sounds
 
 
 def _write_run_record(stage: Stage, base: Base, own: OwnRecordings, material: Material) -> Path:

@@ -2,7 +2,7 @@
 
 import csv
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,10 +15,11 @@ from earshot_node.contract.recordings import BACKGROUND, RecordingInfo
 from earshot_node.deployment.durable import make_folder, write_file
 from earshot_node.errors import OperatorError
 from earshot_trainer.collecting.audio_store import AudioStore
+from earshot_trainer.retraining.new_labels import ONLY_WITHOUT, OWN_LICENCE
 
-KINDS: Final = ("siren", "no siren")
+NO_SIREN: Final = "no siren"
+KINDS: Final = ("siren", NO_SIREN)
 COLUMNS: Final = ("path", "label", "labels", "is_siren", "kind", "source", "fsid", "licence", "dur", "note")
-LICENCE: Final = "the household's own"
 LAST_TAKES: Final = " (its last takes)"
 FEWEST_TAKES: Final = 4
 
@@ -69,7 +70,12 @@ def name_sessions(infos: Sequence[RecordingInfo], gap_s: float) -> dict[str, str
 
 
 def split_own(
-    infos: Sequence[RecordingInfo], share: float, gap_s: float, seed: int, held_out_from: datetime | None = None
+    infos: Sequence[RecordingInfo],
+    share: float,
+    gap_s: float,
+    seed: int,
+    held_out_from: datetime | None = None,
+    added: Sequence[str] = (),
 ) -> OwnSplit:
     """Keep about `share` of each kind of recordings back, in whole sessions drawn by `seed`.
 
@@ -82,6 +88,7 @@ def split_own(
         gap_s: see `name_sessions`.
         seed: of the draw.
         held_out_from: instead of drawing, keep back the sessions that begin at this time or later.
+        added: labels besides siren of which some are to be on either side.
     """
     session_of = name_sessions(infos, gap_s)
     ordered = sorted(infos, key=lambda one: (one.begin, one.sha256))
@@ -91,16 +98,16 @@ def split_own(
     if held_out_from is not None:
         kept = {name for name, begin in begins.items() if begin >= held_out_from}
     else:
-        kept = _draw_sessions(ordered, session_of, share, seed)
+        kept = _draw_sessions(ordered, session_of, share, seed, added)
     notes = []
     for kind in KINDS if held_out_from is None else ():
-        if last := _last_takes(ordered, kind, session_of, kept, share):
+        if last := _last_takes(ordered, kind, added, session_of, kept, share):
             session_of |= last
             kept |= set(last.values())
             notes.append(f"all with {kind} is of one sitting: its last {len(last)} takes are held out, and flatter")
     same_sitting = bool(notes)
     for kind in KINDS:
-        here = {session_of[one.sha256] for one in ordered if _kind(one) == kind}
+        here = {session_of[one.sha256] for one in ordered if _is_of(one, kind, added)}
         if here and not here & kept:
             notes.append(f"nothing with {kind} is held out: its recordings are of {len(here)} session(s)")
         elif here and here <= kept:
@@ -115,33 +122,39 @@ def split_own(
 
 
 def _last_takes(
-    infos: Sequence[RecordingInfo], kind: str, session_of: dict[str, str], kept: set[str], share: float
+    infos: Sequence[RecordingInfo],
+    kind: str,
+    added: Sequence[str],
+    session_of: dict[str, str],
+    kept: set[str],
+    share: float,
 ) -> dict[str, str]:
     """Return a new session's name for the last takes of a kind that was recorded in one sitting, else nothing.
 
     Only takes: several recordings around one event are the same sound.
     """
-    mine = [one for one in infos if _kind(one) == kind]
+    mine = [one for one in infos if _is_of(one, kind, added)]
     sessions = {session_of[one.sha256] for one in mine}
     if len(sessions) != 1 or sessions & kept or len(mine) < FEWEST_TAKES or any(one.origin != "take" for one in mine):
         return {}
     return {one.sha256: f"{session_of[one.sha256]}{LAST_TAKES}" for one in mine[-max(1, round(share * len(mine))) :]}
 
 
-def _draw_sessions(infos: Sequence[RecordingInfo], session_of: dict[str, str], share: float, seed: int) -> set[str]:
-    """Draw sessions, kind by kind, as long as that comes nearer to the share; never the last one of a kind."""
+def _draw_sessions(
+    infos: Sequence[RecordingInfo], session_of: dict[str, str], share: float, seed: int, added: Sequence[str]
+) -> set[str]:
+    """Draw sessions, kind by kind, as long as that comes nearer to the share; never the last one of any kind."""
     kept: set[str] = set()
-    for number, kind in enumerate(KINDS):
-        of_session: dict[str, int] = defaultdict(int)
-        sessions_of_kind = [session_of[one.sha256] for one in infos if _kind(one) == kind]
-        for name in sessions_of_kind:
-            of_session[name] += 1
+    numbered = [*enumerate(added, start=len(KINDS)), *enumerate(KINDS)]
+    sessions = {kind: [session_of[one.sha256] for one in infos if _is_of(one, kind, added)] for _, kind in numbered}
+    for number, kind in numbered:
+        of_session = Counter(sessions[kind])
         names = sorted(of_session)
-        wanted, here = share * len(sessions_of_kind), sum(of_session[name] for name in names if name in kept)
+        wanted, here = share * len(sessions[kind]), sum(of_session[name] for name in names if name in kept)
         for index in np.random.default_rng([seed, 11, number]).permutation(len(names)):
             name = names[int(index)]
-            left = [other for other in names if other not in kept and other != name]
-            if name in kept or not left:
+            is_last = any(name in there and set(there) <= kept | {name} for there in sessions.values())
+            if name in kept or is_last:
                 continue
             if here == 0 or abs(here + of_session[name] - wanted) < abs(here - wanted):
                 kept.add(name)
@@ -149,8 +162,14 @@ def _draw_sessions(infos: Sequence[RecordingInfo], session_of: dict[str, str], s
     return kept
 
 
-def _kind(info: RecordingInfo) -> str:
-    return "siren" if info.labelling is not None and "siren" in info.labelling.labels else "no siren"
+def _is_of(info: RecordingInfo, kind: str, added: Sequence[str]) -> bool:
+    """Tell whether a recording is of a kind; with `no siren` are those with none of the added labels either."""
+    return not any(holds(info, one) for one in ("siren", *added)) if kind == NO_SIREN else holds(info, kind)
+
+
+def holds(info: RecordingInfo, label: str) -> bool:
+    """Tell whether somebody said that a label is to be heard in a recording."""
+    return info.labelling is not None and label in info.labelling.labels
 
 
 def usable(infos: Sequence[RecordingInfo]) -> tuple[list[RecordingInfo], dict[str, int]]:
@@ -199,6 +218,7 @@ def write_manifest(path: Path, infos: Sequence[RecordingInfo], session_of: dict[
             writer.writeheader()
             for info in infos:
                 labels = info.labelling.labels if info.labelling else ()
+                absent = info.labelling.absent if info.labelling else ()
                 row = {
                     "path": str((folder / f"{info.sha256}.flac").absolute()),
                     "label": "siren" if "siren" in labels else " + ".join(labels) or BACKGROUND,
@@ -207,8 +227,9 @@ def write_manifest(path: Path, infos: Sequence[RecordingInfo], session_of: dict[
                     "kind": "clip",
                     "source": f"{info.node}/{info.source}",
                     "fsid": session_of[info.sha256],
-                    "licence": LICENCE,
+                    "licence": OWN_LICENCE,
                     "dur": info.duration_s,
+                    "note": " ".join((ONLY_WITHOUT, *absent)) if absent else "",
                 }
                 writer.writerow(row)
     except OSError as error:

@@ -20,6 +20,7 @@ from earshot_trainer.home.folder import Home
 from earshot_trainer.packaging.base import Base, check_belongs, load_base
 from earshot_trainer.retraining.material import Material, gather_material, split_corpora
 from earshot_trainer.retraining.run_folder import RunFolder
+from earshot_trainer.training.run_record import load_run
 
 TRAIN_NAME = "own_train.csv"
 HELD_OUT_NAME = "own_held_out.csv"
@@ -49,6 +50,15 @@ def own_recordings(run: RunFolder) -> OwnRecordings:
         if not (run / name).exists():
             raise OperatorError(f"{run / name} is not there; first: trainer-cli split --run {run.name}")
     return OwnRecordings(_rows(run / TRAIN_NAME), _rows(run / HELD_OUT_NAME))
+
+
+def added_labels(run: RunFolder) -> tuple[str, ...]:
+    """Return the labels that become outputs besides the base's, in order of their columns.
+
+    Raises:
+        OperatorError: the stage `split` was not run.
+    """
+    return tuple(run.read(SPLIT_NAME, "split").get("added_labels", ()))
 
 
 def _rows(path: Path) -> tuple[Recording, ...]:
@@ -105,11 +115,11 @@ def base_of(run: RunFolder) -> Base:
     return base
 
 
-def candidate_of(run: RunFolder, labels: tuple[str, ...], presets: Presets | None = None) -> BundleSubject:
+def candidate_of(run: RunFolder, presets: Presets | None = None) -> BundleSubject:
     """Return the candidate's INT8 graph, as the node hears by it.
 
     Raises:
-        OperatorError: the stage `quantize` was not run.
+        OperatorError: the stage `train` or `quantize` was not run.
     """
-    subject = BundleSubject.of_graph(run / INT8_NAME, labels)
+    subject = BundleSubject.of_graph(run / INT8_NAME, load_run(run.folder).labels)
     return subject if presets is None else subject.with_presets(presets, "made comparable to the active model's")

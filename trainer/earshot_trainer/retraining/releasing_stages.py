@@ -111,7 +111,10 @@ def known_versions(home: Home, run: RunFolder) -> list[str]:
 def summary_of(report: GateReport) -> str:
     """Return what is new in one line for people."""
     deciding = [figure for figure in report.figures if figure.decides]
-    gained = "; ".join(f"{one.label}: {one.what} {one.active:.0%} -> {one.candidate:.0%}" for one in deciding)
+    news = [f"hears {one.label}, {one.found} of {one.held_out} found" for one in report.new_labels]
+    gained = "; ".join(
+        [*news, *(f"{one.label}: {one.what} {one.active:.0%} -> {one.candidate:.0%}" for one in deciding)]
+    )
     text = f"own recordings, {gained}" if gained else "retrained with the own recordings; not compared on any"
     return (f"forced past the gate; {text}" if report.forced else text)[:MAX_SUMMARY_CHARS]
 
@@ -156,3 +159,5 @@ def deploy(stage: Stage) -> None:
     )
     stage.exit_code = run_deploy(stage.home, engine, request, as_json=False)
     stage.kept(f"offers of {release.version}{' for the shadow' if shadow else ''} to {', '.join(request.nodes)}")
+    for one in report.new_labels:
+        stage.note(f"a node with this model listens for {one.label} once `labels` in its configuration lists it")

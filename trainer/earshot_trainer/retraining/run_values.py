@@ -8,8 +8,9 @@ from typing import Any
 from earshot_node.inference.bundle import Bundle, load_bundle_unsigned, load_bundled
 from earshot_trainer.corpus.recordings import Recording, dataset_hash, expand_path
 from earshot_trainer.packaging.base import Base
+from earshot_trainer.retraining.growing import with_labels
 from earshot_trainer.retraining.material import Material
-from earshot_trainer.retraining.parts import OwnRecordings
+from earshot_trainer.retraining.parts import OwnRecordings, added_labels
 from earshot_trainer.retraining.run_folder import RunFolder
 from earshot_trainer.training.lineage import code_version
 
@@ -19,7 +20,7 @@ RECIPE_NAME = "retrain"
 def run_values(run: RunFolder, base: Base, own: OwnRecordings, material: Material) -> dict[str, Any]:
     """Return JSON values that `load_run` reads; licences are those of the base's audio and of what came on top."""
     settings, learnt = run.request.settings, (*own.train, *material.replay)
-    recipe = json.loads(base.values["recipe"])
+    recipe = json.loads(with_labels(base.values, added_labels(run))["recipe"])
     training = recipe["training"] | {
         "steps": settings.tuning.steps,
         "batch_size": settings.tuning.batch_size,

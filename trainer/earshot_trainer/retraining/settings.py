@@ -21,6 +21,9 @@ class TuningSettings(Section):
         audible_range_log_odds: own sirens count where the base's opinion is within this range of its highest in the
             recording.
         own_clean_share: of its sirens, those heard as they were recorded.
+        label_segments: of each added label, besides `batch_size`.
+        label_learning_rate: of an added label's row of the output layer, which begins with nothing.
+        unlabelled_weight: of replay, taken to be without the added label, against the label's own segments.
     """
 
     steps: int = Field(120, ge=1)
@@ -38,6 +41,9 @@ class TuningSettings(Section):
     own_synthetic_share: Share = 0.3
     audible_range_log_odds: float = Field(2.5, gt=0)
     own_clean_share: Share = 0.4
+    label_segments: int = Field(12, ge=2)
+    label_learning_rate: float = Field(2e-2, gt=0)
+    unlabelled_weight: float = Field(0.3, ge=0)
     checkpoint_every_steps: int = Field(40, ge=1)
 
 
@@ -86,6 +92,10 @@ class GateSettings(Section):
         alarms_margin: false alarms on the long negatives, as a share of the active model's; one is always allowed, and
             the square root of their number, by which such a count differs by chance.
         own_gain: by which the share of right decisions on the household's held-out recordings must grow.
+        new_recall: of the held-out recordings with a label that the active model does not hear, so many must be found.
+        new_own_alarms, new_clip_alarms: of the household's others and of the base test set's clips, so many may be
+            taken for it; one always may.
+        new_alarms_per_hour: of long negatives that may be taken for it; one always may.
     """
 
     recall_margin: Share = 0.03
@@ -93,6 +103,10 @@ class GateSettings(Section):
     precision_margin: Share = 0.02
     alarms_margin: Share = 0.1
     own_gain: Share = 0.01
+    new_recall: Share = 0.7
+    new_own_alarms: Share = 0.1
+    new_clip_alarms: Share = 0.05
+    new_alarms_per_hour: float = Field(2.0, ge=0)
 
 
 class RetrainSettings(Section):

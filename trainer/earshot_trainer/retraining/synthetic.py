@@ -36,8 +36,8 @@ STREET_S: Final = 60.0
 TRAP_EVERY_S: Final = 9.0
 _SEEDS: Final[dict[Purpose, int]] = {"replay": 21, "calibration": 22, "test": 23}
 
-Row = tuple[str, str, bool, Literal["clip", "long"], Samples]
-"""Name, label, whether it is a siren, kind, samples."""
+Row = tuple[str, str, bool, Literal["clip", "long"], Samples, str]
+"""Name, label, whether it is a siren, kind, samples, what else sounds."""
 
 
 def synthetic_set(
@@ -69,21 +69,27 @@ def count_of(purpose: Purpose, settings: MaterialSettings) -> int:
     return settings.scenes + max(1, round(settings.scene_minutes * 60 / STREET_S))
 
 
+def is_synthetic(recording: Recording) -> bool:
+    """Tell whether a recording is of one of these sets."""
+    return recording.licence == LICENCE
+
+
 def _rows(purpose: Purpose, settings: MaterialSettings, seed: int) -> Iterator[Row]:
     number = _SEEDS[purpose]
     if purpose == "replay":
         for index in range(settings.pool_backgrounds):
             rng = np.random.default_rng([seed, number, index])
-            yield f"background{index}", "street", False, "long", _background(rng, BACKGROUND_S)
+            yield f"background{index}", "street", False, "long", _background(rng, BACKGROUND_S), ""
         return
     for index in range(settings.scenes):
         rng = np.random.default_rng([seed, number, 1, index])
         is_siren = index % 2 == 0
         samples, name = _siren_scene(rng) if is_siren else _trap_scene(rng)
-        yield f"scene{index}", name, is_siren, "clip", samples
+        yield f"scene{index}", name, is_siren, "clip", samples, ""
     for index in range(max(1, round(settings.scene_minutes * 60 / STREET_S))):
         rng = np.random.default_rng([seed, number, 2, index])
-        yield f"street{index}", "street with traps", False, "long", _street(rng)
+        samples, traps = _street(rng)
+        yield f"street{index}", "street with traps", False, "long", samples, " ".join(traps)
 
 
 def _siren_scene(rng: np.random.Generator) -> tuple[Samples, str]:
@@ -112,33 +118,34 @@ def _background(rng: np.random.Generator, length_s: float) -> Samples:
     return road + set_level(wind(rng, count, SAMPLE_RATE_HZ), float(rng.uniform(-60.0, -35.0)))
 
 
-def _street(rng: np.random.Generator) -> Samples:
-    """A minute of road and wind with a trap now and then."""
+def _street(rng: np.random.Generator) -> tuple[Samples, list[str]]:
+    """A minute of road and wind with a trap now and then; with the traps' names."""
     samples = _background(rng, STREET_S)
+    names: list[str] = []
     at_s = float(rng.uniform(1.0, TRAP_EVERY_S))
     while at_s + CLIP_S < STREET_S:
-        trap, _ = random_trap(rng, CLIP_S)
+        trap, name = random_trap(rng, CLIP_S)
         start = int(at_s * SAMPLE_RATE_HZ)
         if np.any(trap):
             samples[start : start + len(trap)] += set_level(trap, float(rng.uniform(-42.0, -18.0)))
+            names.append(name)
         at_s += CLIP_S + float(rng.exponential(TRAP_EVERY_S - CLIP_S))
-    return samples
+    return samples, names
 
 
 def _write(folder: Path, purpose: Purpose, rows: Iterator[Row], advance: Callable[[int], None]) -> None:
     folder.mkdir()
     with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
-        writer.writerow(("path", "label", "is_siren", "kind", "source", "fsid", "licence", "dur"))
-        for name, label, is_siren, kind, samples in rows:
+        writer.writerow(("path", "label", "is_siren", "kind", "source", "fsid", "licence", "dur", "note"))
+        for name, label, is_siren, kind, samples, note in rows:
             sf.write(folder / f"{name}.flac", to_int16(samples), SAMPLE_RATE_HZ, subtype="PCM_16")
             group = f"{SOURCE}-{purpose}-{name}"
-            writer.writerow(
-                (f"{name}.flac", label, int(is_siren), kind, SOURCE, group, LICENCE, len(samples) / SAMPLE_RATE_HZ)
-            )
+            seconds = len(samples) / SAMPLE_RATE_HZ
+            writer.writerow((f"{name}.flac", label, int(is_siren), kind, SOURCE, group, LICENCE, seconds, note))
             advance(1)
 
 
 def _key(purpose: Purpose, settings: MaterialSettings, seed: int) -> str:
     counts = (settings.pool_backgrounds,) if purpose == "replay" else (settings.scenes, settings.scene_minutes)
-    return hashlib.sha256(f"{purpose} {counts} {seed} 2".encode() + synthesizer_code()).hexdigest()[:16]
+    return hashlib.sha256(f"{purpose} {counts} {seed} 3".encode() + synthesizer_code()).hexdigest()[:16]

@@ -3,11 +3,14 @@
 Every step has segments of the household's recordings and replayed ones (synthesized sounds and corpora). The first
 teach what is new; on the second the network is held to what the base says of them. Batch norms keep the base's
 statistics, and its normalization stays: a household is too little to estimate them from.
+
+A label that the base does not know gets a row of the output layer and segments of its own: the household's recordings
+with it over backgrounds without it. On these, too, the other labels are held to what the base says.
 """
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from earshot_node.errors import OperatorError
 from earshot_trainer.network.architecture import FRAMES_PER_HOP
 from earshot_trainer.network.model import ModelConfig, State, StreamingCrnn
+from earshot_trainer.retraining.growing import grow, joined, with_labels
 from earshot_trainer.retraining.settings import TuningSettings
 from earshot_trainer.segments import augment
 from earshot_trainer.segments.mixing import OPENING_DECISIONS, Batch, SegmentMixer
@@ -30,13 +34,15 @@ from earshot_trainer.training.recipe import Recipe
 from earshot_trainer.training.train import StepReport
 
 DEVICE = torch.device("cpu")
+ADDED_ROWS = "output.added."
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """Segments of one step, the household's first.
+    """Segments of one step: the household's, the replayed ones, then those of each added label.
 
-    `heard` is what the base hears, `log_mel` the same with masks, both [B, F, M].
+    `heard` is what the base hears, `log_mel` the same with masks, both [B, F, M]; `targets` and `weights` [B, F / 4]
+    are of the siren label, and in an added label's segments of that. `own` and `replay` count the first segments.
     """
 
     heard: Tensor
@@ -44,6 +50,7 @@ class Lesson:
     targets: Tensor
     weights: Tensor
     own: int
+    replay: int
 
     def tensors(self) -> Iterator[Tensor]:
         """All tensors."""
@@ -59,6 +66,7 @@ def tune(
     out: Path,
     origin: str,
     report: Callable[[StepReport], None] = lambda _: None,
+    added: Mapping[str, Sounds] | None = None,
 ) -> Path:
     """Fine-tune into `out`, going on from a checkpoint that lies there; returns the path of the model.
 
@@ -71,14 +79,16 @@ def tune(
         out: an existing folder.
         origin: names base, settings and recordings; a checkpoint of another origin is not gone on from.
         report: told after each step.
+        added: sounds of each label that the base does not know, its recordings in the place of sirens.
 
     Raises:
         OperatorError: the training diverged.
     """
     recipe = Recipe.model_validate(json.loads(values["recipe"]))
-    tuner = Tuner(values, settings, seed)
+    added = added or {}
+    tuner = Tuner(values, settings, seed, len(added))
     first = tuner.resume(out / CHECKPOINT_NAME, origin)
-    make = LessonMaker(recipe, settings, seed, own, replay)
+    make = LessonMaker(recipe, settings, seed, own, replay, tuple(added.values()))
     mean_loss = 0.0
     with Prefetcher(make, DEVICE) as lessons:
         for step in range(first, settings.steps):
@@ -89,8 +99,7 @@ def tune(
             report(StepReport(step + 1, settings.steps, mean_loss, 0.0))
             if (step + 1) % settings.checkpoint_every_steps == 0 and step + 1 < settings.steps:
                 save_atomically(tuner.state_dict() | {"origin": origin, "done": step + 1}, out / CHECKPOINT_NAME)
-    kept = {"network": tuner.result(), "config": values["config"], "recipe": values["recipe"]}
-    save_atomically(kept, out / MODEL_NAME)
+    save_atomically({"network": tuner.result()} | with_labels(values, tuple(added)), out / MODEL_NAME)
     (out / CHECKPOINT_NAME).unlink(missing_ok=True)
     return out / MODEL_NAME
 
@@ -122,7 +131,15 @@ def only_audible(sounds: Sounds, values: dict[str, Any], range_log_odds: float) 
 class LessonMaker:
     """Makes the segments of a step; knows nothing of other steps."""
 
-    def __init__(self, recipe: Recipe, settings: TuningSettings, seed: int, own: Sounds, replay: Sounds) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        settings: TuningSettings,
+        seed: int,
+        own: Sounds,
+        replay: Sounds,
+        added: Sequence[Sounds] = (),
+    ) -> None:
         self._recipe = recipe
         self._seed = seed
         self._own_count = max(1, round(settings.own_share * settings.batch_size))
@@ -137,32 +154,47 @@ class LessonMaker:
         self._own, self._replay = own, replay
         self._own_mixer = SegmentMixer(own, recipe.model, own_mixing, recipe.augment, seed * 2 + 1, DEVICE)
         self._replay_mixer = SegmentMixer(replay, recipe.model, recipe.mixing, recipe.augment, seed * 2 + 2, DEVICE)
+        label_mixing = recipe.mixing.model_copy(
+            update={"synthetic_share": 0.0, "clean_share": settings.own_clean_share}
+        )
+        self._label_count = settings.label_segments
+        self._added = [
+            (one, SegmentMixer(one, recipe.model, label_mixing, recipe.augment, seed * 2 + 1, DEVICE)) for one in added
+        ]
 
     def __call__(self, step: int) -> Lesson:
         """Mix, colour and mask."""
         parts = [self._own_mixer.batch(step, self._own_count, self._own.span_odds)]
         if self._replay_count:
             parts.append(self._replay_mixer.batch(step, self._replay_count, self._replay.span_odds))
+        for number, (sounds, mixer) in enumerate(self._added, start=1):
+            parts.append(mixer.batch(step, self._label_count, sounds.span_odds, rank=number))
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + step)
         with torch.no_grad():
             heard = augment.colour(_joined(parts, "log_mel"), self._recipe.augment, self._recipe.model, generator)
             masked = augment.mask_spectrum(heard, self._recipe.augment, generator)
-        return Lesson(heard, masked, _joined(parts, "targets"), _joined(parts, "weights"), self._own_count)
+        targets, weights = _joined(parts, "targets"), _joined(parts, "weights")
+        return Lesson(heard, masked, targets, weights, self._own_count, self._replay_count)
 
 
 class Tuner:
-    """The network under tuning, its average, and the base that it is held to."""
+    """The network under tuning, its average, and the base that it is held to; they have `added` outputs more."""
 
-    def __init__(self, values: dict[str, Any], settings: TuningSettings, seed: int) -> None:
+    def __init__(self, values: dict[str, Any], settings: TuningSettings, seed: int, added: int = 0) -> None:
         torch.manual_seed(seed)
         self._recipe = Recipe.model_validate(json.loads(values["recipe"]))
         self._settings = settings
         self._seed = seed
-        self.base, self.network, self.average = (_network(values) for _ in range(3))
+        self.base = _network(values)
+        self.network, self.average = (grow(_network(values), added) for _ in range(2))
+        named = list(self.network.named_parameters())
+        known = [p for name, p in named if not name.startswith(ADDED_ROWS)]
         groups = [
-            {"params": [p for p in self.network.parameters() if p.ndim >= 2], "weight_decay": settings.weight_decay},
-            {"params": [p for p in self.network.parameters() if p.ndim < 2], "weight_decay": 0.0},
+            {"params": [p for p in known if p.ndim >= 2], "weight_decay": settings.weight_decay},
+            {"params": [p for p in known if p.ndim < 2], "weight_decay": 0.0},
         ]
+        if rows := [p for name, p in named if name.startswith(ADDED_ROWS)]:
+            groups.append({"params": rows, "weight_decay": 0.0, "lr": settings.label_learning_rate})
         self._optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
         self._scheduler = torch.optim.lr_scheduler.LambdaLR(self._optimizer, self._schedule)
         self._left: State = {}
@@ -205,13 +237,10 @@ class Tuner:
         """The averaged weights, on the straight line from the base's to them as far as the settings say.
 
         Between a model and its fine-tuned self most of what is new is kept and most of what was known comes back
-        (Wortsman et al. 2022, Robust fine-tuning of zero-shot models).
+        (Wortsman et al. 2022, Robust fine-tuning of zero-shot models). Added rows have no base: they stay as tuned.
         """
-        tuned, base = self.average.state_dict(), self.base.state_dict()
-        return {
-            name: torch.lerp(base[name], value, self._settings.blend) if value.is_floating_point() else value
-            for name, value in tuned.items()
-        }
+        tuned, base = joined(self.average.state_dict()), self.base.state_dict()
+        return {name: self._blended(base[name], value) for name, value in tuned.items()}
 
     def resume(self, path: Path, origin: str) -> int:
         """Continue from a checkpoint of the same origin, if there is one; returns the steps done."""
@@ -230,13 +259,37 @@ class Tuner:
     def _loss(self, siren: Tensor, said: Tensor, logits: Tensor, lesson: Lesson) -> Tensor:
         own, settings, training = lesson.own, self._settings, self._recipe.training
         loss = settings.own_weight * segment_loss(siren[:own], lesson.targets[:own], lesson.weights[:own], training)
+        replayed = slice(own, own + lesson.replay)
+        if lesson.replay:
+            labelled = segment_loss(siren[replayed], lesson.targets[replayed], lesson.weights[replayed], training)
+            loss = loss + settings.replay_weight * labelled
         if own < len(siren):
-            labelled = segment_loss(siren[own:], lesson.targets[own:], lesson.weights[own:], training)
             kept = binary_cross_entropy_with_logits(
-                logits[own:, OPENING_DECISIONS:], torch.sigmoid(said[own:, OPENING_DECISIONS:])
+                logits[own:, OPENING_DECISIONS:, : said.shape[2]], torch.sigmoid(said[own:, OPENING_DECISIONS:])
             )
-            loss = loss + settings.replay_weight * labelled + settings.keep_weight * kept
+            loss = loss + settings.keep_weight * kept
+        for number, column in enumerate(range(said.shape[2], logits.shape[2])):
+            loss = loss + self._added_loss(logits[:, :, column], lesson, number)
         return loss
+
+    def _added_loss(self, logits: Tensor, lesson: Lesson, number: int) -> Tensor:
+        """Of an added label, on its own segments and, as far as the replay is taken to be without it, on that."""
+        settings, training = self._settings, self._recipe.training
+        first = lesson.own + lesson.replay + number * settings.label_segments
+        mine, replayed = slice(first, first + settings.label_segments), slice(lesson.own, lesson.own + lesson.replay)
+        loss = settings.own_weight * segment_loss(logits[mine], lesson.targets[mine], lesson.weights[mine], training)
+        if lesson.replay:
+            without = torch.zeros_like(logits[replayed])
+            scored = torch.ones_like(without)
+            scored[:, :OPENING_DECISIONS] = 0.0
+            loss = loss + settings.unlabelled_weight * segment_loss(logits[replayed], without, scored, training)
+        return loss
+
+    def _blended(self, base: Tensor, tuned: Tensor) -> Tensor:
+        if not tuned.is_floating_point():
+            return tuned
+        known, added = tuned[: len(base)], tuned[len(base) :]
+        return torch.cat([torch.lerp(base, known, self._settings.blend), added])
 
     def _schedule(self, step: int) -> float:
         total = self._settings.steps

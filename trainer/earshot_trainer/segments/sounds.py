@@ -71,22 +71,24 @@ def gather_sounds(
     folder: Path,
     synthetic: Sequence[SyntheticSound] = (),
     opinion: TeacherOpinion | None = None,
+    label: str = "siren",
 ) -> Sounds:
     """Prepare recordings that are in the cache; `folder` keeps the frames of all sounds.
 
     A siren's odds grow with the root of its group's size, a negative's as the recipe's `balance` says. A real siren is
     there once as it is and, by the recipe's `streets`, as often again as from a vehicle under way (its first two
-    minutes). What is shorter than a frame of 10 ms is left out.
+    minutes). What is shorter than a frame of 10 ms is left out. For another `label` its recordings stand in the place
+    of sirens.
 
     Raises:
         OperatorError: no siren at all, or no negative.
     """
     usable = [r for r in recordings if len(cache.samples(r)) >= MEL_HOP_SAMPLES]
-    sirens = {r: _real_siren(r, cache, recipe, opinion) for r in usable if r.is_siren}
+    sirens = {r: _real_siren(r, cache, recipe, opinion) for r in usable if label in r.labels}
     heard = [r for r, active in sirens.items() if active.any()]
-    negatives = [r for r in usable if not r.is_siren]
+    negatives = [r for r in usable if label not in r.labels]
     if not heard and not any(sound.is_siren for sound in synthetic):
-        raise OperatorError("no siren to learn from; check is_siren in the manifests and what is excluded")
+        raise OperatorError(f"no {label} to learn from; check is_siren in the manifests and what is excluded")
     if not negatives:
         raise OperatorError("no negative to learn from; name a manifest with other sounds as well")
     streets = _in_streets(heard, cache, recipe)
