@@ -17,9 +17,9 @@ from earshot_node.deployment.boot import Boot, Opener, end_cleanly
 from earshot_node.deployment.installer import WATCH_S, Candidate, Installer, Stage
 from earshot_node.deployment.rollback import rolled_back, swapped, undone
 from earshot_node.deployment.shadow import Shadow
-from earshot_node.deployment.slots import Slot, Slots, SlotStore, entry
+from earshot_node.deployment.slots import Slot, Slots, SlotStore
 from earshot_node.deployment.switchboard import Switchboard
-from earshot_node.deployment.trial import Trial
+from earshot_node.deployment.trial import Trial, kept, with_watch
 from earshot_node.deployment.undisturbed import to_its_end
 from earshot_node.errors import BundleError, EarshotError, OperatorError, RetryError
 from earshot_node.inference.bundle import Bundle
@@ -131,7 +131,7 @@ class Deployer:
             self._switchboard.drop()
         elif trial.watch.heard_s - self._saved_s >= SAVE_TRIAL_EVERY_S:
             self._saved_s = trial.watch.heard_s
-            self._later(self._change(lambda slots: _with_watch(slots, trial)))
+            self._later(self._change(lambda slots: with_watch(slots, trial)))
 
     async def install(self, request: Request) -> Slots:
         """Install a staged file, or let it run in the shadow; return when it decides.
@@ -229,7 +229,7 @@ class Deployer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         trial = self._trial
         if trial is not None:
-            await self._change(lambda slots: _with_watch(slots, trial))
+            await self._change(lambda slots: with_watch(slots, trial))
         if not crashed:
             await asyncio.to_thread(end_cleanly, self._store)
 
@@ -328,13 +328,6 @@ class Deployer:
     async def _keep(self) -> None:
         _log.info("the model has proven itself and is kept")
         self._switchboard.drop()
-
-        def kept(slots: Slots) -> Slots:
-            if slots.active is None:
-                return slots
-            after = slots.model_copy(update={"watch": None})
-            return after.with_entry(entry("kept", slots.active, slots.previous))
-
         await self._beside_again(await self._change(kept))
 
     async def _beside_again(self, slots: Slots | None = None) -> None:
@@ -395,11 +388,3 @@ class Deployer:
         task = asyncio.create_task(run(), name="deployment")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _with_watch(slots: Slots, trial: Trial) -> Slots:
-    """Keep how far the trial is, unless the slots' trial is over."""
-    if slots.watch is None:
-        return slots
-    running = {"running": slots.watch.running, "boot": slots.watch.boot, "power_cuts": slots.watch.power_cuts}
-    return slots.model_copy(update={"watch": trial.watch.model_copy(update=running)})

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from earshot_node.deployment.slots import Watch
+from earshot_node.deployment.slots import Slots, Watch, entry
 from earshot_node.health import RealTimeFactor
 from earshot_node.inference_thread import Step
 
@@ -91,3 +91,18 @@ class Trial:
                 f"{self.former} {self.watch.former_alarms} times on the same audio"
             )
         return ""
+
+
+def with_watch(slots: Slots, trial: Trial) -> Slots:
+    """Return the slots with how far the trial is, unless theirs is over."""
+    if slots.watch is None:
+        return slots
+    running = {"running": slots.watch.running, "boot": slots.watch.boot, "power_cuts": slots.watch.power_cuts}
+    return slots.model_copy(update={"watch": trial.watch.model_copy(update=running)})
+
+
+def kept(slots: Slots) -> Slots:
+    """Return the slots after a trial that was passed."""
+    if slots.active is None:
+        return slots
+    return slots.model_copy(update={"watch": None}).with_entry(entry("kept", slots.active, slots.previous))

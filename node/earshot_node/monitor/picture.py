@@ -10,6 +10,7 @@ from earshot_node.monitor.recent import Recent
 LOWEST_DBFS: Final = -80.0
 CHART_ROWS: Final = 10
 _MAX_CHARTS: Final = 2
+_BESIDE_CHART: Final = len("0.9 |") + len(" enter 0.94, leave 0.92") + 1
 
 
 def draw(recent: Recent, points: Mapping[str, OperatingPoint], width: int) -> list[str]:
@@ -29,7 +30,7 @@ def draw(recent: Recent, points: Mapping[str, OperatingPoint], width: int) -> li
     if len(points) <= _MAX_CHARTS:
         for label, point in points.items():
             rows += ["", f"{label}, last {recent.span_s:.0f} s"]
-            rows += chart(recent.history(label, max(10, width - 24)), point)
+            rows += chart(recent.history(label, max(10, width - _BESIDE_CHART)), point)
     return rows
 
 

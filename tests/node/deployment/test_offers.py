@@ -1,146 +1,23 @@
 """A node installs what is offered to it as long as the offer stands, and what may only listen never decides."""
 
 import asyncio
-import hashlib
 import json
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from functools import cache
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiohttp import web
-from pydantic import SecretStr
 from support.async_waiting import until
 from support.bundles import BUNDLED_VERSION
-from support.deployed import CONFIG, public_text, signed_bundle, without_proof
+from support.deployed import without_proof
+from support.offered_node import TOPICS, VERSION, OfferedNode, bundle
 from support.trainer_server import TrainerServer, running
 
-from earshot_node.contract.deployment import ModelOffer
-from earshot_node.contract.topics import NodeTopics
 from earshot_node.deployment import installer as installer_module
-from earshot_node.deployment.boot import Opener, open_models
-from earshot_node.deployment.deployer import Deployer
-from earshot_node.deployment.installer import Stage
-from earshot_node.deployment.membership import Membership
-from earshot_node.deployment.offers import Offers
-from earshot_node.deployment.slots import SlotStore
-from earshot_node.deployment.switchboard import Switchboard
-from earshot_node.deployment.telling import Telling
 from earshot_node.errors import BundleError, OperatorError
-from earshot_node.inference.companion import Companion
 from earshot_node.inference_thread import Step
-
-VERSION = "2099.1.0"
-TOPICS = NodeTopics("earshot", "hall")
-
-
-@cache
-def bundle(version: str) -> bytes:
-    return signed_bundle(version)
-
-
-class Inference:
-    """Runs nothing: changes models at once, or when the test lets it."""
-
-    def __init__(self) -> None:
-        self.companion: Companion | None = None
-        self.is_slow = False
-        self.asked: Callable[[], None] | None = None
-        self.is_wanted: Callable[[], bool] = lambda: False
-
-    def set_companion(self, companion: Companion | None) -> None:
-        self.companion = companion
-
-    def swap(self, on_done: Callable[[], None], is_wanted: Callable[[], bool]) -> None:
-        self.asked, self.is_wanted = on_done, is_wanted
-        if not self.is_slow:
-            on_done()
-
-
-class Node:
-    """The models of a node that has joined, without audio."""
-
-    def __init__(self, state: Path, trainer: TrainerServer) -> None:
-        self.trainer = trainer
-        self.store = SlotStore(state)
-        self.inference = Inference()
-        self.membership: Membership | None = Membership(
-            url=trainer.url, public_key=public_text(), token=SecretStr(trainer.token)
-        )
-        self.told: dict[str, bytes] = {}
-        self.progress: list[Stage | None] = []
-        telling = Telling(lambda topic, payload: self.told.update({topic.name: payload}), TOPICS, BUNDLED_VERSION)
-        opener = Opener(CONFIG, self.store, (public_text(),))
-        boot = open_models(opener, self.store, "boot")
-        self.switchboard = Switchboard(
-            self.inference,
-            boot.bundle.manifest,
-            lambda _: lambda _: {},
-            lambda manifest: telling.model(manifest.version),
-            warm_s=0,
-        )
-
-        def progress(stage: Stage | None, done: float) -> None:
-            self.progress.append(stage)
-            telling.progress(stage, done)
-
-        self.deployer = Deployer(
-            opener,
-            self.store,
-            boot,
-            "boot",
-            self.switchboard,
-            tell=telling.slots,
-            on_progress=progress,
-            on_shadow=telling.shadow,
-        )
-        self.offers = Offers(
-            self.deployer, lambda: self.membership, self.store.staging, telling.offer, progress, again_after_s=0.01
-        )
-
-    def offer(self, mode: str, offer_id: str = "first", version: str = VERSION, **fields: Any) -> None:
-        """Let the trainer offer a bundle."""
-        data = bundle(version)
-        sha256 = hashlib.sha256(data).hexdigest()
-        self.trainer.bundles[f"{sha256}.earshot"] = data
-        values = {"id": offer_id, "version": version, "sha256": sha256, "size_bytes": len(data), "mode": mode}
-        values |= {"summary": "the canary was stopped" if mode == "take_back" else "", **fields}
-        self.offers.take(ModelOffer.model_validate(values).encode())
-
-    def withdraw(self) -> None:
-        """Let the trainer take its offer back."""
-        self.offers.take(b"")
-
-    def take_back(self, offer_id: str = "back", version: str = VERSION) -> None:
-        """Let the trainer take a model back, whether or not the node has it."""
-        self.offer("take_back", offer_id, version)
-
-    async def idle(self) -> None:
-        """Return when nothing is being done about any offer."""
-        await until(lambda: not [task for task in asyncio.all_tasks() if task.get_name() == "offer"])
-
-    @property
-    def update(self) -> dict[str, Any]:
-        """What Home Assistant's update entity shows."""
-        return dict(json.loads(self.told[TOPICS.update().name]))
-
-    @property
-    def actions(self) -> list[str]:
-        """What became of models, by the slots on the disk."""
-        return [entry.action for entry in self.store.load().history]
-
-    @property
-    def active(self) -> str:
-        slot = self.store.load().active
-        return slot.version if slot is not None else BUNDLED_VERSION
-
-    @property
-    def beside(self) -> str:
-        companion = self.inference.companion
-        return companion.model.manifest.version if companion is not None else ""
 
 
 @pytest.fixture
@@ -150,9 +27,9 @@ def trainer() -> Iterator[TrainerServer]:
 
 
 @pytest.fixture
-async def node(tmp_path: Path, trainer: TrainerServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Node]:
+async def node(tmp_path: Path, trainer: TrainerServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OfferedNode]:
     monkeypatch.setattr(installer_module, "prove", without_proof)
-    made = Node(tmp_path, trainer)
+    made = OfferedNode(tmp_path, trainer)
     yield made
     await made.offers.close()
     await made.deployer.close(crashed=False)
@@ -168,7 +45,7 @@ async def half_of_it(request: web.Request) -> web.StreamResponse:
     return response
 
 
-async def test_candidate_for_the_shadow_is_no_update_and_cannot_be_installed(node: Node) -> None:
+async def test_candidate_for_the_shadow_is_no_update_and_cannot_be_installed(node: OfferedNode) -> None:
     node.offer("shadow")
     await until(lambda: node.actions == ["shadowed"])
     await node.idle()
@@ -180,7 +57,7 @@ async def test_candidate_for_the_shadow_is_no_update_and_cannot_be_installed(nod
     assert (node.actions, node.active, node.beside) == (["shadowed"], BUNDLED_VERSION, VERSION)
 
 
-async def test_install_before_the_candidate_is_in_the_shadow_does_not_disturb_it(node: Node) -> None:
+async def test_install_before_the_candidate_is_in_the_shadow_does_not_disturb_it(node: OfferedNode) -> None:
     node.trainer.answer = half_of_it
     node.offer("shadow")
     await until(lambda: "downloading" in node.progress)
@@ -192,7 +69,7 @@ async def test_install_before_the_candidate_is_in_the_shadow_does_not_disturb_it
 
 
 @pytest.mark.parametrize("end", ["kept", "failed", "fell back"])
-async def test_candidate_for_the_shadow_waits_for_the_end_of_a_trial(node: Node, end: str) -> None:
+async def test_candidate_for_the_shadow_waits_for_the_end_of_a_trial(node: OfferedNode, end: str) -> None:
     node.offer("install")
     await until(lambda: node.actions == ["installed"])
     await node.idle()
@@ -213,7 +90,7 @@ async def test_candidate_for_the_shadow_waits_for_the_end_of_a_trial(node: Node,
     assert (node.active, node.store.load().watch) == (VERSION if end == "kept" else BUNDLED_VERSION, None)
 
 
-async def test_same_version_offered_to_decide_later_is_an_update_and_ends_its_shadow(node: Node) -> None:
+async def test_same_version_offered_to_decide_later_is_an_update_and_ends_its_shadow(node: OfferedNode) -> None:
     node.offer("shadow")
     await until(lambda: node.actions == ["shadowed"])
     await node.idle()
@@ -228,7 +105,7 @@ async def test_same_version_offered_to_decide_later_is_an_update_and_ends_its_sh
 
 @pytest.mark.parametrize("successor", ["", "offer"])
 async def test_offer_that_is_taken_back_or_replaced_while_it_is_fetched_is_not_installed(
-    node: Node, successor: str, caplog: pytest.LogCaptureFixture
+    node: OfferedNode, successor: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     node.trainer.answer = half_of_it
@@ -244,7 +121,7 @@ async def test_offer_that_is_taken_back_or_replaced_while_it_is_fetched_is_not_i
     assert f"model {VERSION}: its offer is taken back" in caplog.text
 
 
-async def test_what_was_fetched_of_an_offer_serves_the_next_offer_of_the_same_bundle(node: Node) -> None:
+async def test_what_was_fetched_of_an_offer_serves_the_next_offer_of_the_same_bundle(node: OfferedNode) -> None:
     node.trainer.answer = half_of_it
     node.offer("install")
     await until(lambda: node.progress.count("downloading") > 1)
@@ -259,7 +136,7 @@ async def test_what_was_fetched_of_an_offer_serves_the_next_offer_of_the_same_bu
     assert node.trainer.ranges == [f"bytes={fetched_bytes}-"]
 
 
-async def test_offer_that_is_taken_back_while_it_waits_to_be_tried_again_is_not_installed(node: Node) -> None:
+async def test_offer_that_is_taken_back_while_it_waits_to_be_tried_again_is_not_installed(node: OfferedNode) -> None:
     node.membership, joined = None, node.membership
     node.offer("install")
     await until(lambda: node.actions == ["refused"])
@@ -270,7 +147,7 @@ async def test_offer_that_is_taken_back_while_it_waits_to_be_tried_again_is_not_
 
 
 async def test_offer_that_is_taken_back_during_its_self_test_is_not_installed(
-    node: Node, monkeypatch: pytest.MonkeyPatch
+    node: OfferedNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, over = threading.Event(), threading.Event()
 
@@ -293,7 +170,7 @@ async def test_offer_that_is_taken_back_during_its_self_test_is_not_installed(
 
 
 async def test_offer_that_is_taken_back_while_it_warms_up_leaves_the_shadow_as_it_was(
-    node: Node, monkeypatch: pytest.MonkeyPatch
+    node: OfferedNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node.offer("shadow")
     await until(lambda: node.actions == ["shadowed"])
@@ -308,7 +185,9 @@ async def test_offer_that_is_taken_back_while_it_warms_up_leaves_the_shadow_as_i
 
 
 @pytest.mark.parametrize("successor", ["", "offer", "install"])
-async def test_switch_that_has_begun_is_finished_whatever_becomes_of_its_offer(node: Node, successor: str) -> None:
+async def test_switch_that_has_begun_is_finished_whatever_becomes_of_its_offer(
+    node: OfferedNode, successor: str
+) -> None:
     node.inference.is_slow = True
     node.offer("install")
     await until(lambda: node.inference.asked is not None)
@@ -328,7 +207,7 @@ async def test_switch_that_has_begun_is_finished_whatever_becomes_of_its_offer(n
 
 
 async def test_switch_that_fails_after_its_offer_was_taken_back_is_not_tried_again(
-    node: Node, monkeypatch: pytest.MonkeyPatch
+    node: OfferedNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("earshot_node.deployment.switchboard.SWITCH_WITHIN_S", 0.05)
     node.inference.is_slow = True
@@ -340,7 +219,7 @@ async def test_switch_that_fails_after_its_offer_was_taken_back_is_not_tried_aga
 
 
 async def test_version_whose_switch_failed_is_tried_again_and_older_ones_are_still_refused(
-    node: Node, monkeypatch: pytest.MonkeyPatch
+    node: OfferedNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node.offer("install", "first", "2099.1.1", watch_s=0.0)
     await until(lambda: node.active == "2099.1.1")
@@ -367,7 +246,7 @@ async def test_version_whose_switch_failed_is_tried_again_and_older_ones_are_sti
 
 @pytest.mark.parametrize("failing", ["prove", "move_file"])
 async def test_version_that_failed_before_it_was_switched_to_may_be_offered_again(
-    node: Node, monkeypatch: pytest.MonkeyPatch, failing: str
+    node: OfferedNode, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
     def fail(*_arguments: object) -> None:
         raise BundleError("self-test failed") if failing == "prove" else OSError(28, "No space left on device")
@@ -381,7 +260,7 @@ async def test_version_that_failed_before_it_was_switched_to_may_be_offered_agai
     assert node.active == VERSION
 
 
-async def test_result_names_the_model_that_decides_once_the_switch_is_over(node: Node) -> None:
+async def test_result_names_the_model_that_decides_once_the_switch_is_over(node: OfferedNode) -> None:
     def told() -> tuple[str, str]:
         result = json.loads(node.told[TOPICS.model_result().name])
         return result["outcome"], result["active"]
@@ -396,7 +275,7 @@ async def test_result_names_the_model_that_decides_once_the_switch_is_over(node:
 
 
 @pytest.mark.parametrize("on_trial", [True, False])
-async def test_model_that_is_taken_back_gives_way_to_the_former_one_once(node: Node, *, on_trial: bool) -> None:
+async def test_model_that_is_taken_back_gives_way_to_the_former_one_once(node: OfferedNode, *, on_trial: bool) -> None:
     node.offer("install", watch_s=1800.0 if on_trial else 0.0)
     await until(lambda: node.update["installed_version"] == VERSION)
     await node.idle()
@@ -416,7 +295,7 @@ async def test_model_that_is_taken_back_gives_way_to_the_former_one_once(node: N
     assert node.actions == ["installed", "rolled_back"]
 
 
-async def test_candidate_that_is_taken_back_does_not_hear_any_more(node: Node) -> None:
+async def test_candidate_that_is_taken_back_does_not_hear_any_more(node: OfferedNode) -> None:
     node.offer("shadow")
     await until(lambda: node.actions == ["shadowed"])
     await node.idle()
@@ -426,7 +305,7 @@ async def test_candidate_that_is_taken_back_does_not_hear_any_more(node: Node) -
     assert (node.store.load().shadow, node.active, node.actions) == (None, BUNDLED_VERSION, ["shadowed"])
 
 
-async def test_taking_back_what_a_node_has_not_got_changes_nothing(node: Node) -> None:
+async def test_taking_back_what_a_node_has_not_got_changes_nothing(node: OfferedNode) -> None:
     node.offer("install")
     await until(lambda: node.actions == ["installed"])
     await node.idle()
@@ -436,7 +315,7 @@ async def test_taking_back_what_a_node_has_not_got_changes_nothing(node: Node) -
     assert node.store.load() == before.model_copy(update={"offer": "back"})
 
 
-async def test_model_that_is_taken_back_while_it_is_fetched_is_not_installed(node: Node) -> None:
+async def test_model_that_is_taken_back_while_it_is_fetched_is_not_installed(node: OfferedNode) -> None:
     node.trainer.answer = half_of_it
     node.offer("install")
     await until(lambda: node.progress.count("downloading") > 1)
@@ -445,7 +324,7 @@ async def test_model_that_is_taken_back_while_it_is_fetched_is_not_installed(nod
     assert (node.actions, node.active, node.store.load().offer) == ([], BUNDLED_VERSION, "back")
 
 
-async def test_model_that_is_taken_back_while_it_takes_its_place_goes_back_then(node: Node) -> None:
+async def test_model_that_is_taken_back_while_it_takes_its_place_goes_back_then(node: OfferedNode) -> None:
     node.inference.is_slow = True
     node.offer("install")
     await until(lambda: node.inference.asked is not None)

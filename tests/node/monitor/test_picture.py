@@ -71,11 +71,12 @@ def test_open_event_is_shown_until_it_ends_or_the_stream_does() -> None:
     assert recent.open_since_s == {}
 
 
+@pytest.mark.parametrize("leave", [POINT.leave, POINT.enter - 0.01])
 @pytest.mark.parametrize("width", [40, 80, 200])
-def test_rows_fit_the_terminal(width: int) -> None:
+def test_rows_fit_the_terminal(width: int, leave: float) -> None:
     recent = Recent(("siren",), hop_s=0.1)
     recent.push([frames(0.5, level_dbfs=-120.0), Onset("a", 0, event(), 1.0)])
-    rows = draw(recent, {"siren": POINT}, width)
+    rows = draw(recent, {"siren": POINT.model_copy(update={"leave": leave})}, width)
     assert len(rows) == 2 + 2 + CHART_ROWS
     assert all(len(row) <= max(width, 46) for row in rows)
 
