@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from support.mqtt_node import node_config, node_info
+from support.tiny_round import request
 
 from earshot_node.configuration.file import check_labels
 from earshot_node.deployment.models import OperatingPoints
@@ -22,20 +23,10 @@ from earshot_trainer.catalogue.opening import open_catalogue
 from earshot_trainer.catalogue.releases import Releases
 from earshot_trainer.home.folder import Home
 from earshot_trainer.retraining.command import prepare_split, retrain, run_alone, show_plan
-from earshot_trainer.retraining.run_folder import REQUEST_NAME, RunFolder, RunRequest, find_run
-from earshot_trainer.retraining.settings import load_settings
+from earshot_trainer.retraining.run_folder import REQUEST_NAME, RunFolder, find_run
 
 pytestmark = [pytest.mark.torch, pytest.mark.timeout(1200)]
-TINY = (
-    "tuning.steps=4", "tuning.batch_size=4", "tuning.label_segments=2", "material.pool_sirens=2",
-    "material.pool_traps=2", "material.pool_music=0", "material.pool_backgrounds=2", "material.scenes=4",
-    "material.scene_minutes=1",
-)  # fmt: skip
 NOTHING_HELD_OUT = datetime(2026, 11, 20, tzinfo=UTC)
-
-
-def request(**changes: object) -> RunRequest:
-    return RunRequest(settings=load_settings(TINY)).model_copy(update=changes)
 
 
 def told(home: Home, **changes: object) -> tuple[dict[str, object], str]:

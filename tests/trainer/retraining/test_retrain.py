@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from support.tiny_round import TINY, request
 from support.trainer_home import TRAINER
 from support.waiting import wait_until
 
@@ -18,20 +19,10 @@ from earshot_trainer.catalogue.opening import open_catalogue
 from earshot_trainer.catalogue.releases import Releases
 from earshot_trainer.home.folder import Home
 from earshot_trainer.retraining.command import retrain, run_alone, show_plan, work_of
-from earshot_trainer.retraining.run_folder import STAGES, RunRequest, find_run, new_run, runs_of
-from earshot_trainer.retraining.settings import load_settings
+from earshot_trainer.retraining.run_folder import STAGES, find_run, new_run, runs_of
 from earshot_trainer.retraining.stage import run_stage
 
 pytestmark = [pytest.mark.torch, pytest.mark.timeout(600)]
-TINY = (
-    "tuning.steps=4", "tuning.batch_size=4", "tuning.checkpoint_every_steps=2", "material.pool_sirens=2",
-    "material.pool_traps=2", "material.pool_music=0", "material.pool_backgrounds=2", "material.scenes=4",
-    "material.scene_minutes=1",
-)  # fmt: skip
-
-
-def request(**changes: object) -> RunRequest:
-    return RunRequest(settings=load_settings(TINY)).model_copy(update=changes)
 
 
 def test_dry_run_names_every_stage_and_changes_nothing(household: Home) -> None:
