@@ -27,7 +27,8 @@ done
 """
 
 RECIPES = [f"config/recipes/siren{ending}.yaml" for ending in ("", "-longer", "-distilled")]
-MUSIC = ("corpora", "corpora")
+SOUNDFONTS = ("sf2/FluidR3_GM.sf2", "sf3/MuseScore_General.sf3", "sf2/OPL-3_FM_128M.sf2")
+MUSIC = ["corpora"] * len(SOUNDFONTS)
 MODEL = (*("train" for _ in RECIPES), "quantize")
 
 
@@ -43,9 +44,9 @@ def clone(repository: Path, tmp_path: Path) -> Path:
     for name in ("urban", "negatives"):
         (tmp_path / "data" / name).mkdir(parents=True)
         (tmp_path / "data" / name / "manifest.csv").write_text("path,label\n")
-    (tmp_path / "sf2").mkdir()
-    for name in ("FluidR3_GM", "OPL-3_FM_128M"):
-        (tmp_path / "sf2" / f"{name}.sf2").write_text("instruments")
+    for name in SOUNDFONTS:
+        (tmp_path / "sounds" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "sounds" / name).write_text("instruments")
     return folder
 
 
@@ -53,7 +54,7 @@ def build(clone: Path, *arguments: str) -> tuple[int, list[str], str]:
     """Run the script; returns its exit code, the trainer's commands in order, and what it printed."""
     (clone / "calls.txt").write_text("")
     environ = os.environ | {"EARSHOT_DATA": str(clone.parent / "data")}
-    command = [clone / "scripts/build-model", "--soundfonts", clone.parent / "sf2", *arguments]
+    command = [clone / "scripts/build-model", "--soundfonts", clone.parent / "sounds", *arguments]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     return done.returncode, (clone / "calls.txt").read_text().splitlines(), done.stdout + done.stderr
 
@@ -78,18 +79,20 @@ def test_every_part_is_held_out_once_and_the_shipped_weights_hear_everything(clo
 
 def test_music_is_composed_and_trained_on_and_not_measured_on(clone: Path) -> None:
     _, calls, _ = build(clone)
-    assert "FluidR3_GM.sf2 --out runs/model/music/FluidR3_GM --licence MIT" in calls[0]
-    assert "OPL-3_FM_128M.sf2 --out runs/model/music/OPL-3_FM_128M --licence CC BY-SA 4.0" in calls[1]
+    names = [Path(name).stem for name in SOUNDFONTS]
+    for call, soundfont, name in zip(calls, SOUNDFONTS, names, strict=False):
+        assert f"/{soundfont} --out runs/model/music/{name} --pieces" in call
+    assert [call.rpartition("--licence ")[2] for call in calls[: len(MUSIC)]] == ["MIT", "MIT", "CC BY-SA 4.0"]
     for call in calls[len(MUSIC) :]:
-        heard = [f"--data runs/model/music/{name}/manifest.csv" in call for name in ("FluidR3_GM", "OPL-3_FM_128M")]
-        assert heard == [call.split()[0] == "train"] * 2, call
+        heard = [f"--data runs/model/music/{name}/manifest.csv" in call for name in names]
+        assert heard == [call.split()[0] == "train"] * len(names), call
     without = build(clone, "--without-music")[1]
     assert "music" not in "".join(without)
     assert kinds(without)[0] == "train"
 
 
 def test_a_soundfont_that_is_not_there_is_named_with_its_package(clone: Path) -> None:
-    (clone.parent / "sf2/OPL-3_FM_128M.sf2").unlink()
+    (clone.parent / "sounds/sf2/OPL-3_FM_128M.sf2").unlink()
     code, calls, text = build(clone)
     assert (code, calls) == (1, [])
     assert "OPL-3_FM_128M.sf2 is missing; apt-get install" in text

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from earshot_node.synth.filters import Samples, resonance_gain, shape_spectrum, slow_noise
+from earshot_node.synth.filters import Samples, Track, resonance_gain, shape_spectrum, slow_noise
 from earshot_node.synth.harmonics import Timbre, oscillate
 from earshot_node.synth.notes import envelope, held_envelope, place
 
@@ -25,24 +25,42 @@ def dog_bark(rng: np.random.Generator, samples: int, sample_rate_hz: int) -> Sam
 
 
 def baby_cry(rng: np.random.Generator, samples: int, sample_rate_hz: int) -> Samples:
-    """Cries of about a second, pitch arching between 350 and 600 Hz with a tremble; breaths between."""
-    pitch_hz = float(rng.uniform(350.0, 480.0))
-    timbre = Timbre(duty=float(rng.uniform(0.15, 0.35)), tilt_db_per_octave=-3.0, harmonics=20)
+    """Cries of half a second to two and a half, pitch arching or falling between 250 and 900 Hz with a tremble.
+
+    Some break into a shriek up to two octaves higher, or into a hoarse noise. Breaths between.
+    """
+    pitch_hz = float(np.exp(rng.uniform(np.log(280.0), np.log(620.0))))
+    timbre = Timbre(duty=float(rng.uniform(0.1, 0.4)), tilt_db_per_octave=float(rng.uniform(-8.0, 0.0)), harmonics=20)
+    throat_hz, hoarse = float(rng.uniform(800.0, 1600.0)), float(rng.uniform(0.02, 0.25))
+    shriek_share = float(rng.choice((0.0, 0.15, 0.5)))
     total = np.zeros(samples, dtype=np.float32)
     at = int(rng.uniform(0.0, 0.5) * sample_rate_hz)
     while at < samples:
-        length = int(rng.uniform(0.6, 1.4) * sample_rate_hz)
-        position = np.arange(length) / length
-        arch = 1.0 + float(rng.uniform(0.1, 0.3)) * np.sin(np.pi * position) ** 0.7 - 0.12 * position
-        tremble = 1.0 + 0.015 * np.sin(2.0 * np.pi * float(rng.uniform(5.0, 9.0)) * np.arange(length) / sample_rate_hz)
-        track_hz = pitch_hz * arch * tremble * (1.0 + 0.012 * slow_noise(rng, length, sample_rate_hz, 60.0))
-        cry = oscillate(track_hz, sample_rate_hz, timbre) + 0.05 * rng.standard_normal(length)
-        place(total, (cry * held_envelope(length, sample_rate_hz, 0.12)).astype(np.float32), at)
-        gap = int(rng.uniform(0.2, 0.6) * sample_rate_hz)
+        length = int(np.exp(rng.uniform(np.log(0.5), np.log(2.5))) * sample_rate_hz)
+        track_hz = pitch_hz * _cry(rng, length, sample_rate_hz)
+        if rng.random() < shriek_share:
+            begin, end = sorted(rng.uniform(0.0, 1.0, 2) * length)
+            track_hz[int(begin) : int(end)] *= float(rng.uniform(1.5, 4.0))
+        cry = oscillate(track_hz, sample_rate_hz, timbre) + hoarse * rng.standard_normal(length)
+        loudness = float(rng.uniform(0.5, 1.0))
+        place(total, (cry * held_envelope(length, sample_rate_hz, 0.12)).astype(np.float32), at, loudness)
+        gap = int(rng.uniform(0.15, 0.9) * sample_rate_hz)
         breath = rng.standard_normal(gap) * held_envelope(gap, sample_rate_hz, 0.05) * 0.08
         place(total, breath.astype(np.float32), at + length)
         at += length + gap
-    return _formants(total, sample_rate_hz, ((1100.0, 8.0), (2900.0, 10.0)))
+    return _formants(total, sample_rate_hz, ((throat_hz, 8.0), (float(rng.uniform(2.2, 3.0)) * throat_hz, 10.0)))
+
+
+def _cry(rng: np.random.Generator, length: int, sample_rate_hz: int) -> Track:
+    """A cry's pitch over the voice's own: it climbs, holds and falls, trembling."""
+    position = np.arange(length) / length
+    peak = float(rng.uniform(0.1, 0.6))
+    arch = np.interp(
+        position, (0.0, peak, 1.0), (rng.uniform(0.8, 1.0), rng.uniform(1.1, 1.5), rng.uniform(0.75, 1.05))
+    )
+    tremble = np.sin(2.0 * np.pi * float(rng.uniform(4.0, 10.0)) * np.arange(length) / sample_rate_hz)
+    roughness = slow_noise(rng, length, sample_rate_hz, 60.0)
+    return np.asarray(arch * (1.0 + float(rng.uniform(0.0, 0.03)) * tremble) * (1.0 + 0.012 * roughness))
 
 
 def bird_chirps(rng: np.random.Generator, samples: int, sample_rate_hz: int) -> Samples:

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earshot_trainer.music.composing import DRUM_KEYS, HELD_S, KEYS, ROLES, compose
+from earshot_trainer.music.composing import DRUM_KEYS, GLIDE_TURN, HELD_S, KEYS, ROLES, compose
 
 
 def test_the_same_draw_is_the_same_piece_and_another_is_another() -> None:
@@ -24,6 +24,7 @@ def test_notes_begin_within_the_piece_and_can_be_played(seed: int, seconds: floa
             assert note.key in KEYS
             assert 1 <= note.velocity <= 127
             assert -8192 <= note.glide <= 8191
+            assert not note.glide or note.start_s < note.glide_end_s <= note.end_s + 1e-9
         for value in (part.volume, part.reverb, part.vibrato):
             assert 0 <= value <= 127
 
@@ -39,6 +40,15 @@ def test_every_role_is_drawn_and_plays_what_it_says() -> None:
     assert all(part.program is None for part in by_role["drums"])
     chord = next(part for part in by_role["chords"] if part.notes)
     assert len({note.start_s for note in chord.notes}) < len(chord.notes)
+    slides = [
+        (abs(note.glide) / 8192 * part.wheel_semitones, note.glide > 0)
+        for part in by_role["slides"]
+        for note in part.notes
+    ]
+    assert min(semitones for semitones, _ in slides) > 2.0
+    assert max(semitones for semitones, _ in slides) > 20.0
+    assert 0.4 < np.mean([rises for _, rises in slides]) < 0.6
+    assert max(abs(note.glide) for part in by_role["melody"] for note in part.notes) == GLIDE_TURN
     programs = {part.program for part in parts} - {None}
     assert len(programs) > 100
 

@@ -7,7 +7,7 @@ import pytest
 from support.soundfonts import SOUNDFONT
 
 from earshot_node.errors import OperatorError
-from earshot_trainer.music.composing import GLIDE_RANGE, Note, Part, Piece
+from earshot_trainer.music.composing import GLIDE_TURN, WHEEL_SEMITONES, WHEEL_TURN, Note, Part, Piece
 from earshot_trainer.music.playing import Samples, SoundFontPlayer
 
 pytestmark = pytest.mark.soundfont
@@ -44,11 +44,21 @@ def test_a_key_sounds_at_its_pitch_and_for_its_time(player: SoundFontPlayer) -> 
 
 
 def test_a_glide_ends_higher_and_the_next_note_begins_in_tune(player: SoundFontPlayer) -> None:
-    samples = player.play(_organ(Note(0.0, 1.5, 69, 100, GLIDE_RANGE), Note(1.7, 2.9, 69, 100)))
-    # Nine of ten steps of 4000 of 8192, of two semitones.
-    highest = 440.0 * 2 ** (0.9 * GLIDE_RANGE / 8192 * 2 / 12)
-    assert _loudest_hz(samples[int(1.36 * RATE_HZ) : int(1.5 * RATE_HZ)], 440.0) == pytest.approx(highest, rel=0.01)
+    samples = player.play(_organ(Note(0.0, 1.5, 69, 100, GLIDE_TURN, 1.2), Note(1.7, 2.9, 69, 100)))
+    highest = 440.0 * 2 ** (GLIDE_TURN / 8192 * 2 / 12)
+    assert _loudest_hz(samples[int(1.25 * RATE_HZ) : int(1.5 * RATE_HZ)], 440.0) == pytest.approx(highest, rel=0.01)
     assert _loudest_hz(samples[int(2.0 * RATE_HZ) : int(2.8 * RATE_HZ)], 440.0) == pytest.approx(440.0, rel=0.01)
+
+
+def test_a_slide_goes_as_far_as_the_part_says_and_the_next_piece_has_the_usual_wheel(player: SoundFontPlayer) -> None:
+    slide = Part(ORGAN, "slides", (Note(0.0, 2.5, 69, 100, WHEEL_TURN, 1.0),), wheel_semitones=12)
+    samples = player.play(Piece((slide,), 3.0))
+    assert _loudest_hz(samples[int(1.2 * RATE_HZ) : int(2.4 * RATE_HZ)], 880.0) == pytest.approx(880.0, rel=0.01)
+    half_way = _loudest_hz(samples[int(0.46 * RATE_HZ) : int(0.54 * RATE_HZ)], 622.0)
+    assert half_way == pytest.approx(440.0 * 2**0.5, rel=0.04)
+    usual = player.play(_organ(Note(0.0, 2.5, 69, 100, WHEEL_TURN, 1.0)))
+    highest = 440.0 * 2 ** (WHEEL_SEMITONES / 12)
+    assert _loudest_hz(usual[int(1.2 * RATE_HZ) : int(2.4 * RATE_HZ)], 480.0) == pytest.approx(highest, rel=0.01)
 
 
 def test_a_repeated_key_is_pressed_again_at_the_moment_it_is_released(player: SoundFontPlayer) -> None:

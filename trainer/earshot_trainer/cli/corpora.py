@@ -82,8 +82,9 @@ def add(home: Path | None, name: str, path: Path, manifest: Path | None) -> None
 def compose(soundfont: Path, out: Path, pieces: int, seconds: float, seed: int, licence: str) -> None:
     """Write music played by the instruments of SOUNDFONT (.sf2, .sf3) as a corpus without sirens.
 
-    Held notes, melodies, chords and drums, drawn at random: what a network takes for a siren before it has heard enough
-    of it. Debian has SoundFonts, such as the packages fluid-soundfont-gm (MIT) and opl3-soundfont (CC BY-SA 4.0).
+    Held notes, slides, melodies, chords and drums, drawn at random: what a network takes for a siren before it has
+    heard enough of it. Debian has SoundFonts, such as the packages fluid-soundfont-gm (MIT),
+    musescore-general-soundfont (MIT) and opl3-soundfont (CC BY-SA 4.0).
     """
     from rich.console import Console
     from rich.progress import Progress

@@ -1,7 +1,7 @@
-"""Pieces drawn at random: one to four instruments that hold notes, sing, play chords and broken chords, and drums.
+"""Pieces drawn at random: one to four instruments that hold notes, sing, slide or play chords, and drums.
 
-Held notes and slow lines are common on purpose: they are what a network takes for a siren. Two notes that alternate
-steadily are not drawn, because that may be one.
+Held notes, slow lines and slides over an octave are common on purpose: they are what a network takes for a siren. Two
+notes that alternate steadily, or slides that rise and fall in turn, are not drawn, because those may be one.
 """
 
 from collections.abc import Sequence
@@ -13,35 +13,49 @@ import numpy as np
 PROGRAMS = 128
 DRUM_KEYS = (35, 36, 38, 39, 40, 42, 45, 46, 49, 51)
 SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 4, 7, 9), (0, 3, 5, 7, 10), tuple(range(12)))
-ROLES: tuple["Role", ...] = ("held", "slow", "melody", "arpeggio", "chords")
+ROLES: tuple["Role", ...] = ("held", "slow", "melody", "arpeggio", "chords", "slides")
 INSTRUMENTS, INSTRUMENT_ODDS = (1, 2, 3, 4), (0.4, 0.2, 0.2, 0.2)
 BEATS_PER_MINUTE = (60.0, 180.0)
 LOWEST_OCTAVE, HIGHEST_OCTAVE = 3, 7
 KEYS = range(1, 120)
 HELD_S = (2.0, 8.0)
 LEGATO = 0.99
-GLIDE_SHARE, GLIDE_STEPS, GLIDE_RANGE = 0.2, 10, 4000
-"""Parts whose long notes glide up or down; the pitch wheel's range is 8192 for two semitones."""
+WHEEL_TURN, WHEEL_SEMITONES = 8191, 2
+"""The pitch wheel turned as far as it goes, and what it changes the pitch by unless a part says otherwise."""
+GLIDE_SHARE, GLIDE_TURN = 0.2, 4000
+"""Parts whose long notes glide up or down."""
+SLIDE_S, SLIDE_SEMITONES, SHORTEST_SLIDE = (0.15, 4.0), (7, 12, 24), 0.3
+"""Slides: how long one lasts (drawn evenly by its logarithm), how far the wheel reaches, the least of that used."""
+SLIDES_REST_SHARE = 0.4
 VIBRATO_SHARE = 0.3
 REST_SHARE, REST_BEATS = 0.08, 2.0
 DRUM_SHARE, DRUM_VOICES, DRUM_S = 0.35, 4, 0.1
-Role = Literal["held", "slow", "melody", "arpeggio", "chords"]
+DRUM_BEATS = (0.125, 0.25, 0.5, 1.0, 2.0)
+Role = Literal["held", "slow", "melody", "arpeggio", "chords", "slides"]
 
 
 @dataclass(frozen=True)
 class Note:
-    """A key pressed and released, in seconds from the start of the piece; `glide` is where the pitch wheel ends."""
+    """A key pressed and released, in seconds from the start of the piece.
+
+    The pitch wheel turns from the middle to `glide` (8191 is all the way up) until `glide_end_s`, and stays there.
+    """
 
     start_s: float
     end_s: float
     key: int
     velocity: int
     glide: int = 0
+    glide_end_s: float = 0.0
 
 
 @dataclass(frozen=True)
 class Part:
-    """What one instrument plays; `program` is General MIDI's, None for the drums. The rest are MIDI controllers."""
+    """What one instrument plays.
+
+    `program` is General MIDI's, None for the drums; `wheel_semitones` is how far the pitch wheel reaches. The rest are
+    MIDI controllers.
+    """
 
     program: int | None
     role: str
@@ -49,6 +63,7 @@ class Part:
     volume: int = 100
     reverb: int = 0
     vibrato: int = 0
+    wheel_semitones: int = WHEEL_SEMITONES
 
 
 @dataclass(frozen=True)
@@ -85,16 +100,18 @@ def _instrument(rng: np.random.Generator, scale: Sequence[int], beat_s: float, s
     while time_s < seconds:
         length_s = _length_s(rng, role, beat_s)
         sounding_s = length_s * float(rng.choice((1.0, 1.0, 0.9, 0.6))) * LEGATO
-        glide = int(rng.choice((-1, 1))) * GLIDE_RANGE if glides and length_s > beat_s else 0
+        glide, gliding_s = _glide(rng, role, sounding_s) if glides or role == "slides" else (0, 0.0)
+        if role != "slides" and length_s <= beat_s:
+            glide = 0
         velocity = int(rng.integers(50, 127))
         notes += [
-            Note(time_s, time_s + sounding_s, key, velocity, glide)
+            Note(time_s, time_s + sounding_s, key, velocity, glide, time_s + gliding_s)
             for key in _chosen(rng, role, keys, len(notes))
             if key in KEYS
         ]
         time_s += length_s
-        if rng.random() < REST_SHARE:
-            time_s += REST_BEATS * beat_s
+        if rng.random() < (SLIDES_REST_SHARE if role == "slides" else REST_SHARE):
+            time_s += REST_BEATS * beat_s * float(rng.random() if role == "slides" else 1.0)
     return Part(
         program=int(rng.integers(PROGRAMS)),
         role=role,
@@ -102,7 +119,17 @@ def _instrument(rng: np.random.Generator, scale: Sequence[int], beat_s: float, s
         volume=int(rng.integers(60, 127)),
         reverb=int(rng.integers(100)),
         vibrato=int(rng.integers(128)) if rng.random() < VIBRATO_SHARE else 0,
+        wheel_semitones=int(rng.choice(SLIDE_SEMITONES)) if role == "slides" else WHEEL_SEMITONES,
     )
+
+
+def _glide(rng: np.random.Generator, role: Role, sounding_s: float) -> tuple[int, float]:
+    """How far the wheel turns in a note, and how long that takes in seconds."""
+    direction = int(rng.choice((-1, 1)))
+    if role != "slides":
+        return direction * GLIDE_TURN, sounding_s
+    turn = rng.uniform(SHORTEST_SLIDE, 1.0) * WHEEL_TURN
+    return direction * int(turn), sounding_s * float(rng.uniform(0.3, 1.0))
 
 
 def _length_s(rng: np.random.Generator, role: Role, beat_s: float) -> float:
@@ -117,6 +144,8 @@ def _length_s(rng: np.random.Generator, role: Role, beat_s: float) -> float:
             return beat_s * 0.25
         case "chords":
             return beat_s * float(rng.choice((1.0, 2.0, 4.0)))
+        case "slides":
+            return float(np.exp(rng.uniform(*np.log(SLIDE_S))))
 
 
 def _chosen(rng: np.random.Generator, role: Role, keys: Sequence[int], played: int) -> list[int]:
@@ -133,7 +162,7 @@ def _drums(rng: np.random.Generator, beat_s: float, seconds: float) -> Part:
     notes: list[Note] = []
     for _ in range(DRUM_VOICES):
         key = int(rng.choice(DRUM_KEYS))
-        step_s = beat_s * float(rng.choice((0.25, 0.5, 1.0, 2.0)))
+        step_s = beat_s * float(rng.choice(DRUM_BEATS))
         times_s = np.arange(rng.uniform(0.0, beat_s), seconds, step_s).tolist()
         notes += [Note(time_s, time_s + DRUM_S, key, int(rng.integers(60, 120))) for time_s in times_s]
     return Part(None, "drums", tuple(notes))

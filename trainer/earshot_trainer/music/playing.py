@@ -11,13 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from earshot_node.errors import OperatorError
-from earshot_trainer.music.composing import GLIDE_STEPS, Part, Piece
+from earshot_trainer.music.composing import Note, Part, Piece
 from earshot_trainer.network.architecture import SAMPLE_RATE_HZ
 
 INSTALL = "try `apt install libfluidsynth3` and `pip install 'earshot[music]'`"
 DRUM_CHANNEL, DRUM_BANK = 9, 128
 VIBRATO, VOLUME, REVERB = 1, 7, 91
+DATA, PARAMETER_LOW, PARAMETER_HIGH = 6, 100, 101
 GAIN = 0.5
+WHEEL_STEP_S = 0.02
+"""How often the pitch wheel is turned in a glide."""
 SETTLING_SAMPLES = SAMPLE_RATE_HZ
 """Echoes of the piece before die away in them."""
 Samples = npt.NDArray[np.float32]
@@ -73,6 +76,12 @@ class SoundFontPlayer:
         self._synth.program_select(channel, self._font, bank, program)
         for controller, value in ((VOLUME, part.volume), (REVERB, part.reverb), (VIBRATO, part.vibrato)):
             self._synth.cc(channel, controller, value)
+        self._set_wheel_range(channel, part.wheel_semitones)
+
+    def _set_wheel_range(self, channel: int, semitones: int) -> None:
+        """Registered parameter 0 of General MIDI."""
+        for controller, value in ((PARAMETER_HIGH, 0), (PARAMETER_LOW, 0), (DATA, semitones)):
+            self._synth.cc(channel, controller, value)
 
     def _events(self, piece: Piece) -> Iterator[tuple[float, int, Callable[[], Any]]]:
         """When, in which order at the same time, and what to do: releases come before presses."""
@@ -82,15 +91,22 @@ class SoundFontPlayer:
                 yield note.end_s, 0, partial(synth.noteoff, channel, note.key)
                 yield note.start_s, 1, partial(synth.pitch_bend, channel, 0)
                 yield note.start_s, 2, partial(synth.noteon, channel, note.key, note.velocity)
-                for step in range(1, GLIDE_STEPS if note.glide else 0):
-                    time_s = note.start_s + (note.end_s - note.start_s) * step / GLIDE_STEPS
-                    yield time_s, 1, partial(synth.pitch_bend, channel, note.glide * step // GLIDE_STEPS)
+                for time_s, turn in _wheel(note):
+                    yield time_s, 1, partial(synth.pitch_bend, channel, turn)
 
     def _sound(self, count: int) -> Samples:
         if count == 0:
             return np.zeros(0, dtype=np.float32)
         stereo = self._synth.get_samples(count).reshape(count, 2)
         return np.asarray(stereo.mean(axis=1) / 32768.0, dtype=np.float32)
+
+
+def _wheel(note: Note) -> Iterator[tuple[float, int]]:
+    """When the pitch wheel is turned in a note, and where to."""
+    gliding_s = note.glide_end_s - note.start_s
+    steps = max(1, round(gliding_s / WHEEL_STEP_S)) if note.glide else 0
+    for step in range(1, steps + 1):
+        yield min(note.start_s + gliding_s * step / steps, note.end_s), round(note.glide * step / steps)
 
 
 def _channels(piece: Piece) -> Iterator[tuple[int, Part]]:
