@@ -55,6 +55,21 @@ class PcmCache:
         self._spans: dict[str, tuple[int, int]] = {}
         self._samples: Int16Array = np.zeros(0, dtype=np.int16)
 
+    @contextmanager
+    def alone(self, on_wait: Callable[[], None]) -> Iterator[None]:
+        """Keep out other processes that ask for the same, not those that read or add.
+
+        Trainings that begin together make a pool of sounds or its frames once: the second finds what the first made.
+        `on_wait` is called before waiting.
+        """
+        with (self._data_path.parent / "preparing.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                on_wait()
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
     def add(self, recordings: Sequence[Recording], progress: Callable[[int], None] | None = None) -> int:
         """Decode what is missing and map the file; returns how many recordings were decoded.
 

@@ -68,6 +68,12 @@ class Embedding(nn.Linear):
         return torch.relu(x).transpose(0, 1)
 
 
+def level_and_shape(x: Tensor) -> Tensor:
+    """Map frames [B, T, M] to two channels [B, 2, T, M]: as they are, and less their mean over mels."""
+    x = x[:, None]
+    return torch.cat([x, x - x.mean(dim=3, keepdim=True)], dim=1)
+
+
 class StreamingCrnn(nn.Module):
     """Log-mel frames to logits, one per label every four frames; causal, with explicit state.
 
@@ -113,7 +119,7 @@ class StreamingCrnn(nn.Module):
         mels = self.config.n_mels
         shapes: dict[str, tuple[int, ...]] = {} if self.level is None else {"level": (2,)}
         shapes |= {
-            "stem": (2, self.stem.cache_steps, mels),
+            "stem": (self.stem.conv.in_channels, self.stem.cache_steps, mels),
             "conv1": (stem, 2, mels // 2),
             "conv2": (first, 2, mels // 4),
             "conv3": (second, 2, mels // 8),
@@ -136,14 +142,23 @@ class StreamingCrnn(nn.Module):
         new_state: State = {}
         if self.level is not None:
             log_mel, new_state["level"] = self.level(log_mel, state["level"])
-        x = ((log_mel - self.mean) / self.std)[:, None]
-        x = torch.cat([x, x - x.mean(dim=3, keepdim=True)], dim=1)
+        x, of_input = self._see(log_mel, state)
         x, new_state["stem"] = self.stem(x, state["stem"])
         x = torch.relu(self.stem_norm(x))
         for index, block in enumerate(self.blocks, start=1):
             x, new_state[f"conv{index}"] = block(x, state[f"conv{index}"])
-        x, new_state["gru"] = self._recur(self.dropout(self.embedding(x)), state["gru"])
-        return self.output(self.dropout(x)).transpose(0, 1), new_state
+        x, of_memory = self._remember(self.dropout(self.embedding(x)), state)
+        return self.output(self.dropout(x)).transpose(0, 1), new_state | of_input | of_memory
+
+    def _see(self, log_mel: Tensor, state: State) -> tuple[Tensor, State]:
+        """Map frames [B, T, M] to the stem's channels [B, C, T, M] and the new state of what makes them, if any."""
+        del state
+        return level_and_shape((log_mel - self.mean) / self.std), {}
+
+    def _remember(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Map x [T, B, embedding] to what the output reads [T, B, hidden] and the memory's new state."""
+        x, hidden = self._recur(x, state["gru"])
+        return x, {"gru": hidden}
 
     def _recur(self, x: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Map x [T, B, embedding] and the hidden state [B, H] to the outputs [T, B, H] and the new state."""

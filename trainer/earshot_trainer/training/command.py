@@ -1,6 +1,7 @@
 """One `trainer-cli train`: read the corpus, train, measure on what was held out, write what was done."""
 
 import json
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,10 +56,15 @@ class RunRequest:
         return {"folds": self.folds, "groups": self.groups, "sources": self.sources}
 
 
-def run_training(request: RunRequest, console: Console | None = None) -> Path:
+def run_training(
+    request: RunRequest,
+    console: Console | None = None,
+    build: Callable[[ModelConfig], StreamingCrnn] = StreamingCrnn,
+) -> Path:
     """Train, measure, write `model.pt` and `run.json`; returns the model's path.
 
-    Under `torchrun` each process calls it; the first one alone measures, writes and prints.
+    Under `torchrun` each process calls it; the first one alone measures, writes and prints. `build` makes the network
+    of a configuration.
 
     Raises:
         OperatorError: anything in the request that cannot be used; the message says what to change.
@@ -83,14 +89,17 @@ def run_training(request: RunRequest, console: Console | None = None) -> Path:
     cache = PcmCache(cache_folder)
     with joined(processes, device):
         with processes.first_on_host():
-            sounds = _prepare(recordings, split, recipe, teacher, cache, cache_folder, console)
+            with cache.alone(lambda: console.print("another training prepares its sounds; waiting for it")):
+                sounds = _prepare(recordings, split, recipe, teacher, cache, cache_folder, console)
             heard = _hear(recordings, split, recipe, teacher, cache_folder, device, console)
         origin = _same_everywhere(Origin.of(split.train, start), processes)
         workers = request.workers or (2 if device.type == "cuda" else 1)
         with TrainingReport(console, request.out) if processes.leads else nullcontext(lambda _: None) as report:
-            model = train(recipe, sounds, origin, request.out, device, report, None, processes, workers, start, heard)
+            model = train(
+                recipe, sounds, origin, request.out, device, report, None, processes, workers, start, heard, build
+            )
     if processes.leads:
-        _conclude(request, recipe, split, teacher, start, cache, device, console)
+        _conclude(request, recipe, split, teacher, start, cache, device, console, build)
     return model
 
 
@@ -172,10 +181,11 @@ def _conclude(
     cache: PcmCache,
     device: torch.device,
     console: Console,
+    build: Callable[[ModelConfig], StreamingCrnn],
 ) -> None:
     """Measure the finished model on what was held out, write `run.json`, print figures and the next command."""
     model = request.out / MODEL_NAME
-    figures = measure(load_network(model), split.test, cache, device) if split.test else {}
+    figures = measure(load_network(model, build), split.test, cache, device) if split.test else {}
     checkpoint = load_checkpoint(request.out / CHECKPOINT_NAME)
     speed = _speed(checkpoint, recipe, device)
     run = describe_run(
@@ -243,10 +253,10 @@ def _own_cuda(processes: Processes) -> torch.device:
     return torch.device("cuda", processes.local_rank)
 
 
-def load_network(model: Path) -> StreamingCrnn:
-    """The trained network of a `model.pt`, in evaluation mode."""
+def load_network(model: Path, build: Callable[[ModelConfig], StreamingCrnn] = StreamingCrnn) -> StreamingCrnn:
+    """The trained network of a `model.pt`, in evaluation mode; `build` as in its training."""
     values = load_checkpoint(model)
-    network = StreamingCrnn(ModelConfig.from_dict(values["config"]))
+    network = build(ModelConfig.from_dict(values["config"]))
     network.load_state_dict(values["network"])
     return network.eval()
 

@@ -1,7 +1,7 @@
 """The network with everything that changes while it learns."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -55,6 +55,7 @@ class Outcome:
 class Learner:
     """One optimizer step at a time over a StreamingCrnn, with an exponential moving average of its weights.
 
+    `build` makes the network, and its average, of a configuration.
     The network alone runs in the recipe's precision, under autocast; features, losses, weights and carried state are
     float32 always. With several processes each normalizes by the batch statistics of its own segments; gradients and
     running statistics are averaged, so that all hold the same network.
@@ -66,6 +67,7 @@ class Learner:
         device: torch.device,
         processes: Processes = ALONE,
         lessons: HeardLessons | None = None,
+        build: Callable[[ModelConfig], StreamingCrnn] = StreamingCrnn,
     ) -> None:
         torch.manual_seed(recipe.training.seed)
         self._lessons = lessons
@@ -73,8 +75,8 @@ class Learner:
         self.device = device
         self.processes = processes
         self.outputs = with_teacher_outputs(recipe)
-        self.network = StreamingCrnn(self.outputs).to(device)
-        self.average = StreamingCrnn(self.outputs).to(device).eval()
+        self.network = build(self.outputs).to(device)
+        self.average = build(self.outputs).to(device).eval()
         self.average.load_state_dict(self.network.state_dict())
         self._left: dict[str, Tensor] = {}
         settings = recipe.training
@@ -207,7 +209,7 @@ class Learner:
         """The state that the carried rows inherit from the batch before; silence for the others."""
         rows = len(carried)
         state = self.network.initial_state(rows)
-        if not self._left or len(self._left["gru"]) != rows:
+        if not self._left or len(next(iter(self._left.values()))) != rows:
             return state
         return {
             name: torch.where(carried.reshape(-1, *(1 for _ in zeros.shape[1:])), self._left[name], zeros)

@@ -12,6 +12,7 @@ import torch
 
 from earshot_node.errors import OperatorError
 from earshot_trainer.distillation.lessons import HeardLessons
+from earshot_trainer.network.model import ModelConfig, StreamingCrnn
 from earshot_trainer.segments.mining import SpanMiner
 from earshot_trainer.segments.mixing import SegmentMixer
 from earshot_trainer.segments.prefetch import Prefetcher
@@ -52,28 +53,27 @@ def train(
     workers: int = 1,
     start: Start | None = None,
     heard: HeardLessons | None = None,
+    build: Callable[[ModelConfig], StreamingCrnn] = StreamingCrnn,
 ) -> Path:
     """Train by the recipe into `out`, resuming a checkpoint that lies there; returns the path of the model.
 
     `stop_after_step` ends early, after that step's checkpoint. All `processes` of a training call this together; the
     first one alone reads and writes `out` and reports. `workers` threads mix segments. The weights begin as those of
     `start`, which `origin` names too, or random. `heard` is what a recipe with `distillation` learns from besides.
+    `build` makes the network of a configuration.
     Raises OperatorError if `out` holds a run of another recipe or on others than `origin`'s and `sounds`' recordings.
     """
     settings = recipe.training
     share, every = processes.share(settings.batch_size), recipe.mining.every_steps
-    learner = Learner(recipe, device, processes, heard)
+    learner = Learner(recipe, device, processes, heard, build)
     mixer = SegmentMixer(sounds, recipe.model, recipe.mixing, recipe.augment, settings.seed, device)
     miner = SpanMiner(sounds.span_odds, recipe.mining)
     ledger = Ledger(miner, processes)
     clock = StepClock(device)
     values = processes.from_first(_load(out, recipe, origin) if processes.leads else None)
     first, earlier_s = _resume(values, learner, miner)
-    if first == 0 and start is not None:
-        learner.begin_with(start.network)
-    elif first == 0:
-        # Every process computes the same from the same segments.
-        learner.normalize([mixer.batch(step, settings.batch_size, miner.odds) for step in NORMALIZATION_STEPS])
+    if first == 0:
+        _begin(learner, start, mixer, miner)
 
     def make(step: int) -> Lesson:
         return learner.prepare(mixer.batch(step, share, miner.odds, processes.rank), step)
@@ -100,6 +100,16 @@ def train(
                 if stop_after_step is not None and step + 1 >= stop_after_step:
                     break
     return save_model(out / MODEL_NAME, recipe, learner) if processes.leads else out / MODEL_NAME
+
+
+def _begin(learner: Learner, start: Start | None, mixer: SegmentMixer, miner: SpanMiner) -> None:
+    """Take over `start`'s weights and normalization, or normalize by segments of this corpus."""
+    if start is not None:
+        learner.begin_with(start.network)
+        return
+    # Every process computes the same from the same segments.
+    size = learner.recipe.training.batch_size
+    learner.normalize([mixer.batch(step, size, miner.odds) for step in NORMALIZATION_STEPS])
 
 
 class _Pace:
