@@ -1,9 +1,10 @@
 """Simulates three households on real audio: what a retraining does for each of them, before and after.
 
 Each household has a trainer's home of its own with 20 recordings of sirens and 20 of its nuisance sounds, 3 s each, out
-of UrbanSound8K's fold 1, and others of other originals to compare on. The base has never heard any of them. A fourth,
-`one-city`, compares on the same services' sirens, recorded by the same person another time. Everything goes the way of
-`trainer-cli retrain`; nothing is collected and nothing deployed.
+of UrbanSound8K's fold 1, and others of other originals to compare on. The base has never heard any of them. Two more
+have sirens that come again: `one-city` compares on the same services' sirens, recorded by the same person another time,
+`town-siren` on later passages of the very sirens that it learnt from. Everything goes the way of `trainer-cli retrain`;
+nothing is collected and nothing deployed.
 """
 
 import argparse
@@ -39,6 +40,7 @@ FOLD = "us8k-fold1"
 RATE_HZ = 16_000
 TAKE_S = 3.0
 TRAIN, HELD_OUT = 20, 12
+FIRST_SHARE = 2 / 3
 BEGIN = datetime(2026, 11, 1, 8, tzinfo=UTC)
 HELD_OUT_FROM = datetime(2026, 11, 15, tzinfo=UTC)
 MANIFESTS = ("$EARSHOT_DATA/urban/manifest.csv", "$EARSHOT_DATA/negatives/manifest.csv")
@@ -46,7 +48,10 @@ MANIFESTS = ("$EARSHOT_DATA/urban/manifest.csv", "$EARSHOT_DATA/negatives/manife
 
 @dataclass(frozen=True)
 class Household:
-    """Originals (Freesound ids) of its sirens to train on and to hold out, and labels of its nuisance sounds."""
+    """Originals (Freesound ids) of its sirens to train on and to hold out, and labels of its nuisance sounds.
+
+    An original on both sides gives its first two thirds to train on and its later passages to hold out.
+    """
 
     name: str
     sirens: tuple[str, ...]
@@ -60,6 +65,7 @@ HOUSEHOLDS = (
     Household("machines", ("40722", "164053", "106905"), ("118279",), ("car_horn", "drilling", "jackhammer")),
     # What a household has that hears the same services every day: other recordings of one recordist, of fold 2.
     Household("one-city", ("159738",), ("159747", "159750"), ("gun_shot", "air_conditioner", "engine_idling")),
+    Household("town-siren", ("118279", "40722"), ("118279", "40722"), ("street_music", "dog_bark", "drilling")),
 )
 ONE_RECORDIST = frozenset({"159738", "159747", "159750"})
 Row = dict[str, str]
@@ -73,18 +79,34 @@ def rows_of(folder: Path) -> list[Row]:
 
 
 def chosen(rows: Sequence[Row], household: Household) -> dict[str, list[Row]]:
-    """Return the recordings of both sides; no original is on two."""
-    sirens = [row for row in rows if row["label"] == "siren"]
+    """Return the recordings of both sides; no original is on two unless the household's sirens come again."""
     others = sorted({row["fsid"] for row in rows if row["label"] in household.nuisances})
     order = [others[int(i)] for i in np.random.default_rng(3).permutation(len(others))]
     nuisances = [row for group in order for row in rows if row["fsid"] == group and row["label"] != "siren"]
     train = nuisances[:TRAIN]
     heard = {row["fsid"] for row in train}
     return {
-        "train": [row for row in sirens if row["fsid"] in household.sirens][:TRAIN] + train,
-        "held_out": [row for row in sirens if row["fsid"] in household.held_out_sirens][:HELD_OUT]
+        "train": sirens_of(rows, household.sirens, household.held_out_sirens, is_first=True)[:TRAIN] + train,
+        "held_out": sirens_of(rows, household.held_out_sirens, household.sirens, is_first=False)[:HELD_OUT]
         + [row for row in nuisances if row["fsid"] not in heard][:HELD_OUT],
     }
+
+
+def sirens_of(rows: Sequence[Row], originals: Sequence[str], others: Sequence[str], *, is_first: bool) -> list[Row]:
+    """Return the sirens of one side; of an original that is on the other side too, its earlier or later passages."""
+    sirens = [row for row in rows if row["label"] == "siren" and row["fsid"] in originals]
+    found = []
+    for row in sirens:
+        passages = sorted((one for one in sirens if one["fsid"] == row["fsid"]), key=passage)
+        is_early = passages.index(row) < round(FIRST_SHARE * len(passages))
+        if row["fsid"] not in others or is_early == is_first:
+            found.append(row)
+    return found
+
+
+def passage(row: Row) -> tuple[int, ...]:
+    """Return where in its original a clip lies: UrbanSound8K's number of the occurrence, then of the slice."""
+    return tuple(int(number) for number in Path(row["path"]).stem.rsplit("-", 2)[1:])
 
 
 def furnish(home: Home, data: Path, sides: dict[str, list[Row]], name: str) -> None:

@@ -156,7 +156,7 @@ def test_added_label_is_told_from_what_is_without_it(base: tuple[dict[str, Any],
     from earshot_trainer.training.command import load_network
 
     sounds = base[1]
-    settings = SETTINGS.model_copy(update={"steps": 60, "label_segments": 6})
+    settings = SETTINGS.model_copy(update={"steps": 120, "label_segments": 6})
     tuned(base, tmp_path / "grown", settings, bells(sounds))
     network = load_network(tmp_path / "grown" / "model.pt").eval()
 
