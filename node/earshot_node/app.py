@@ -39,7 +39,6 @@ from earshot_node.health import DEAF_STATES, INFERENCE_STALLED_AFTER_S
 from earshot_node.house.service import House
 from earshot_node.http.health import HealthReport
 from earshot_node.http.metrics import Metrics
-from earshot_node.inference.bundle import Bundle
 from earshot_node.inference.model import StreamingModel
 from earshot_node.inference.pipeline import Pipeline
 from earshot_node.inference_thread import InferenceThread, Step
@@ -137,7 +136,7 @@ class Node:
         self._drills = Drills(
             config, state_dir, blocks, manifest, self._publisher, self._intake.status, self._siren_point
         )
-        self._inference = self._build_inference(models.boot.bundle)
+        self._inference = self._build_inference(models.boot.model)
         topics = NodeTopics(config.mqtt.prefix, config.node.id)
         telling = Telling(self._publisher.publish_retained, topics, manifest.version)
         self._pictures = Pictures(topics, self._in_loop(self._publisher.publish_retained), self._clips)
@@ -210,15 +209,15 @@ class Node:
         with contextlib.suppress(asyncio.CancelledError):
             await ticking
 
-    def _build_inference(self, bundle: Bundle) -> InferenceThread:
-        manifest = bundle.manifest
+    def _build_inference(self, model: StreamingModel) -> InferenceThread:
+        manifest = model.manifest
         listeners = {
             source.id: SourceListener(self._config, source.id, manifest.labels, manifest.hop_s, manifest.version)
             for source in self._config.sources
         }
         return InferenceThread(
             self._drills.injector,
-            Pipeline(StreamingModel(manifest, bundle.model), self._points.of(manifest)),
+            Pipeline(model, self._points.of(manifest)),
             listeners,
             self._in_loop(self._take_step),
             on_alive=self._feed_watchdog,

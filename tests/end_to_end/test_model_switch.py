@@ -171,6 +171,25 @@ def test_without_a_running_node_the_next_start_uses_the_model(tmp_path: Path) ->
         assert f"2099.1.0 after {BUNDLED_VERSION}" in out
 
 
+def test_model_that_cannot_be_loaded_at_the_next_start_can_be_installed_again(tmp_path: Path) -> None:
+    node = node_with_stdin(tmp_path / "node")
+    bundle = str(write_bundle(tmp_path))
+    with answered_alone(node, "install", bundle) as (code, _, error):
+        assert code == 0, error
+    (installed,) = (node.state_dir / "models").glob("*.earshot")
+    installed.write_bytes(b"rotten")
+    with node:
+        wait_until(lambda: history(node) == ["installed", "rolled_back"], 90)
+        node.wait_for_log("HTTP on", 90)
+    assert "model 2099.1.0 cannot be loaded; going back" in node.log
+    with answered_alone(node, "install", bundle) as (code, out, error):
+        assert code == 0, error
+        assert "2099.1.0 will be active at the node's next start" in out
+    with node:
+        wait_until(lambda: slots_on_disk(node.state_dir)["newest"] == "2099.1.0", 90)
+    assert history(node) == ["installed", "rolled_back", "installed"]
+
+
 @contextmanager
 def answered_alone(node: NodeProcess, *arguments: str) -> Iterator[tuple[int, str, str]]:
     process = cli(node, *arguments)

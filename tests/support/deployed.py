@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from earshot_node.contract.config import NodeConfig
+from earshot_node.contract.manifest import MODEL_NAME
 from earshot_node.deployment.installer import Candidate, Installer
 from earshot_node.deployment.slots import Slots, SlotStore
 from earshot_node.inference.bundle import load_bundled
@@ -31,14 +32,15 @@ def signed_bundle(
     *,
     key: Ed25519PrivateKey | None = KEY,
     edit: Callable[[dict[str, Any]], None] = lambda _: None,
+    files: Mapping[str, bytes] | None = None,
 ) -> bytes:
-    """The shipped model as another version."""
+    """The shipped model as another version, with other `files` if they are given."""
 
     def change(manifest: dict[str, Any]) -> None:
         manifest["version"] = version
         edit(manifest)
 
-    return build_bundle(change, key=key)
+    return build_bundle(change, files, key)
 
 
 def write_bundle(folder: Path, version: str = "2099.1.0", **options: Any) -> Path:
@@ -46,6 +48,12 @@ def write_bundle(folder: Path, version: str = "2099.1.0", **options: Any) -> Pat
     path = folder / f"{version}.earshot"
     path.write_bytes(signed_bundle(version, **options))
     return path
+
+
+def write_broken_bundle(folder: Path, version: str = "2099.1.0") -> Path:
+    """A file whose signature and hashes are right, and whose graph no runtime takes."""
+    folder.mkdir(exist_ok=True)
+    return write_bundle(folder, version, files={MODEL_NAME: b"no graph"})
 
 
 def slots_on_disk(state_dir: Path) -> dict[str, Any]:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Final
 
 from earshot_node.contract.config import NodeConfig
-from earshot_node.deployment.rollback import rolled_back
+from earshot_node.deployment.rollback import given_up
 from earshot_node.deployment.slots import Slot, Slots, SlotStore, entry
 from earshot_node.errors import BundleError, RetryError
 from earshot_node.inference.bundle import Bundle, load_bundle, load_bundled
+from earshot_node.inference.model import StreamingModel
 
 _log = logging.getLogger(__name__)
 
@@ -22,12 +23,14 @@ class Boot:
 
     Attributes:
         bundle: decides.
+        model: its graph, loaded.
         companion: runs beside it: the former model while `bundle` is on trial, or a candidate in the shadow.
         slots: as they are on disk.
         problem: one line when `bundle` is not the one that should be active.
     """
 
     bundle: Bundle
+    model: StreamingModel
     companion: Bundle | None
     slots: Slots
     problem: str = ""
@@ -47,6 +50,9 @@ def open_base(config: NodeConfig) -> Bundle:
 def open_models(opener: "Opener", store: SlotStore, boot: str) -> Boot:
     """Return the models to start with; one that ended the former process while it was on trial is rolled back.
 
+    So is one that never decided yet and cannot be loaded: its version is not used up. What has decided before and was
+    kept stays the active model, and each start tries it again.
+
     Args:
         opener: opens them.
         store: the slots.
@@ -57,20 +63,24 @@ def open_models(opener: "Opener", store: SlotStore, boot: str) -> Boot:
     """
     slots = _begin_trial(store, boot)
     try:
-        bundle = opener.open(slots.active)
+        bundle, model = opener.load(slots.active)
     except BundleError as error:
         if slots.active is None or not slots.active.file:
             raise
         failed = slots.active
-        if slots.watch is not None:
-            slots = _change(store, rolled_back(slots, f"it cannot be loaded: {error}"))
-            return Boot(opener.open_first(slots.active, None), None, slots, str(error))
+        if slots.watch is not None or not slots.has_decided:
+            _log.warning("model %s cannot be loaded; going back: %s", failed.version, error)
+            slots = _change(store, given_up(slots, f"it cannot be loaded: {error}"))
+            return Boot(*opener.load_first(slots.active, None), None, slots, str(error))
         _log.warning("model %s cannot be used, another one is: %s", failed.version, error)
         if not slots.history or slots.history[-1].action != "fell_back":
             slots = _change(store, slots.with_entry(entry("fell_back", failed, reason=str(error))))
-        return Boot(opener.open_first(slots.previous, None), None, slots, str(error))
+        return Boot(*opener.load_first(slots.previous, None), None, slots, str(error))
+    decided = slots.decided_by(bundle.manifest.version)
+    if slots.active is not None and decided != slots:
+        slots = _change(store, decided)
     beside = slots.previous if slots.watch is not None else slots.shadow
-    return Boot(bundle, opener.open_or_none(beside) if beside is not None else None, slots)
+    return Boot(bundle, model, opener.open_or_none(beside) if beside is not None else None, slots)
 
 
 def end_cleanly(store: SlotStore) -> None:
@@ -96,7 +106,8 @@ def _begin_trial(store: SlotStore, boot: str) -> Slots:
         return slots
     power_cuts = watch.power_cuts + (watch.running and watch.boot != boot)
     if watch.running and (watch.boot == boot or power_cuts >= MAX_POWER_CUTS):
-        return _change(store, rolled_back(slots, "the node crashed while the model was on trial"))
+        doing = "the model was on trial" if slots.has_decided else "it loaded the model"
+        return _change(store, given_up(slots, f"the node crashed while {doing}"))
     running = watch.model_copy(update={"running": True, "boot": boot, "power_cuts": power_cuts})
     return _change(store, slots.model_copy(update={"watch": running}))
 
@@ -138,6 +149,24 @@ class Opener:
         if slot is None or not slot.file:
             return open_base(self._config)
         return load_bundle(self._store.path_of(slot), trusted_keys=self.trusted_keys)
+
+    def load(self, slot: Slot | None) -> tuple[Bundle, StreamingModel]:
+        """Open a slot's bundle and load its graph.
+
+        Raises:
+            BundleError: it cannot be trusted or used.
+        """
+        bundle = self.open(slot)
+        return bundle, StreamingModel(bundle.manifest, bundle.model)
+
+    def load_first(self, *slots: Slot | None) -> tuple[Bundle, StreamingModel]:
+        """Open and load the first that can be; the last one's failure is raised."""
+        for slot in slots[:-1]:
+            try:
+                return self.load(slot)
+            except BundleError as error:
+                _log.warning("%s", error)
+        return self.load(slots[-1])
 
     def open_or_none(self, slot: Slot | None) -> Bundle | None:
         """Open a slot's bundle; None and a line in the log when it cannot be."""

@@ -14,7 +14,7 @@ from earshot_node.deployment.proving import prove
 from earshot_node.deployment.slots import HistoryEntry, Slot, Slots, SlotStore, Watch, entry
 from earshot_node.deployment.verification import check_candidate
 from earshot_node.errors import BundleError, EarshotError, OperatorError, RetryError
-from earshot_node.inference.bundle import Bundle, load_bundle, version_key
+from earshot_node.inference.bundle import Bundle, load_bundle
 from earshot_node.inference.self_test import SelfTest
 
 WATCH_S: Final = 1800.0
@@ -149,17 +149,21 @@ class Installer:
             # What has not proven itself is nothing to go back to.
             former = slots.previous if slots.watch is not None and slots.previous is not None else active
             watch = Watch(begun=datetime.now(UTC), span_s=watch_s, running=running, boot=boot) if watch_s else None
-            versions = [candidate.slot.version, active.version, slots.newest or active.version]
-            return slots.model_copy(
-                update={
-                    "active": candidate.slot,
-                    "previous": former,
-                    "watch": watch,
-                    "newest": max(versions, key=version_key),
-                    "offer": offer or slots.offer,
-                    "shadow": None if slots.shadow == candidate.slot else slots.shadow,
-                }
-            ).with_entry(entry("installed", candidate.slot, active, offer=offer))
+            had = slots if slots.newest is not None else slots.decided_by(active.version)
+            # What nobody runs yet is used up by the start that runs it.
+            return (
+                (had.decided_by(candidate.slot.version) if running else had)
+                .model_copy(
+                    update={
+                        "active": candidate.slot,
+                        "previous": former,
+                        "watch": watch,
+                        "offer": offer or slots.offer,
+                        "shadow": None if slots.shadow == candidate.slot else slots.shadow,
+                    }
+                )
+                .with_entry(entry("installed", candidate.slot, active, offer=offer))
+            )
 
         return self._store.change(change)
 

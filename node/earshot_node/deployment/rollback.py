@@ -5,9 +5,17 @@ from earshot_node.errors import OperatorError
 
 
 def rolled_back(slots: Slots, reason: str) -> Slots:
-    """Return the slots after a model on trial has failed: the previous one is active, the failed one is let go.
+    """Return the slots after the model that decides has failed: the previous one is active, the failed one is let go.
 
-    A version that was rolled back is not taken again by itself: it stays the newest that was ever active.
+    A version that was rolled back is not taken again by itself: it stays the newest that ever decided.
+    """
+    return given_up(slots.decided_by(slots.active.version) if slots.active is not None else slots, reason)
+
+
+def given_up(slots: Slots, reason: str) -> Slots:
+    """Return the slots after a start that could not use the active model: as after `rolled_back`.
+
+    But if it never decided before, its version is not used up.
     """
     if slots.active is None or slots.previous is None:
         return slots.model_copy(update={"watch": None})

@@ -20,6 +20,7 @@ from earshot_node.contract.messages import Time
 from earshot_node.contract.names import Label
 from earshot_node.deployment.durable import locked, make_folder, part_of, remove_file, write_file
 from earshot_node.errors import RetryError
+from earshot_node.inference.bundle import version_key
 
 _log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ class Slots(_Part):
         previous: what a rollback goes back to.
         shadow: a candidate that runs beside the active one and alarms nobody.
         watch: holds while `active` is on trial.
-        newest: the newest version that was ever active; what is not newer is a replay.
+        newest: the newest version that ever decided; what is not newer is a replay.
         offer: id of the last offer that was acted on.
         history: the latest entries, oldest first.
     """
@@ -119,6 +120,17 @@ class Slots(_Part):
     def with_entry(self, entry: HistoryEntry) -> Self:
         """Return the slots with one more entry in their history."""
         return self.model_copy(update={"history": (*self.history, entry)[-HISTORY_KEPT:]})
+
+    def decided_by(self, version: str) -> Self:
+        """Return the slots when a model of this version decides: from then on the version is used up."""
+        return self.model_copy(update={"newest": max(version, self.newest or version, key=version_key)})
+
+    @property
+    def has_decided(self) -> bool:
+        """Whether the active model has ever decided, by its version."""
+        if self.active is None:
+            return True
+        return self.newest is not None and version_key(self.active.version) <= version_key(self.newest)
 
     @property
     def files(self) -> set[str]:

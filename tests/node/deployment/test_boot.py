@@ -33,6 +33,12 @@ def boot(state: Path, boot_id: str = "a", *keys: str) -> Boot:
     return open_models(Opener(CONFIG, SlotStore(state), keys or (public_text(),)), SlotStore(state), boot_id)
 
 
+def keep(state: Path) -> None:
+    """Let the model on trial have decided, and prove itself."""
+    boot(state)
+    SlotStore(state).change(lambda slots: slots.model_copy(update={"watch": None}))
+
+
 def actions(slots: Slots) -> list[str]:
     return [entry.action for entry in slots.history]
 
@@ -83,7 +89,7 @@ def test_model_on_trial_that_cannot_be_loaded_is_rolled_back(state: Path) -> Non
 
 def test_rotten_model_falls_back_to_the_previous_and_then_to_the_package(state: Path) -> None:
     store = SlotStore(state)
-    store.change(lambda slots: slots.model_copy(update={"watch": None}))
+    keep(state)
     slots = store.load()
     assert slots.active is not None
     assert slots.previous is not None
@@ -97,7 +103,7 @@ def test_rotten_model_falls_back_to_the_previous_and_then_to_the_package(state: 
 
 
 def test_key_that_is_no_longer_pinned_takes_its_models_along(state: Path) -> None:
-    SlotStore(state).change(lambda slots: slots.model_copy(update={"watch": None}))
+    keep(state)
     started = boot(state, "a", public_text(OTHER_KEY))
     assert started.bundle.manifest.version == BUNDLED
     assert "not signed by a key" in started.problem

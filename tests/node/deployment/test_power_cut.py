@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 from support.bundles import BUNDLED_VERSION
-from support.deployed import CONFIG, install, installer, public_text, without_proof, write_bundle
+from support.deployed import (
+    CONFIG,
+    install,
+    installer,
+    public_text,
+    slots_on_disk,
+    without_proof,
+    write_broken_bundle,
+    write_bundle,
+)
 from support.power_cuts import Lost, RecordedDisk, killed_at, write_disk
 from support.trainer_server import TrainerServer, running
 
@@ -63,6 +72,16 @@ def install_and_boot(state: Path) -> None:
 def install_and_crash(state: Path) -> None:
     install_new(state)
     assert boot(state, "first") == OLD  # the same boot of the machine: the process has died
+
+
+def install_while_stopped_and_boot(state: Path) -> None:
+    install(state, state.parent / f"{NEW}.earshot")
+    assert boot(state, "second") == NEW
+
+
+def install_broken_and_boot(state: Path) -> None:
+    install(state, state.parent / "broken" / f"{NEW}.earshot")
+    assert boot(state, "second") == OLD
 
 
 def install_and_go_back(state: Path) -> None:
@@ -143,7 +162,15 @@ def cut_after_each_change(template: Path, work: Callable[[Path], object], lost: 
 
 
 @pytest.mark.parametrize(
-    "work", [install_and_boot, install_and_crash, install_and_go_back, begin_and_end_shadow, let_shadow_decide]
+    "work",
+    [
+        install_and_boot,
+        install_while_stopped_and_boot,
+        install_and_crash,
+        install_and_go_back,
+        begin_and_end_shadow,
+        let_shadow_decide,
+    ],
 )
 def test_kill_at_any_write_leaves_a_node_that_starts(template: Path, work: Callable[[Path], None]) -> None:
     kills = 0
@@ -155,7 +182,9 @@ def test_kill_at_any_write_leaves_a_node_that_starts(template: Path, work: Calla
 
 
 @pytest.mark.parametrize("lost", ["content", "everything"])
-@pytest.mark.parametrize("work", [install_and_boot, install_and_crash, begin_and_end_shadow])
+@pytest.mark.parametrize(
+    "work", [install_and_boot, install_while_stopped_and_boot, install_and_crash, begin_and_end_shadow]
+)
 def test_disk_that_loses_what_was_not_flushed_leaves_a_node_that_starts(
     template: Path, work: Callable[[Path], None], lost: Lost
 ) -> None:
@@ -165,6 +194,21 @@ def test_disk_that_loses_what_was_not_flushed_leaves_a_node_that_starts(
         assert_works(victim)
         cuts += 1
     assert cuts > 21
+
+
+@pytest.mark.parametrize("next_boot", ["second", "third"])
+def test_model_that_cannot_be_loaded_uses_up_no_version_wherever_it_is_cut(template: Path, next_boot: str) -> None:
+    """Killed in the same boot of the machine, and with it."""
+    write_broken_bundle(template.parent / "broken", NEW)
+    assert boot(template) == OLD
+    kills = 0
+    for state in killed_at_each_write(template, install_broken_and_boot):
+        assert boot(state, next_boot) == OLD
+        assert slots_on_disk(state)["newest"] == OLD
+        install(state, state.parent / f"{NEW}.earshot")
+        assert boot(state, "fourth") == NEW
+        kills += 1
+    assert 20 < kills < MOST_WRITES
 
 
 def test_first_installation_that_is_cut_leaves_the_model_of_the_package(tmp_path: Path) -> None:

@@ -1,0 +1,190 @@
+"""A model that was installed while the node stood still, and its first start: only what has decided is used up."""
+
+from pathlib import Path
+
+import pytest
+from support.bundles import BUNDLED_VERSION
+from support.deployed import (
+    CONFIG,
+    install,
+    installer,
+    public_text,
+    signed_bundle,
+    slots_on_disk,
+    without_proof,
+    write_broken_bundle,
+    write_bundle,
+)
+
+from earshot_node.contract.manifest import BundleManifest
+from earshot_node.deployment import installer as installer_module
+from earshot_node.deployment.boot import Boot, Opener, end_cleanly, open_models
+from earshot_node.deployment.rollback import rolled_back, swapped
+from earshot_node.deployment.slots import SlotStore
+from earshot_node.errors import BundleError
+from earshot_node.inference.model import StreamingModel
+
+OLD, NEW = "2099.1.0", "2099.1.1"
+
+
+@pytest.fixture(autouse=True)
+def _unproven(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installer_module, "prove", without_proof)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """A node that has run an installed model, and stands still."""
+    state = tmp_path / "state"
+    install(state, write_bundle(tmp_path, OLD), watch_s=0)
+    assert run(state) == OLD
+    return state
+
+
+def boot(state: Path, boot_id: str = "a") -> Boot:
+    return open_models(Opener(CONFIG, SlotStore(state), (public_text(),)), SlotStore(state), boot_id)
+
+
+def run(state: Path) -> str:
+    """Start and stop the node; return the version that decided."""
+    started = boot(state)
+    end_cleanly(SlotStore(state))
+    SlotStore(state).clean()
+    assert started.model.manifest == started.bundle.manifest
+    return started.bundle.manifest.version
+
+
+def repaired(folder: Path) -> Path:
+    """The new version once more, with another hash."""
+    path = folder / "repaired.earshot"
+    path.write_bytes(signed_bundle(NEW, edit=lambda manifest: manifest.update(licence="other bytes")))
+    return path
+
+
+def refusal(state: Path, path: Path) -> str:
+    one = installer(state)
+    with one.alone(), pytest.raises(BundleError) as caught:
+        one.prepare(one.stage(path))
+    return str(caught.value)
+
+
+def history(state: Path) -> list[str]:
+    return [entry.action for entry in SlotStore(state).load().history]
+
+
+def let_loading_fail(patch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """The new version's graph is not loaded from now on."""
+
+    def load(manifest: BundleManifest, model: bytes) -> StreamingModel:
+        if manifest.version == NEW:
+            raise error
+        return StreamingModel(manifest, model)
+
+    patch.setattr("earshot_node.deployment.boot.StreamingModel", load)
+
+
+@pytest.mark.parametrize("watch_s", [1800.0, 0.0])
+def test_version_that_cannot_be_loaded_at_its_first_start_is_taken_again_when_it_is_repaired(
+    state: Path, tmp_path: Path, watch_s: float
+) -> None:
+    install(state, write_broken_bundle(tmp_path, NEW), watch_s=watch_s)
+    assert run(state) == OLD
+    slots = SlotStore(state).load()
+    assert (slots.active is not None and slots.active.version, slots.previous, slots.newest) == (OLD, None, OLD)
+    assert "it cannot be loaded: the model's graph cannot be loaded" in slots.history[-1].reason
+    install(state, repaired(tmp_path))
+    assert run(state) == NEW
+    assert history(state)[1:] == ["installed", "rolled_back", "installed"]
+
+
+def test_bundle_that_lacked_memory_at_its_first_start_is_taken_again_as_it_is(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_bundle(tmp_path, NEW)
+    install(state, path)
+    with monkeypatch.context() as short:
+        let_loading_fail(short, BundleError("the model's graph cannot be loaded: bad allocation"))
+        assert run(state) == OLD
+    install(state, path)
+    assert run(state) == NEW
+
+
+def test_process_that_dies_while_it_loads_a_model_has_not_used_up_its_version(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_bundle(tmp_path, NEW)
+    install(state, path)
+    with monkeypatch.context() as deadly:
+        let_loading_fail(deadly, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            boot(state)
+    assert run(state) == OLD
+    assert SlotStore(state).load().history[-1].reason == "the node crashed while it loaded the model"
+    install(state, path)
+    assert run(state) == NEW
+
+
+def test_versions_up_to_the_one_that_did_run_stay_refused(state: Path, tmp_path: Path) -> None:
+    install(state, write_broken_bundle(tmp_path / "broken", NEW))
+    assert run(state) == OLD
+    path = tmp_path / "old.earshot"
+    for version in (OLD, BUNDLED_VERSION):
+        path.write_bytes(signed_bundle(version, edit=lambda manifest: manifest.update(licence="other bytes")))
+        assert f"{version} is not newer than {OLD}" in refusal(state, path)
+
+
+def test_version_that_ran_and_crashed_stays_refused(state: Path, tmp_path: Path) -> None:
+    install(state, write_bundle(tmp_path, NEW))
+    assert boot(state).bundle.manifest.version == NEW
+    assert run(state) == OLD
+    assert f"{NEW} is not newer than {NEW}" in refusal(state, repaired(tmp_path))
+    assert f"{NEW} is not newer than {NEW}" in refusal(state, write_bundle(tmp_path, NEW))
+
+
+def test_version_that_ran_and_rotted_on_trial_stays_refused(state: Path, tmp_path: Path) -> None:
+    slots = install(state, write_bundle(tmp_path, NEW))
+    assert run(state) == NEW
+    assert slots.active is not None
+    SlotStore(state).path_of(slots.active).write_bytes(b"rotten")
+    assert run(state) == OLD
+    assert f"{NEW} is not newer than {NEW}" in refusal(state, write_bundle(tmp_path, NEW))
+
+
+def test_version_that_ran_and_failed_its_trial_stays_refused_also_when_its_start_could_not_be_noted(
+    state: Path, tmp_path: Path
+) -> None:
+    install(state, write_bundle(tmp_path, NEW))
+    SlotStore(state).change(lambda slots: rolled_back(slots, "it failed"))
+    assert f"{NEW} is not newer than {NEW}" in refusal(state, repaired(tmp_path))
+
+
+def test_version_that_a_person_took_back_before_its_first_start_is_used_up_when_it_decides_after_all(
+    state: Path, tmp_path: Path
+) -> None:
+    install(state, write_bundle(tmp_path, NEW))
+    store = SlotStore(state)
+    store.change(lambda slots: swapped(slots, "on request"))
+    assert run(state) == OLD
+    assert slots_on_disk(state)["newest"] == OLD
+    store.change(lambda slots: swapped(slots, "on request"))
+    assert run(state) == NEW
+    assert slots_on_disk(state)["newest"] == NEW
+
+
+def test_kept_model_whose_graph_cannot_be_loaded_for_once_gives_way_until_it_can(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(state, write_bundle(tmp_path, NEW), watch_s=0)
+    assert run(state) == NEW
+    with monkeypatch.context() as short:
+        let_loading_fail(short, BundleError("the model's graph cannot be loaded: bad allocation"))
+        assert run(state) == OLD
+    assert history(state)[-1] == "fell_back"
+    assert run(state) == NEW
+
+
+def test_start_writes_nothing_more_once_a_version_is_used_up(state: Path) -> None:
+    before = (state / "models" / "slots.json").stat()
+    assert run(state) == OLD
+    after = (state / "models" / "slots.json").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
