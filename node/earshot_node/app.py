@@ -178,6 +178,7 @@ class Node:
         self._notifier.ready(f"listening to {len(self._config.sources)} sources")
         ticking = asyncio.create_task(self._tick_every_second(), name="ticks")
         ticking.add_done_callback(lambda _: self.stop())
+        self._recordings.on_labels = self._publish_info
         self._http = http = await self._start_http()
         self._member.serve(http)
         beside = [

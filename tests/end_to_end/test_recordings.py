@@ -40,10 +40,10 @@ class Collector:
         self._address = (state_dir / "http_address").read_text().strip()
         self._token = (state_dir / "http_token").read_text().strip()
 
-    def ask(self, path: str, body: object = None, **headers: str) -> bytes:
+    def ask(self, path: str, body: object = None, *, method: str | None = None, **headers: str) -> bytes:
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json", **headers}
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self._address}/api/v1{path}", data, headers)
+        request = urllib.request.Request(f"{self._address}/api/v1{path}", data, headers, method=method)
         with urllib.request.urlopen(request, timeout=30) as response:
             return bytes(response.read())
 
@@ -118,6 +118,48 @@ def test_verdict_on_an_event_that_still_lasts_outlives_the_stop_of_the_node(brok
     assert info.labelling is not None
     assert info.labelling.absent == ("siren",)
     assert "Traceback" not in node.log
+
+
+@pytest.mark.mosquitto
+def test_label_that_the_trainer_tells_can_be_selected_at_once_and_is_announced_once(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    topics = NodeTopics("earshot", "told")
+    device = "homeassistant/device/told/node/config"
+    sections = {
+        **config(broker, tmp_path),
+        "node": {"id": "told"},
+        "sources": [{"id": "street", "type": "stdin"}],
+    }
+    with (
+        Subscriber(broker.port, f"{topics.base}/#", "homeassistant/device/told/#") as home,
+        NodeProcess(tmp_path / "node", sections) as node,
+    ):
+        node.wait_for_log("HTTP on", 90)
+        wait_until(lambda: home.on("homeassistant/device/told/source_street/config"), 60, "the announcement")
+        collector = Collector(node.state_dir)
+        home.messages.clear()
+
+        def tell(*labels: str) -> None:
+            body = {"labels": [{"name": label} for label in labels]}
+            answer = json.loads(collector.ask("/recordings/labels", body, method="PUT"))
+            assert answer == {"labels": list(labels)}
+
+        def offered() -> list[list[str]]:
+            return [one.json["components"]["record_label"]["options"] for one in home.on(device)]
+
+        tell("siren", "tractor")
+        wait_until(lambda: home.on(device), 30, "the node's device once more")
+        tell("siren", "tractor")
+        tell("siren", "tractor", "dog")
+        wait_until(lambda: len(home.on(device)) > 1, 30, "the node's device with the third label")
+        assert offered() == [["siren", "tractor", "background"], ["siren", "tractor", "dog", "background"]]
+        assert [one.json["recording_labels"] for one in home.on(topics.info().name)] == offered()
+        assert {one.topic for one in home.messages if one.topic.startswith("homeassistant/")} == {device}
+        home.say(topics.set_recorder_setting("label").name, b"dog")
+        wait_until(lambda: home.payloads(topics.recorder_setting("label").name)[-1:] == [b"dog"], 30, "the choice")
+        assert node.terminate() == 0
+        assert "Traceback" not in node.log
 
 
 def fetch_in_two_pieces(collector: Collector, info: RecordingInfo) -> bytes:

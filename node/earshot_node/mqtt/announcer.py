@@ -10,7 +10,7 @@ does not see what goes while it is down.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
 
 from earshot_node.contract.topics import Topic
@@ -59,10 +59,22 @@ class Announcer:
             for name in [name for name in self._ledger if name not in self._topics]:
                 if not await self._clear(name):
                     return False
-            for topic, payload in self._wanted.items():
-                if not self._is_deleted(topic.name, payload) and not await self._announce(topic, payload):
-                    return False
-        return True
+            return await self._announce_each(self._wanted)
+
+    def want(self, wanted: Mapping[Topic, discovery.Payload]) -> list[Topic]:
+        """From now on want something else of the same devices; return those that differ, for `announce_only`.
+
+        Args:
+            wanted: by topic, the same topics as before.
+        """
+        changed = [topic for topic, payload in wanted.items() if payload != self._wanted[topic]]
+        self._wanted = wanted
+        return changed
+
+    async def announce_only(self, topics: Iterable[Topic]) -> None:
+        """Announce what is wanted on some topics; what the broker does not take is left to the next `announce`."""
+        async with self._lock:
+            await self._announce_each(topics)
 
     async def remove_again(self) -> None:
         """Home Assistant has started: what was removed before it may have missed; remove it before its eyes."""
@@ -108,6 +120,13 @@ class Announcer:
         for name, entry in list(self._ledger.items()):
             if entry.deleted:
                 await self._forget(name)
+
+    async def _announce_each(self, topics: Iterable[Topic]) -> bool:
+        for topic in topics:
+            payload = self._wanted[topic]
+            if not self._is_deleted(topic.name, payload) and not await self._announce(topic, payload):
+                return False
+        return True
 
     def _is_deleted(self, name: str, payload: discovery.Payload) -> bool:
         entry = self._ledger.get(name)

@@ -37,6 +37,7 @@ class Board:
     ) -> None:
         self.topics = NodeTopics(config.mqtt.prefix, config.node.id)
         self.settings = settings
+        self._config = config
         self.recorder_options = recorder_options(config, info)
         self.recorder: dict[RecorderSetting, str] = {name: one[0] for name, one in self.recorder_options.items()}
         self._has_pictures = config.spectrogram.enabled
@@ -117,9 +118,15 @@ class Board:
         return [(self.topics.confidence(source, label), str(percent).encode())]
 
     def info(self, info: NodeInfo) -> list[Message]:
-        """Who the node is has changed."""
+        """Who the node is has changed, maybe what its recorder can be set to: a choice that is left stays."""
         self._info = info
-        return [(self.topics.info(), info.encode())]
+        self.recorder_options = recorder_options(self._config, info)
+        chosen = dict(self.recorder)
+        for name, options in self.recorder_options.items():
+            if self.recorder[name] not in options:
+                self.recorder[name] = options[0]
+        echo = self.recorder_echo() if self.recorder != chosen else []
+        return [(self.topics.info(), info.encode()), *echo]
 
     def retain(self, topic: Topic, payload: bytes) -> list[Message]:
         """Anything else that is to be told again."""

@@ -200,8 +200,11 @@ class Publisher:
         self._send(self._board.confidence(source, label, round(percent), self._loop.time()))
 
     def publish_info(self, info: NodeInfo) -> None:
-        """Tell who the node is, when that has changed."""
+        """Tell who the node is, when that has changed; what differs in Home Assistant because of it is announced."""
         self._send(self._board.info(info))
+        changed = self._announcer.want(discovery.announcements(self._config, info))
+        if changed and self.connected:  # else the next session announces all
+            self._answer(self._announcer.announce_only(changed), "mqtt-announce")
 
     def publish_retained(self, topic: Topic, payload: bytes) -> None:
         """Tell something that readers who come later want to know, now and whenever the broker is reached again."""

@@ -51,7 +51,9 @@ class RecordingService:
         status: tells how a source is.
 
     Attributes:
+        labels: what recordings may be labelled with: the configured ones and those that the trainer told last.
         on_report: called in the loop when the recordings have changed.
+        on_labels: called in the loop when `labels` have changed.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class RecordingService:
         self._tap = tap
         self.status = status
         self.on_report: Callable[[RecordingsReport], None] = lambda _: None
+        self.on_labels: Callable[[], None] = lambda: None
         self._pending = PendingTakes()
         self._recording: set[str] = set()
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="recordings")
@@ -206,7 +209,10 @@ class RecordingService:
             OperatorError: the disk refuses it.
         """
         await self.on_disk(lambda: keep_told_labels(self.store.folder, told))
-        self.labels = await self.on_disk(lambda: household_labels(self.config, self.store.folder))
+        labels = await self.on_disk(lambda: household_labels(self.config, self.store.folder))
+        if labels != self.labels:
+            self.labels = labels
+            self.on_labels()
 
     async def report(self, problem: str | None = None) -> None:
         """Tell how the recordings stand, if that has changed; `problem` replaces what went wrong last."""

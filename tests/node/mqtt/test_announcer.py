@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,13 @@ class Broker:
         self.passing: list[dict[str, Any]] = []
         self.log: list[tuple[str, Any]] = []
         self.away = False
+        self.meanwhile: Callable[[], None] | None = None  # happens during the next message
 
     async def publish(self, topic: Topic, payload: bytes) -> Delivery:
         assert topic.qos == 1
+        if self.meanwhile is not None:
+            happens, self.meanwhile = self.meanwhile, None
+            happens()
         if self.away:
             return Delivery(Outcome.LOST)
         if not topic.retain:
@@ -175,6 +179,40 @@ async def test_two_announcements_at_once_go_one_after_the_other(tmp_path: Path) 
         tasks = [asyncio.create_task(announcer.announce()) for _ in range(2)]
         await until(lambda: all(task.done() for task in tasks))
     assert broker.topics == [NODE, STREET, YARD] * 2
+
+
+async def test_what_is_wanted_meanwhile_is_announced_alone(tmp_path: Path) -> None:
+    broker = Broker()
+    async with announcer_on(tmp_path / "state", broker) as announcer:
+        await announcer.announce()
+        broker.log.clear()
+        config = node_config(1883)
+        labels = {"recording_labels": ("siren", "tractor", "background")}
+        wanted = announcements(config, node_info(config).model_copy(update=labels))
+        changed = announcer.want(wanted)
+        assert [topic.name for topic in changed] == [NODE]
+        assert announcer.want(wanted) == []
+        await announcer.announce_only(changed)
+        assert broker.topics == [NODE]
+        assert broker.log[0][1]["components"]["record_label"]["options"] == ["siren", "tractor", "background"]
+        await announcer.announce()
+    assert broker.log[1] == broker.log[0]
+
+
+async def test_what_is_wanted_during_an_announcement_is_what_lies_there_in_the_end(tmp_path: Path) -> None:
+    broker, config = Broker(), node_config(1883)
+    wanted = announcements(config, node_info(config).model_copy(update={"recording_labels": ("siren", "dog")}))
+    async with announcer_on(tmp_path / "state", broker) as announcer:
+        later: list[asyncio.Task[None]] = []
+
+        def want_another() -> None:
+            later.append(asyncio.create_task(announcer.announce_only(announcer.want(wanted))))
+
+        broker.meanwhile = want_another
+        assert await announcer.announce()
+        await later[0]
+    assert broker.topics == [NODE, STREET, YARD, NODE]
+    assert "dog" in dict(broker.log)[NODE]["components"]["record_label"]["options"]
 
 
 async def test_discovery_switched_off_clears_everything(tmp_path: Path) -> None:

@@ -56,9 +56,14 @@ async def collect(home: Home) -> int:
 async def test_label_begun_on_one_node_needs_no_asking_on_another_also_after_a_restart(
     home: Home, hall: RecordingNode, attic: RecordingNode
 ) -> None:
+    told: list[tuple[str, ...]] = []
+    attic.service.on_labels = lambda: told.append(attic.service.labels)
     await hall.add(1, TRACTOR)
     assert await attic.service.known_labels() == ("siren",)
     assert await collect(home) == 0
+    assert told == [("siren", "tractor")]
+    assert await collect(home) == 0
+    assert told == [("siren", "tractor")]
     assert await attic.service.known_labels() == ("siren", "tractor")
     config = recording_config(attic.folder)
     again = RecordingService(config, attic.folder, None, StreamTap(), status=lambda _: HEALTHY)
