@@ -53,11 +53,11 @@ def tuned(
     settings: TuningSettings = SETTINGS,
     added: dict[str, Sounds] | None = None,
 ) -> dict[str, Any]:
-    from earshot_trainer.retraining.tuning import tune
+    from earshot_trainer.retraining.tuning import TuningSounds, tune
     from earshot_trainer.training.checkpoint import load_checkpoint
 
     out.mkdir(exist_ok=True)
-    path = tune(base[0], settings, 1, base[1], base[1], out, "origin", added=added)
+    path = tune(base[0], settings, 1, TuningSounds(base[1], base[1], added or {}), out, "origin")
     values: dict[str, Any] = load_checkpoint(path)["network"]
     return values
 
@@ -71,7 +71,7 @@ class StoppedError(Exception):
 
 
 def test_interrupted_training_ends_as_an_uninterrupted_one(base: tuple[dict[str, Any], Sounds], tmp_path: Path) -> None:
-    from earshot_trainer.retraining.tuning import tune
+    from earshot_trainer.retraining.tuning import TuningSounds, tune
 
     def stop_at_five(step: Any) -> None:
         if step.step == 5:
@@ -80,7 +80,7 @@ def test_interrupted_training_ends_as_an_uninterrupted_one(base: tuple[dict[str,
     whole = tuned(base, tmp_path / "whole")
     (tmp_path / "cut").mkdir()
     with pytest.raises(StoppedError):
-        tune(base[0], SETTINGS, 1, base[1], base[1], tmp_path / "cut", "origin", stop_at_five)
+        tune(base[0], SETTINGS, 1, TuningSounds(base[1], base[1]), tmp_path / "cut", "origin", stop_at_five)
     assert (tmp_path / "cut" / "checkpoint.pt").exists()
     assert difference(tuned(base, tmp_path / "cut"), whole) < 1e-6
     assert not (tmp_path / "cut" / "checkpoint.pt").exists()
@@ -123,6 +123,41 @@ def test_siren_frames_count_where_the_base_hears_one_best(base: tuple[dict[str, 
         assert np.array_equal(before.active, wide.active)
         assert 1 <= narrow.active[: len(narrow.active) - 1].sum() <= 3
         assert not (narrow.active & ~before.active).any()
+
+
+def test_backgrounds_are_the_households_own_by_their_share(base: tuple[dict[str, Any], Sounds]) -> None:
+    from earshot_trainer.retraining.tuning import drawn_from
+
+    sounds = base[1]
+    mine = {sounds.spans[0].recording}
+    drawn = drawn_from(sounds, mine, 0.3)
+    is_mine = np.array([span.recording in mine for span in sounds.spans])
+    assert not is_mine.all()
+    assert drawn.span_odds[is_mine].sum() == pytest.approx(0.3)
+    assert drawn.span_odds.sum() == pytest.approx(1.0)
+    assert drawn_from(sounds, (), 0.3) is sounds
+    assert drawn_from(sounds, [span.recording for span in sounds.spans], 0.3) is sounds
+
+
+def test_what_is_replayed_keeps_the_bases_log_odds(base: tuple[dict[str, Any], Sounds], tmp_path: Path) -> None:
+    import torch
+
+    from earshot_trainer.training.command import load_network
+    from earshot_trainer.training.train import MODEL_NAME
+
+    def said(folder: Path) -> "torch.Tensor":
+        frames = torch.from_numpy(base[1].bank.of(base[1].spans[0].sound).astype("float32"))
+        with torch.no_grad():
+            return load_network(folder / MODEL_NAME)(frames[None, : len(frames) // 4 * 4])[0]
+
+    moved = {}
+    for name, changes in {"base": {"blend": 0.0}, "free": {"keep_weight": 0.0}, "kept": {"keep_weight": 30.0}}.items():
+        own_only = {"own_keep_weight": 0.0, "steps": 12}
+        tuned(base, tmp_path / name, SETTINGS.model_copy(update=own_only | changes))
+        moved[name] = said(tmp_path / name)
+    distances = {name: float((moved[name] - moved["base"]).abs().mean()) for name in ("free", "kept")}
+    assert distances["free"] > 0.05
+    assert distances["kept"] < 0.5 * distances["free"]
 
 
 def bells(sounds: Sounds) -> dict[str, Sounds]:
@@ -173,7 +208,7 @@ def test_added_label_is_told_from_what_is_without_it(base: tuple[dict[str, Any],
 def test_interrupted_training_with_an_added_label_ends_as_an_uninterrupted_one(
     base: tuple[dict[str, Any], Sounds], tmp_path: Path
 ) -> None:
-    from earshot_trainer.retraining.tuning import tune
+    from earshot_trainer.retraining.tuning import TuningSounds, tune
 
     def stop_at_five(step: Any) -> None:
         if step.step == 5:
@@ -183,7 +218,7 @@ def test_interrupted_training_with_an_added_label_ends_as_an_uninterrupted_one(
     whole = tuned(base, tmp_path / "whole", added=added)
     (tmp_path / "cut").mkdir()
     with pytest.raises(StoppedError):
-        tune(base[0], SETTINGS, 1, base[1], base[1], tmp_path / "cut", "origin", stop_at_five, added)
+        tune(base[0], SETTINGS, 1, TuningSounds(base[1], base[1], added), tmp_path / "cut", "origin", stop_at_five)
     assert difference(tuned(base, tmp_path / "cut", added=added), whole) < 1e-6
 
 

@@ -4,7 +4,7 @@ A fine-tuned network may say everything a little louder or softer. So all thresh
 one amount of log-odds: by how much louder the candidate is than the active model in the windows where the two are
 loudest, less what differs from recording to recording by chance. Then those of each preset are raised for as long as
 the node's detector gives more false alarms with it than chance explains: more than the active model's by the square
-root of their number.
+root of their number, and by more than one, as the gate counts.
 """
 
 import math
@@ -125,7 +125,7 @@ def _raised(
     while True:
         there = moved(point, shift)
         found = _alarms(candidate, label, there)
-        few = found <= allowed + math.isqrt(allowed)
+        few = found <= allowed + max(1, math.isqrt(allowed))
         if (few and there.enter >= floor) or shift >= least + MOST_SHIFT:
             return there, round(shift, 4), found
         shift += STEP

@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from earshot_node.errors import OperatorError
 from earshot_trainer.catalogue.library import Library
@@ -44,6 +44,9 @@ from earshot_trainer.retraining.stage import Stage
 from earshot_trainer.retraining.synthetic import count_of, is_synthetic, synthetic_set
 from earshot_trainer.training.checkpoint import MODEL_NAME
 from earshot_trainer.training.run_record import RUN_NAME, record_graphs
+
+if TYPE_CHECKING:
+    from earshot_trainer.retraining.tuning import TuningSounds
 
 FEWEST_OWN: Final = 4
 CALIBRATION_CLIPS: Final = 32
@@ -161,7 +164,7 @@ def train(stage: Stage) -> None:
     Raises:
         OperatorError: nothing to learn from, or the training diverged.
     """
-    from earshot_trainer.retraining.tuning import only_audible, tune
+    from earshot_trainer.retraining.tuning import tune
     from earshot_trainer.training.train import StepReport
 
     run, settings = stage.run, stage.run.request.settings
@@ -170,8 +173,7 @@ def train(stage: Stage) -> None:
     render(stage)
     material = material_of(stage.home, run, own)
     labels = added_labels(run)
-    own_sounds, replay_sounds, label_sounds = _gather(base, own, material, stage)
-    own_sounds = only_audible(own_sounds, base.values, settings.tuning.audible_range_log_odds)
+    sounds = _gather(base, own, material, stage)
     learnt = (*own.train, *material.replay)
     origin = hashlib.sha256(
         f"{base.pin.sha256} {settings.model_dump_json()} {' '.join(labels)} {dataset_hash(learnt)}".encode()
@@ -188,12 +190,10 @@ def train(stage: Stage) -> None:
             base.values,
             settings.tuning,
             settings.seed,
-            own_sounds,
-            replay_sounds,
+            sounds,
             run.folder,
             origin,
             report,
-            label_sounds,
         )
     segments = settings.tuning.batch_size + len(labels) * settings.tuning.label_segments
     heard = ", ".join((*base.values["config"]["labels"], *labels))
@@ -233,11 +233,12 @@ def quantize(stage: Stage) -> None:
     stage.wrote.append(run / RUN_NAME)
 
 
-def _gather(base: Base, own: OwnRecordings, material: Material, stage: Stage) -> tuple[Any, Any, dict[str, Any]]:
-    """Return sounds of the household, sounds to replay, and those of each added label.
+def _gather(base: Base, own: OwnRecordings, material: Material, stage: Stage) -> "TuningSounds":
+    """Return what the tuning's segments are made of.
 
     What may hold an added label is not replayed: there it would teach that it is nothing.
     """
+    from earshot_trainer.retraining.tuning import TuningSounds, drawn_from, only_audible
     from earshot_trainer.segments.sounds import gather_sounds
     from earshot_trainer.segments.synthetic import load_pool
     from earshot_trainer.training.recipe import Recipe
@@ -254,8 +255,11 @@ def _gather(base: Base, own: OwnRecordings, material: Material, stage: Stage) ->
     cache = PcmCache(folder)
     with counting("decoding", len(own.train) + len(replay)) as advance:
         cache.add((*own.train, *replay), lambda _: advance())
-    others = () if any(not one.is_siren for one in own.train) else replay
-    own_sounds = gather_sounds((*own.train, *others), cache, recipe, folder, [one for one in pool if one.is_siren])
+    tuning, others = stage.run.request.settings.tuning, [one for one in replay if not one.is_siren]
+    made = [one for one in pool if one.is_siren]
+    own_sounds = gather_sounds((*own.train, *others), cache, recipe, folder, made)
+    own_sounds = drawn_from(own_sounds, own.train, tuning.own_background_share)
+    own_sounds = only_audible(own_sounds, base.values, tuning.audible_range_log_odds)
     traps = [replace(one, is_siren=False) for one in pool]
     known = [*own.train, *(one for one in replay if is_synthetic(one))]
     label_sounds = {
@@ -264,7 +268,7 @@ def _gather(base: Base, own: OwnRecordings, material: Material, stage: Stage) ->
         )
         for label in labels
     }
-    return own_sounds, gather_sounds(replay, cache, recipe, folder, pool), label_sounds
+    return TuningSounds(own_sounds, gather_sounds(replay, cache, recipe, folder, pool), label_sounds)
 
 
 def _write_run_record(stage: Stage, base: Base, own: OwnRecordings, material: Material) -> Path:

@@ -14,10 +14,12 @@ class TuningSettings(Section):
         learning_rate: its highest; it warms up and falls by half a cosine.
         average_decay: of the moving average of the weights, which becomes the model.
         blend: how far the result goes from the base (0) to the fine-tuned weights (1).
-        own_weight, replay_weight: of the loss against the labels, on either kind of segment.
-            Replay needs none: learning its labels again makes music louder that is not replayed.
-        keep_weight: of the cross entropy against what the base says of replayed segments: nothing learnt is lost.
-        own_synthetic_share: of the sirens over the household's backgrounds, those synthesized.
+        own_weight: of the cross entropy against the labels, on the household's segments.
+        keep_weight: of how far the log-odds on replayed segments are from what the base says: nothing learnt is lost.
+        own_keep_weight: of the same on the household's segments, where there is no siren and the base hears none.
+        own_background_share: of the backgrounds under the household's sirens and of its segments without one, those
+            that it recorded itself; the rest are replayed ones, or a siren would be learnt with its street.
+        own_synthetic_share: of the sirens in its segments, those synthesized.
         audible_range_log_odds: own sirens count where the base's opinion is within this range of its highest in the
             recording.
         own_clean_share: of its sirens, those heard as they were recorded.
@@ -26,21 +28,22 @@ class TuningSettings(Section):
         unlabelled_weight: of replay, taken to be without the added label, against the label's own segments.
     """
 
-    steps: int = Field(120, ge=1)
+    steps: int = Field(160, ge=1)
     batch_size: int = Field(24, ge=2)
-    own_share: Share = 0.5
-    learning_rate: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(1e-3, ge=0)
+    own_share: Share = 0.33
+    learning_rate: float = Field(5e-4, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
     warmup_share: Share = 0.1
     clip_gradient: float = Field(2.0, gt=0)
     average_decay: float = Field(0.97, ge=0, lt=1)
     blend: Share = 1.0
     own_weight: float = Field(1.0, ge=0)
-    replay_weight: float = Field(0.0, ge=0)
-    keep_weight: float = Field(8.0, ge=0)
-    own_synthetic_share: Share = 0.3
+    keep_weight: float = Field(2.0, ge=0)
+    own_keep_weight: float = Field(0.5, ge=0)
+    own_background_share: Share = 0.3
+    own_synthetic_share: Share = 0.0
     audible_range_log_odds: float = Field(2.5, gt=0)
-    own_clean_share: Share = 0.4
+    own_clean_share: Share = 0.3
     label_segments: int = Field(12, ge=2)
     label_learning_rate: float = Field(2e-2, gt=0)
     unlabelled_weight: float = Field(0.3, ge=0)

@@ -1,8 +1,8 @@
 """Fine-tuning of the base: read top to bottom.
 
 Every step has segments of the household's recordings and replayed ones (synthesized sounds and corpora). The first
-teach what is new; on the second the network is held to what the base says of them. Batch norms keep the base's
-statistics, and its normalization stays: a household is too little to estimate them from.
+teach what is new, over backgrounds of both; on the second the network is held to the log-odds that the base gives them.
+Batch norms keep the base's statistics, and its normalization stays: a household is too little to estimate them from.
 
 A label that the base does not know gets a row of the output layer and segments of its own: the household's recordings
 with it over backgrounds without it. On these, too, the other labels are held to what the base says.
@@ -10,16 +10,18 @@ with it over backgrounds without it. On these, too, the other labels are held to
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, huber_loss
 
 from earshot_node.errors import OperatorError
+from earshot_trainer.corpus.recordings import Recording
 from earshot_trainer.network.architecture import FRAMES_PER_HOP
 from earshot_trainer.network.model import ModelConfig, State, StreamingCrnn
 from earshot_trainer.retraining.growing import grow, joined, with_labels
@@ -35,6 +37,21 @@ from earshot_trainer.training.train import StepReport
 
 DEVICE = torch.device("cpu")
 ADDED_ROWS = "output.added."
+KEPT_LOG_ODDS = (-4.0, 8.0)
+"""Within these the base's opinion is kept; how sure it is beyond them is nothing to hold on to."""
+
+
+@dataclass(frozen=True)
+class TuningSounds:
+    """What a tuning makes its segments of.
+
+    `own` is the household's, over backgrounds that may be replayed ones; `added` those of each label that the base does
+    not know, its recordings in the place of sirens.
+    """
+
+    own: Sounds
+    replay: Sounds
+    added: Mapping[str, Sounds] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,12 +78,10 @@ def tune(
     values: dict[str, Any],
     settings: TuningSettings,
     seed: int,
-    own: Sounds,
-    replay: Sounds,
+    sounds: TuningSounds,
     out: Path,
     origin: str,
     report: Callable[[StepReport], None] = lambda _: None,
-    added: Mapping[str, Sounds] | None = None,
 ) -> Path:
     """Fine-tune into `out`, going on from a checkpoint that lies there; returns the path of the model.
 
@@ -74,21 +89,18 @@ def tune(
         values: of the base's checkpoint.
         settings: how.
         seed: of every draw.
-        own: sounds to make the household's segments from.
-        replay: sounds for the others.
+        sounds: what the segments are made of.
         out: an existing folder.
         origin: names base, settings and recordings; a checkpoint of another origin is not gone on from.
         report: told after each step.
-        added: sounds of each label that the base does not know, its recordings in the place of sirens.
 
     Raises:
         OperatorError: the training diverged.
     """
     recipe = Recipe.model_validate(json.loads(values["recipe"]))
-    added = added or {}
-    tuner = Tuner(values, settings, seed, len(added))
+    tuner = Tuner(values, settings, seed, len(sounds.added))
     first = tuner.resume(out / CHECKPOINT_NAME, origin)
-    make = LessonMaker(recipe, settings, seed, own, replay, tuple(added.values()))
+    make = LessonMaker(recipe, settings, seed, sounds)
     mean_loss = 0.0
     with Prefetcher(make, DEVICE) as lessons:
         for step in range(first, settings.steps):
@@ -99,7 +111,7 @@ def tune(
             report(StepReport(step + 1, settings.steps, mean_loss, 0.0))
             if (step + 1) % settings.checkpoint_every_steps == 0 and step + 1 < settings.steps:
                 save_atomically(tuner.state_dict() | {"origin": origin, "done": step + 1}, out / CHECKPOINT_NAME)
-    save_atomically({"network": tuner.result()} | with_labels(values, tuple(added)), out / MODEL_NAME)
+    save_atomically({"network": tuner.result()} | with_labels(values, tuple(sounds.added)), out / MODEL_NAME)
     (out / CHECKPOINT_NAME).unlink(missing_ok=True)
     return out / MODEL_NAME
 
@@ -128,18 +140,23 @@ def only_audible(sounds: Sounds, values: dict[str, Any], range_log_odds: float) 
     return replace(sounds, sirens=tuple(sirens))
 
 
+def drawn_from(sounds: Sounds, recordings: Collection[Recording], share: float) -> Sounds:
+    """Return the sounds with `share` of the backgrounds drawn from `recordings`, where there are some and others."""
+    mine = np.array([span.recording in recordings for span in sounds.spans])
+    if not mine.any() or mine.all():
+        return sounds
+    odds = np.where(
+        mine,
+        sounds.span_odds * share / sounds.span_odds[mine].sum(),
+        sounds.span_odds * (1 - share) / sounds.span_odds[~mine].sum(),
+    )
+    return replace(sounds, span_odds=odds)
+
+
 class LessonMaker:
     """Makes the segments of a step; knows nothing of other steps."""
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        settings: TuningSettings,
-        seed: int,
-        own: Sounds,
-        replay: Sounds,
-        added: Sequence[Sounds] = (),
-    ) -> None:
+    def __init__(self, recipe: Recipe, settings: TuningSettings, seed: int, sounds: TuningSounds) -> None:
         self._recipe = recipe
         self._seed = seed
         self._own_count = max(1, round(settings.own_share * settings.batch_size))
@@ -151,15 +168,18 @@ class LessonMaker:
                 "trap_share": 0.0,
             }
         )
-        self._own, self._replay = own, replay
-        self._own_mixer = SegmentMixer(own, recipe.model, own_mixing, recipe.augment, seed * 2 + 1, DEVICE)
-        self._replay_mixer = SegmentMixer(replay, recipe.model, recipe.mixing, recipe.augment, seed * 2 + 2, DEVICE)
+        self._own, self._replay = sounds.own, sounds.replay
+        self._own_mixer = SegmentMixer(sounds.own, recipe.model, own_mixing, recipe.augment, seed * 2 + 1, DEVICE)
+        self._replay_mixer = SegmentMixer(
+            sounds.replay, recipe.model, recipe.mixing, recipe.augment, seed * 2 + 2, DEVICE
+        )
         label_mixing = recipe.mixing.model_copy(
             update={"synthetic_share": 0.0, "clean_share": settings.own_clean_share}
         )
         self._label_count = settings.label_segments
         self._added = [
-            (one, SegmentMixer(one, recipe.model, label_mixing, recipe.augment, seed * 2 + 1, DEVICE)) for one in added
+            (one, SegmentMixer(one, recipe.model, label_mixing, recipe.augment, seed * 2 + 1, DEVICE))
+            for one in sounds.added.values()
         ]
 
     def __call__(self, step: int) -> Lesson:
@@ -257,17 +277,14 @@ class Tuner:
         return int(values["done"])
 
     def _loss(self, siren: Tensor, said: Tensor, logits: Tensor, lesson: Lesson) -> Tensor:
-        own, settings, training = lesson.own, self._settings, self._recipe.training
-        loss = settings.own_weight * segment_loss(siren[:own], lesson.targets[:own], lesson.weights[:own], training)
-        replayed = slice(own, own + lesson.replay)
-        if lesson.replay:
-            labelled = segment_loss(siren[replayed], lesson.targets[replayed], lesson.weights[replayed], training)
-            loss = loss + settings.replay_weight * labelled
-        if own < len(siren):
-            kept = binary_cross_entropy_with_logits(
-                logits[own:, OPENING_DECISIONS:, : said.shape[2]], torch.sigmoid(said[own:, OPENING_DECISIONS:])
-            )
-            loss = loss + settings.keep_weight * kept
+        own, settings = lesson.own, self._settings
+        loss = settings.own_weight * _frame_loss(siren[:own], lesson.targets[:own], lesson.weights[:own])
+        without = lesson.targets[:own] == 0
+        quiet = without & ((said[:own, :, 0] < 0) | (lesson.weights[:own] == 0))
+        quiet[:, :OPENING_DECISIONS] = False
+        loss = loss + settings.own_keep_weight * _distance(siren[:own][quiet], said[:own, :, 0][quiet])
+        scored = slice(OPENING_DECISIONS, None)
+        loss = loss + settings.keep_weight * _distance(logits[own:, scored, : said.shape[2]], said[own:, scored])
         for number, column in enumerate(range(said.shape[2], logits.shape[2])):
             loss = loss + self._added_loss(logits[:, :, column], lesson, number)
         return loss
@@ -303,6 +320,25 @@ class Tuner:
         decay = min(self._settings.average_decay, (step + 1) / (step + 10))
         for kept, new in zip(self.average.parameters(), self.network.parameters(), strict=True):
             kept.lerp_(new, 1 - decay)
+
+
+def _frame_loss(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Mean cross entropy of the scored frames, all [B, F].
+
+    A segment's loudest opinion counts no more than the others: what is hardly heard would be learnt at any price.
+    """
+    total = binary_cross_entropy_with_logits(logits, targets, weight=weights, reduction="sum")
+    return total / weights.sum().clamp_min(1.0)
+
+
+def _distance(logits: Tensor, said: Tensor) -> Tensor:
+    """Mean Huber loss between two opinions in log-odds, of any one shape; nothing is no distance.
+
+    A step of log-odds counts the same everywhere: near a threshold, where a cross entropy hardly feels it, as well.
+    """
+    if logits.numel() == 0:
+        return logits.sum()
+    return huber_loss(logits.clamp(*KEPT_LOG_ODDS), said.clamp(*KEPT_LOG_ODDS))
 
 
 def _network(values: dict[str, Any]) -> StreamingCrnn:
