@@ -135,6 +135,20 @@ async def test_without_clips_what_was_detected_is_cut_from_the_stream(tmp_path: 
     parts.service.close()
 
 
+async def test_without_clips_an_event_that_began_as_uncertain_is_kept_once_as_detected(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, clips=False)
+    parts.play(4)
+    parts.hear(0.5)
+    parts.hear(0.9, event(1))
+    parts.play(3)
+    (entry,) = await parts.kept(1)
+    assert entry.info.candidate is not None
+    assert entry.info.candidate.reason == "detected"
+    await nothing_more(parts, 1)
+    parts.candidates.close()
+    parts.service.close()
+
+
 async def test_budget_of_the_day_is_not_exceeded(tmp_path: Path) -> None:
     parts = Parts(tmp_path, per_day_s=4)
     for number in (1, 2):
