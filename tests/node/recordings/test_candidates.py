@@ -123,24 +123,14 @@ async def test_uncertain_moment_that_becomes_an_event_is_kept_once_as_the_event(
     )
 
 
-async def test_without_clips_what_was_detected_is_cut_from_the_stream(tmp_path: Path) -> None:
+@pytest.mark.parametrize("begins_uncertain", [False, True])
+async def test_without_clips_what_was_detected_is_cut_from_the_stream(tmp_path: Path, begins_uncertain: bool) -> None:
     parts = Parts(tmp_path, clips=False)
     parts.play(4)
+    if begins_uncertain:
+        parts.hear(0.5)
     parts.hear(0.9, event(1))
     parts.play(2)
-    (entry,) = await parts.kept(1)
-    assert entry.info.candidate is not None
-    assert entry.info.candidate.reason == "detected"
-    parts.candidates.close()
-    parts.service.close()
-
-
-async def test_without_clips_an_event_that_began_as_uncertain_is_kept_once_as_detected(tmp_path: Path) -> None:
-    parts = Parts(tmp_path, clips=False)
-    parts.play(4)
-    parts.hear(0.5)
-    parts.hear(0.9, event(1))
-    parts.play(3)
     (entry,) = await parts.kept(1)
     assert entry.info.candidate is not None
     assert entry.info.candidate.reason == "detected"
