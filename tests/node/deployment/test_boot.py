@@ -4,20 +4,15 @@ from pathlib import Path
 
 import pytest
 from support.bundles import BUNDLED_VERSION
-from support.deployed import CONFIG, OTHER_KEY, install, public_text, without_proof, write_bundle
+from support.deployed import CONFIG, OTHER_KEY, install, public_text, write_bundle
 
-from earshot_node.deployment import installer as installer_module
 from earshot_node.deployment.boot import Boot, Opener, end_cleanly, open_models
 from earshot_node.deployment.rollback import swapped
 from earshot_node.deployment.slots import Slots, SlotStore
 from earshot_node.errors import OperatorError
 
+pytestmark = pytest.mark.usefixtures("_unproven")
 BUNDLED, OLD, NEW = BUNDLED_VERSION, "2099.1.0", "2099.1.1"
-
-
-@pytest.fixture(autouse=True)
-def _unproven(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(installer_module, "prove", without_proof)
 
 
 @pytest.fixture

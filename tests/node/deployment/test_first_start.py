@@ -11,25 +11,19 @@ from support.deployed import (
     public_text,
     signed_bundle,
     slots_on_disk,
-    without_proof,
     write_broken_bundle,
     write_bundle,
 )
 
 from earshot_node.contract.manifest import BundleManifest
-from earshot_node.deployment import installer as installer_module
 from earshot_node.deployment.boot import Boot, Opener, end_cleanly, open_models
 from earshot_node.deployment.rollback import rolled_back, swapped
 from earshot_node.deployment.slots import SlotStore
 from earshot_node.errors import BundleError
 from earshot_node.inference.model import StreamingModel
 
+pytestmark = pytest.mark.usefixtures("_unproven")
 OLD, NEW = "2099.1.0", "2099.1.1"
-
-
-@pytest.fixture(autouse=True)
-def _unproven(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(installer_module, "prove", without_proof)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support.bundles import BUNDLED_VERSION, build_bundle, members_of, shipped_bytes
-from support.deployed import KEY, OTHER_KEY, install, installer, signed_bundle, without_proof, write_bundle
+from support.deployed import KEY, OTHER_KEY, install, installer, signed_bundle, write_bundle
 
 from earshot_node.contract.manifest import MAX_BUNDLE_BYTES
 from earshot_node.deployment import installer as installer_module
@@ -16,11 +16,6 @@ from earshot_node.deployment.proving import prove
 from earshot_node.deployment.slots import SlotStore
 from earshot_node.errors import BundleError, RetryError
 from earshot_node.inference.bundle import load_bundled
-
-
-@pytest.fixture
-def _unproven(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(installer_module, "prove", without_proof)
 
 
 def refusal(state: Path, path: Path, *trusted: str) -> str:

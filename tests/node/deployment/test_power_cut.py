@@ -17,14 +17,12 @@ from support.deployed import (
     installer,
     public_text,
     slots_on_disk,
-    without_proof,
     write_broken_bundle,
     write_bundle,
 )
 from support.power_cuts import Lost, RecordedDisk, killed_at, write_disk
 from support.trainer_server import TrainerServer, running
 
-from earshot_node.deployment import installer as installer_module
 from earshot_node.deployment.boot import Opener, end_cleanly, open_models
 from earshot_node.deployment.download import Wanted, download
 from earshot_node.deployment.membership import Membership
@@ -32,14 +30,9 @@ from earshot_node.deployment.rollback import swapped
 from earshot_node.deployment.slots import SlotStore
 from earshot_node.errors import BundleError
 
+pytestmark = pytest.mark.usefixtures("_unproven")
 OLD, NEW = "2099.1.0", "2099.1.1"
 MOST_WRITES = 200
-
-
-@pytest.fixture(autouse=True)
-def _unproven(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The self-test writes nothing."""
-    monkeypatch.setattr(installer_module, "prove", without_proof)
 
 
 @pytest.fixture
