@@ -27,6 +27,7 @@ from earshot_node.synth.machines import (
 )
 from earshot_node.synth.melodies import chords, melody, whistle_glide
 from earshot_node.synth.music import random_music
+from earshot_node.synth.sweeps import sliding_arpeggio, swept_noise
 from earshot_node.synth.weather import traffic, wind
 
 SAMPLE_RATE_HZ = 16000
@@ -59,6 +60,8 @@ TRAPS: dict[str, Callable[[np.random.Generator, int, int], Samples]] = {
     "horn_chord": horn_chord,
     "electric_motor": electric_motor,
     "howl": howl,
+    "swept_noise": swept_noise,
+    "sliding_arpeggio": sliding_arpeggio,
 }
 
 

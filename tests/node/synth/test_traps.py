@@ -31,7 +31,7 @@ def test_random_trap_draws_every_trap():
     rng = np.random.default_rng(2)
     drawn = {random_trap(rng, 0.2)[1] for _ in range(300)}
     assert drawn == set(TRAPS)
-    assert len(drawn) == 21
+    assert len(drawn) == 23
 
 
 def test_reversing_beeper_is_a_pulsed_tone_near_one_kilohertz():
@@ -47,6 +47,18 @@ def test_traffic_is_mostly_rumble_a_sixteenth_of_the_band_holds_over_two_fifths_
     power = np.abs(np.fft.rfft(samples)) ** 2
     hz = np.fft.rfftfreq(len(samples), 1.0 / SAMPLE_RATE_HZ)
     assert power[hz < 500.0].sum() > 0.4 * power.sum()
+
+
+def test_swept_noise_slides_between_half_of_its_length_and_the_other():
+    """Its spectrum is another one later, in most of many draws, while the level of plain noise would stay."""
+    moved = []
+    for seed in range(20):
+        samples = synthesize_trap("swept_noise", np.random.default_rng(seed), 8.0)
+        halves = [
+            np.abs(np.fft.rfft(part)).reshape(-1, 400)[:, :].sum(axis=1) for part in (samples[:63998], samples[-63998:])
+        ]
+        moved.append(np.corrcoef(*halves)[0, 1])
+    assert np.median(moved) < 0.9
 
 
 def test_unknown_trap_is_refused_with_the_names_that_exist():
