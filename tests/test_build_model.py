@@ -26,6 +26,13 @@ while [ "$#" -gt 0 ]; do
 done
 """
 
+DEBIAN_SOUNDS = """\
+#!/usr/bin/env bash
+# Stands for scripts/debian-sounds, which fetches packages: two corpora.
+[ ! -f no-sounds ] || exit 1
+mkdir -p "$2"/{one-music,two-data} && echo path,label | tee "$2"/{one-music,two-data}/manifest.csv >/dev/null
+"""
+
 RECIPES = [f"config/recipes/siren{ending}.yaml" for ending in ("", "-longer", "-distilled")]
 SOUNDFONTS = ("sf2/FluidR3_GM.sf2", "sf3/MuseScore_General.sf3", "sf2/OPL-3_FM_128M.sf2")
 MUSIC = ["corpora"] * len(SOUNDFONTS)
@@ -39,6 +46,7 @@ def clone(repository: Path, tmp_path: Path) -> Path:
     shutil.copytree(repository / "scripts", folder / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(repository / "config", folder / "config")
     (folder / "scripts/trainer").write_text(TRAINER)
+    (folder / "scripts/debian-sounds").write_text(DEBIAN_SOUNDS)
     (folder / "node/earshot_node/models").mkdir(parents=True)
     (folder / "node/earshot_node/models/bundled.json").write_text('{"sha256": "none"}')
     for name in ("urban", "negatives"):
@@ -87,8 +95,24 @@ def test_music_is_composed_and_trained_on_and_not_measured_on(clone: Path) -> No
         heard = [f"--data runs/model/music/{name}/manifest.csv" in call for name in names]
         assert heard == [call.split()[0] == "train"] * len(names), call
     without = build(clone, "--without-music")[1]
-    assert "music" not in "".join(without)
+    assert "/music/" not in "".join(without)
     assert kinds(without)[0] == "train"
+
+
+def test_sounds_of_games_are_trained_on_and_not_measured_on(clone: Path) -> None:
+    _, calls, _ = build(clone)
+    for call in calls[len(MUSIC) :]:
+        heard = [f"--data runs/model/sounds/{name}/manifest.csv" in call for name in ("one-music", "two-data")]
+        assert heard == [call.split()[0] == "train"] * 2, call
+    assert "sounds/" not in "".join(build(clone, "--without-sounds", "--without-music")[1])
+
+
+def test_without_any_sounds_of_games_the_way_out_is_named(clone: Path) -> None:
+    (clone / "no-sounds").touch()
+    code, calls, text = build(clone)
+    assert code == 1
+    assert "train" not in kinds(calls)
+    assert "--without-sounds" in text
 
 
 def test_a_soundfont_that_is_not_there_is_named_with_its_package(clone: Path) -> None:

@@ -16,6 +16,7 @@ Examples:
   trainer-cli corpora add esc50 ~/ESC-50
   trainer-cli corpora add mine ~/sounds --manifest ~/sounds/manifest.csv
   trainer-cli corpora compose /usr/share/sounds/sf2/FluidR3_GM.sf2 --out ~/music
+  trainer-cli corpora gather ~/games/music --out ~/sounds --teacher ~/models/yamnet.tflite
   trainer-cli corpora list
   trainer-cli corpora remove mine
 """
@@ -99,6 +100,59 @@ def compose(soundfont: Path, out: Path, pieces: int, seconds: float, seed: int, 
         )
     click.echo(f"wrote {pieces} pieces, {pieces * seconds / 3600:.1f} h, and {manifest}")
     click.echo(f"next: trainer-cli corpora add {out.name} {out}, or trainer-cli train --data {manifest}")
+
+
+@command.command(
+    "gather",
+    epilog="\b\nExample:\n  trainer-cli corpora gather ~/games/music --out ~/sounds --teacher ~/models/yamnet.tflite\n",
+    context_settings=HELP_NAMES,
+)
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for audio and manifest.csv."
+)
+@click.option("--name", help="The corpus's in its manifest; that of --out if not given.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=1.0, max=600.0),
+    default=60.0,
+    show_default=True,
+    help="At most, from the middle of each file.",
+)
+@click.option(
+    "--teacher",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="YAMNet's TFLite file: what it takes for a siren is left out.",
+)
+@click.option("--licence", default="", help="The sounds', for the manifest and a model's card.")
+def gather(folder: Path, out: Path, name: str | None, seconds: float, teacher: Path | None, licence: str) -> None:
+    """Write copies of the audio files below FOLDER, which hold no siren, as a corpus.
+
+    A game's music and effects, a collection of records: variety is what keeps a model quiet. Files that cannot be read,
+    are silent or are there twice are left out, and so are those that may be sirens, by their names or as the teacher
+    hears them: look at the notes in the manifest.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from earshot_trainer.corpus.gathering import GatherOrder, sound_files
+    from earshot_trainer.corpus.gathering import gather as gather_sounds
+    from earshot_trainer.training.teacher import Teacher
+
+    listener = Teacher(teacher) if teacher is not None else None
+    order = GatherOrder(name or out.absolute().name, licence, seconds)
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task("gathering", total=len(sound_files(folder)))
+        gathered = gather_sounds(folder, out, order, listener, lambda done: progress.advance(task, done))
+    for reason, count in sorted(gathered.left_out.items()):
+        click.echo(f"left out: {count} {reason}")
+    click.echo(f"wrote {gathered.taken} sounds, {gathered.duration_s / 3600:.2f} h, and {gathered.manifest}")
+    if listener is None:
+        click.echo("nothing listened for sirens: see that none is among them, or give --teacher", err=True)
+    click.echo(
+        f"next: trainer-cli corpora add {out.absolute().name} {out}, or trainer-cli train --data {gathered.manifest}"
+    )
 
 
 @command.command("list", epilog="\b\nExample:\n  trainer-cli corpora list\n", context_settings=HELP_NAMES)
