@@ -16,11 +16,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import soundfile as sf
 import soxr
+from numpy.typing import NDArray
 from rich.console import Console
 
 from earshot_node.contract.recordings import Labelling, RecordingInfo
@@ -29,6 +31,8 @@ from earshot_trainer.catalogue.library import Library
 from earshot_trainer.catalogue.members import Member, Members
 from earshot_trainer.catalogue.opening import open_catalogue
 from earshot_trainer.collecting.audio_store import open_audio_store
+from earshot_trainer.corpus.recordings import Recording, load_manifest
+from earshot_trainer.evaluate.bundle_subject import BundleSubject
 from earshot_trainer.home.folder import Home, create_home
 from earshot_trainer.packaging.base import install_base
 from earshot_trainer.packaging.command import PackageRequest, run_packaging
@@ -50,13 +54,16 @@ MANIFESTS = ("$EARSHOT_DATA/urban/manifest.csv", "$EARSHOT_DATA/negatives/manife
 class Household:
     """Originals (Freesound ids) of its sirens to train on and to hold out, and labels of its nuisance sounds.
 
-    An original on both sides gives its first two thirds to train on and its later passages to hold out.
+    An original on both sides gives its first two thirds to train on and its later passages to hold out. `alarming` is a
+    label of the long negatives that part a holds out: of two thirds of its recordings the passages that the base hears
+    loudest are nuisances to train on, of the others those to hold out.
     """
 
     name: str
     sirens: tuple[str, ...]
     held_out_sirens: tuple[str, ...]
-    nuisances: tuple[str, ...]
+    nuisances: tuple[str, ...] = ()
+    alarming: str = ""
 
 
 HOUSEHOLDS = (
@@ -66,9 +73,20 @@ HOUSEHOLDS = (
     # What a household has that hears the same services every day: other recordings of one recordist, of fold 2.
     Household("one-city", ("159738",), ("159747", "159750"), ("gun_shot", "air_conditioner", "engine_idling")),
     Household("town-siren", ("118279", "40722"), ("118279", "40722"), ("street_music", "dog_bark", "drilling")),
+    Household("nursery", ("157867",), ("164053", "43806"), alarming="baby"),
 )
 ONE_RECORDIST = frozenset({"159738", "159747", "159750"})
 Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Passage:
+    """Up to 3 s of an audio file from `begin_s` on; `original` names what it was cut from."""
+
+    path: Path
+    label: str
+    original: str
+    begin_s: float = 0.0
 
 
 def rows_of(folder: Path) -> list[Row]:
@@ -97,19 +115,58 @@ def sirens_of(rows: Sequence[Row], originals: Sequence[str], others: Sequence[st
     sirens = [row for row in rows if row["label"] == "siren" and row["fsid"] in originals]
     found = []
     for row in sirens:
-        passages = sorted((one for one in sirens if one["fsid"] == row["fsid"]), key=passage)
+        passages = sorted((one for one in sirens if one["fsid"] == row["fsid"]), key=place_in_original)
         is_early = passages.index(row) < round(FIRST_SHARE * len(passages))
         if row["fsid"] not in others or is_early == is_first:
             found.append(row)
     return found
 
 
-def passage(row: Row) -> tuple[int, ...]:
+def place_in_original(row: Row) -> tuple[int, ...]:
     """Return where in its original a clip lies: UrbanSound8K's number of the occurrence, then of the slice."""
     return tuple(int(number) for number in Path(row["path"]).stem.rsplit("-", 2)[1:])
 
 
-def furnish(home: Home, data: Path, sides: dict[str, list[Row]], name: str) -> None:
+def loudest_passages(data: Path, label: str, base: Path) -> dict[str, list[Passage]]:
+    """Return, for both sides, passages of the label's long negatives that the base hears best, no two overlapping."""
+    recordings = [
+        one for one in load_manifest(data / "negatives" / "manifest.csv") if one.label == label and one.kind == "long"
+    ]
+    subject = BundleSubject.of_graph(base / "model.int8.onnx", ("siren",))
+    heard = subject.score_files([one.path for one in recordings], 1)
+    ranked = [
+        list(_ranked(recording, one.posteriors[:, 0], subject.hop_s))
+        for recording, one in zip(recordings, heard, strict=True)
+    ]
+    cut = round(FIRST_SHARE * len(ranked))
+    return {
+        side: [passage for _, passage in sorted(chain(*part), key=lambda pair: -pair[0])[:count]]
+        for side, part, count in (("train", ranked[:cut], TRAIN), ("held_out", ranked[cut:], HELD_OUT))
+    }
+
+
+def _ranked(recording: Recording, posteriors: NDArray[np.floating], hop_s: float) -> Iterator[tuple[float, Passage]]:
+    """Yield a recording's passages one after the other, each with the highest posterior in it."""
+    parts = np.array_split(posteriors, max(1, int(len(posteriors) * hop_s / TAKE_S)))
+    begin_s = 0.0
+    for part in parts:
+        yield float(part.max()), Passage(recording.path, recording.label, recording.group, begin_s)
+        begin_s += len(part) * hop_s
+
+
+def passages_of(data: Path, household: Household, base: Path) -> dict[str, list[Passage]]:
+    """Return the recordings of both sides."""
+    sides = {
+        side: [Passage(data / "urban" / row["path"], row["label"], row["fsid"]) for row in rows]
+        for side, rows in chosen(rows_of(data), household).items()
+    }
+    if household.alarming:
+        for side, passages in loudest_passages(data, household.alarming, base).items():
+            sides[side] += passages
+    return sides
+
+
+def furnish(home: Home, sides: dict[str, list[Passage]], name: str) -> None:
     """Enter the recordings as if a node had made them: each original a session of its own."""
     engine = open_catalogue(home.catalogue_url)
     secret, now = hashlib.sha256(name.encode()).hexdigest(), datetime.now(UTC)
@@ -117,25 +174,26 @@ def furnish(home: Home, data: Path, sides: dict[str, list[Row]], name: str) -> N
     Members(engine).admit(secret, Member(name, "simulated", "", "2026.11.0", "", ""), now)
     library, audio = Library(engine), open_audio_store(home.recordings_place)
     for side, begin in (("train", BEGIN), ("held_out", HELD_OUT_FROM)):
-        originals = sorted({row["fsid"] for row in sides[side]})
-        for number, row in enumerate(sides[side]):
-            when = begin + timedelta(hours=originals.index(row["fsid"]), seconds=5 * number)
+        originals = sorted({passage.original for passage in sides[side]})
+        for number, passage in enumerate(sides[side]):
+            when = begin + timedelta(hours=originals.index(passage.original), seconds=5 * number)
             flac = home.incoming / f"{side}{number}.flac"
-            info = take(data / "urban" / row["path"], row["label"], when, name, flac)
+            info = take(passage, when, name, flac)
             audio.put(info.sha256, flac)
             flac.unlink()
             library.keep(info, name, info.size_bytes, now)
 
 
-def take(source: Path, label: str, when: datetime, node: str, flac: Path) -> RecordingInfo:
-    """Write the first 3 s of a clip as a node's take, and return what the node would say of it."""
-    samples, rate_hz = sf.read(source, dtype="float32", always_2d=True)
-    heard = soxr.resample(samples.mean(axis=1), rate_hz, RATE_HZ)[: int(TAKE_S * RATE_HZ)]
+def take(passage: Passage, when: datetime, node: str, flac: Path) -> RecordingInfo:
+    """Write a passage as a node's take, and return what the node would say of it."""
+    samples, rate_hz = sf.read(passage.path, dtype="float32", always_2d=True)
+    begin = int(passage.begin_s * RATE_HZ)
+    heard = soxr.resample(samples.mean(axis=1), rate_hz, RATE_HZ)[begin : begin + int(TAKE_S * RATE_HZ)]
     sf.write(flac, heard, RATE_HZ, subtype="PCM_16")
     data = flac.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     level = 10 * np.log10(max(1e-12, float(np.mean(np.square(heard)))))
-    labels = ("siren",) if label == "siren" else ()
+    labels = ("siren",) if passage.label == "siren" else ()
     return RecordingInfo(
         id=f"{when:%Y%m%dT%H%M%S}000-{digest[:8]}",
         origin="take",
@@ -170,18 +228,18 @@ def simulate(household: Household, arguments: argparse.Namespace) -> RunFolder:
     """Furnish a household's home unless it is there, and retrain it."""
     data, out = Path(os.environ["EARSHOT_DATA"]), arguments.out.absolute()
     bundle, base = before(arguments, out)
-    sides = chosen(rows_of(data), household)
+    sides = passages_of(data, household, arguments.base)
     folder = out / household.name
     is_new = not (folder / "trainer.yaml").exists()
     home, _ = create_home(folder, {"url": "http://127.0.0.1:8770", "mqtt": {"host": "127.0.0.1"}})
     if is_new:
-        furnish(home, data, sides, household.name)
+        furnish(home, sides, household.name)
     request = RunRequest(
         settings=load_settings(tuple(arguments.overrides)),
         manifests=MANIFESTS,
         split=str(Path("config/splits/three.yaml").absolute()),
         hold_out="a",
-        without_groups=tuple(sorted({row["fsid"] for side in sides.values() for row in side})),
+        without_groups=tuple(sorted({passage.original for side in sides.values() for passage in side})),
         active=str(bundle),
         base=str(base),
         held_out_from=HELD_OUT_FROM,

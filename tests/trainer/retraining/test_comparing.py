@@ -1,7 +1,7 @@
 """Figures of two models on the same tracks."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import pytest
@@ -64,9 +64,21 @@ def test_figures_count_what_the_detector_reports() -> None:
     assert values["base clips alarmed at balanced"] == (0.1, 0.2)
     assert values["long false alarms at balanced"] == (1, 4)
     assert values["own found at balanced"] == (0.5, 1.0)
-    assert values["own right decisions at balanced, 1 conditions"] == ((0.5 + 0.25) / 2, (1 + 0.75) / 2)
+    assert values["own right decisions at balanced and sensitive, 1 conditions"] == ((0.5 + 0.25) / 2, (1 + 0.75) / 2)
     assert found["long false alarms at balanced"].verdict == "worse"
     assert [one.decides for one in found.values()].count(True) == 1
+
+
+def test_a_sound_that_alarms_only_at_sensitive_is_told_and_counts() -> None:
+    deaf = POINT.model_copy(update={"enter": 0.95})
+    points = Deciding(Presets(quiet={"siren": deaf}, balanced={"siren": deaf}, sensitive={"siren": POINT}))
+    before, after = (replace(heard(clips(1, 0), clips(0, n)), subject=cast("Subject", points)) for n in (8, 0))
+    found = by_name(figures_of(before, after, GateSettings()))
+    assert found["own alarmed without one at balanced"].active == 0.0
+    assert found["own alarmed without one at sensitive"].active == 0.8
+    right = found["own right decisions at balanced and sensitive, 1 conditions"]
+    assert (right.active, right.candidate) == (pytest.approx((0 + (1 + 0.2) / 2) / 2), 0.5)
+    assert right.verdict == "better"
 
 
 def deciding(active: Heard, candidate: Heard) -> Figure:

@@ -18,6 +18,9 @@ from earshot_trainer.retraining.own_conditions import AS_RECORDED, Conditions
 from earshot_trainer.retraining.settings import GateSettings
 
 PRESET: Final = "balanced"
+DECIDING: Final = (PRESET, "sensitive")
+"""Presets at which the household's own recordings are judged. What it was told in vain ("that was no siren") alarmed at
+one of them, most often at the more sensitive one."""
 ANY_AMOUNT: Final = 1e6
 _EDGE: Final = 1e-4
 
@@ -100,7 +103,7 @@ def _base_figures(label: str, active: Heard, candidate: Heard, pairs: Pairs, set
 def _long_figures(label: str, active: Heard, candidate: Heard, pairs: Pairs, settings: GateSettings) -> list[Figure]:
     quiet = [pair for pair in pairs if not pair[0].is_positive(label)]
     figures = []
-    for preset in (PRESET, "sensitive") if quiet else ():
+    for preset in DECIDING if quiet else ():
         counts = []
         for column, heard in enumerate((active, candidate)):
             point = getattr(heard.subject.presets, preset)[label]
@@ -117,12 +120,15 @@ def _own_figures(label: str, active: Heard, candidate: Heard, settings: GateSett
     if not holding or not others:
         return []
     found = _alarmed_shares(label, active, candidate, holding)
-    alarmed = _alarmed_shares(label, active, candidate, others)
+    alarmed = {preset: _alarmed_shares(label, active, candidate, others, preset) for preset in DECIDING}
     above = (_above_threshold(label, active, holding, 0), _above_threshold(label, candidate, holding, 1))
     return [
         # Either may give a little where the other gains more; what decides is all of them under all conditions.
         _figure("own", label, f"found at {PRESET}", found, True, 1.0),
-        _figure("own", label, f"alarmed without one at {PRESET}", alarmed, False, 1.0),
+        *(
+            _figure("own", label, f"alarmed without one at {preset}", alarmed[preset], False, 1.0)
+            for preset in DECIDING
+        ),
         _figure("own", label, f"log-odds of sirens above {PRESET}'s threshold", above, True, ANY_AMOUNT),
         _right_decisions(label, active, candidate, settings),
     ]
@@ -142,7 +148,7 @@ def _right_decisions(label: str, active: Heard, candidate: Heard, settings: Gate
     return Figure(
         part="own",
         label=label,
-        what=f"right decisions at {PRESET}, {len(set(active.conditions.names))} conditions",
+        what=f"right decisions at {' and '.join(DECIDING)}, {len(set(active.conditions.names))} conditions",
         active=values[0],
         candidate=values[1],
         more_is_better=True,
@@ -153,10 +159,11 @@ def _right_decisions(label: str, active: Heard, candidate: Heard, settings: Gate
 
 
 def _right_by_recording(label: str, heard: Heard) -> NDArray[np.float64]:
-    """Return each held-out recording's share of right decisions over its conditions, in order of their index."""
+    """Return each held-out recording's share of right decisions over conditions and presets, in order of index."""
     tracks, origin = heard.own[label], np.array(heard.conditions.origin)
-    alarmed = alarmed_clips(tracks, label, heard.subject.presets.balanced[label])
-    right = alarmed == np.array([track.is_positive(label) for track in tracks])
+    is_siren = np.array([track.is_positive(label) for track in tracks])
+    points = [getattr(heard.subject.presets, preset)[label] for preset in DECIDING]
+    right = np.mean([alarmed_clips(tracks, label, point) == is_siren for point in points], axis=0)
     return np.array([right[origin == one].mean() for one in np.unique(origin)])
 
 
@@ -185,9 +192,13 @@ def _figure(
     )
 
 
-def _alarmed_shares(label: str, active: Heard, candidate: Heard, pairs: Pairs) -> tuple[float, float]:
+def _alarmed_shares(
+    label: str, active: Heard, candidate: Heard, pairs: Pairs, preset: str = PRESET
+) -> tuple[float, float]:
     shares = [
-        float(alarmed_clips([pair[column] for pair in pairs], label, heard.subject.presets.balanced[label]).mean())
+        float(
+            alarmed_clips([pair[column] for pair in pairs], label, getattr(heard.subject.presets, preset)[label]).mean()
+        )
         for column, heard in enumerate((active, candidate))
     ]
     return shares[0], shares[1]
