@@ -1,9 +1,8 @@
 """A folder of sounds without sirens, such as a game's music and effects, as a corpus: copies of them and a manifest."""
 
-import csv
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,7 +14,9 @@ import soxr
 from earshot_node.errors import OperatorError
 from earshot_node.synth.filters import Samples, rms_dbfs
 from earshot_trainer.corpus.cache import to_int16
+from earshot_trainer.corpus.layouts import MANIFEST_NAME
 from earshot_trainer.corpus.recordings import LEAVE_OUT_NOTE
+from earshot_trainer.corpus.writing import Row, write_manifest, write_opus
 from earshot_trainer.network.architecture import SAMPLE_RATE_HZ
 from earshot_trainer.training.teacher import Tagger, siren_column
 
@@ -25,11 +26,7 @@ LONG_S: Final = 10.0
 MAY_BE_A_SIREN: Final = "may be a siren"
 TELLING_NAMES: Final = ("siren", "alarm", "police", "ambulance")
 """In a file's name these are enough to leave it out, whatever is heard."""
-MANIFEST_NAME: Final = "manifest.csv"
 SUFFIXES: Final = frozenset({".aiff", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav"})
-OPUS_COMPRESSION: Final = 0.928
-"""libsndfile's scale from 256 to 6 kbit/s a channel: 24 kbit/s, as recordings of corpora often are."""
-COLUMNS: Final = ("path", "label", "is_siren", "kind", "source", "orig", "licence", "dur", "note")
 
 
 @dataclass(frozen=True)
@@ -106,7 +103,7 @@ def gather(
     files = sound_files(folder)
     manifest = out / MANIFEST_NAME
     left_out: Counter[str] = Counter()
-    rows: list[tuple[str, ...]] = []
+    rows: list[Row] = []
     taken_s: list[float] = []
     seen: set[bytes] = set()
     try:
@@ -119,12 +116,12 @@ def gather(
                 if found.doubt:
                     left_out[MAY_BE_A_SIREN] += 1
                 else:
-                    _write(out / rows[-1][0], found.samples)
+                    write_opus(out / rows[-1].path, np.clip(found.samples, -1.0, 1.0))
                     taken_s.append(found.duration_s)
             else:
                 left_out[found] += 1
             progress(1)
-        _write_manifest(manifest, rows)
+        write_manifest(manifest, rows)
     except (OSError, soundfile.LibsndfileError) as error:
         raise OperatorError(f"cannot write sounds to {out}: {error}; try another folder") from error
     return Gathered(manifest, len(taken_s), sum(taken_s), dict(left_out))
@@ -168,24 +165,10 @@ def _doubt(name: str, samples: Samples, order: GatherOrder, teacher: Tagger | No
     return f"the teacher hears a siren ({score:.2f})" if score > order.most_siren_score else ""
 
 
-def _row(sound: _Sound, name: str, order: GatherOrder) -> tuple[str, ...]:
+def _row(sound: _Sound, name: str, order: GatherOrder) -> Row:
     label, kind = ("recording", "long") if sound.duration_s >= LONG_S else ("sound", "clip")
     note = f"{LEAVE_OUT_NOTE}: {sound.doubt}" if sound.doubt else ""
-    return (name, label, "0", kind, order.source, sound.orig, order.licence, f"{sound.duration_s:.2f}", note)
-
-
-def _write(path: Path, samples: Samples) -> None:
-    clipped = np.clip(samples, -1.0, 1.0)
-    soundfile.write(path, clipped, SAMPLE_RATE_HZ, format="OGG", subtype="OPUS", compression_level=OPUS_COMPRESSION)
-
-
-def _write_manifest(path: Path, rows: Sequence[tuple[str, ...]]) -> None:
-    part = path.with_suffix(".part")
-    with part.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(COLUMNS)
-        writer.writerows(rows)
-    part.replace(path)
+    return Row(name, label, kind, order.source, sound.orig, order.licence, f"{sound.duration_s:.2f}", note)
 
 
 def _is_plain(path: Path) -> bool:

@@ -1,7 +1,6 @@
 """A corpus of pieces: a folder with audio and a manifest, as any other corpus."""
 
-import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,17 +8,14 @@ import numpy as np
 import soundfile
 
 from earshot_node.errors import OperatorError
+from earshot_trainer.corpus.layouts import MANIFEST_NAME
+from earshot_trainer.corpus.writing import Row, write_manifest, write_opus
 from earshot_trainer.music.composing import compose
 from earshot_trainer.music.playing import Samples, SoundFontPlayer
-from earshot_trainer.network.architecture import SAMPLE_RATE_HZ
 
 LABEL = "music"
 PEAK = 0.7
 SILENT = 1e-4
-OPUS_COMPRESSION = 0.928
-"""libsndfile's scale from 256 to 6 kbit/s a channel: 24 kbit/s, as recordings of corpora often are. Audio without
-traces of a codec would tell the network that there is no siren."""
-COLUMNS = ("path", "label", "is_siren", "kind", "source", "orig", "licence", "dur", "note")
 
 
 @dataclass(frozen=True)
@@ -43,7 +39,7 @@ def write_music(
     Raises:
         OperatorError: the SoundFont cannot be played, or nothing can be written there.
     """
-    manifest = folder / "manifest.csv"
+    manifest = folder / MANIFEST_NAME
     with SoundFontPlayer(soundfont) as player:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -52,38 +48,21 @@ def write_music(
             for number in range(order.pieces):
                 rows.append(_write_piece(player, folder, soundfont.stem, number, order))
                 progress(1)
-            _write_manifest(manifest, rows)
+            write_manifest(manifest, rows)
         except (OSError, soundfile.LibsndfileError) as error:
             raise OperatorError(f"cannot write music to {folder}: {error}; try another folder") from error
     return manifest
 
 
-def _write_piece(player: SoundFontPlayer, folder: Path, font: str, number: int, order: MusicOrder) -> tuple[str, ...]:
+def _write_piece(player: SoundFontPlayer, folder: Path, font: str, number: int, order: MusicOrder) -> Row:
     piece = compose(np.random.default_rng([order.seed, number, *font.encode()]), order.seconds)
     name = f"{font}_{number:04}.opus"
-    samples = _at_peak(player.play(piece))
-    soundfile.write(
-        folder / name,
-        samples,
-        SAMPLE_RATE_HZ,
-        format="OGG",
-        subtype="OPUS",
-        compression_level=OPUS_COMPRESSION,
-    )
+    write_opus(folder / name, _at_peak(player.play(piece)))
     original = f"seed {order.seed} piece {number}"
-    return (name, LABEL, "0", "long", font, original, order.licence, f"{order.seconds:g}", str(piece))
+    return Row(name, LABEL, "long", font, original, order.licence, f"{order.seconds:g}", str(piece))
 
 
 def _at_peak(samples: Samples) -> Samples:
     """At a common peak; instruments that do not reach the drawn octave leave silence, which stays silence."""
     peak = float(np.abs(samples).max(initial=0.0))
     return samples if peak < SILENT else samples * np.float32(PEAK / peak)
-
-
-def _write_manifest(path: Path, rows: Sequence[tuple[str, ...]]) -> None:
-    part = path.with_suffix(".part")
-    with part.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(COLUMNS)
-        writer.writerows(rows)
-    part.replace(path)
