@@ -100,19 +100,19 @@ def test_music_is_composed_and_trained_on_and_not_measured_on(clone: Path) -> No
 
 
 def test_sounds_of_games_are_trained_on_and_not_measured_on(clone: Path) -> None:
-    _, calls, _ = build(clone)
+    _, calls, _ = build(clone, "--with-sounds")
     for call in calls[len(MUSIC) :]:
         heard = [f"--data runs/model/sounds/{name}/manifest.csv" in call for name in ("one-music", "two-data")]
         assert heard == [call.split()[0] == "train"] * 2, call
-    assert "sounds/" not in "".join(build(clone, "--without-sounds", "--without-music")[1])
+    assert "model/sounds/" not in "".join(build(clone)[1])
 
 
 def test_without_any_sounds_of_games_the_way_out_is_named(clone: Path) -> None:
     (clone / "no-sounds").touch()
-    code, calls, text = build(clone)
+    code, calls, text = build(clone, "--with-sounds")
     assert code == 1
     assert "train" not in kinds(calls)
-    assert "--without-sounds" in text
+    assert "go on without --with-sounds" in text
 
 
 def test_a_soundfont_that_is_not_there_is_named_with_its_package(clone: Path) -> None:

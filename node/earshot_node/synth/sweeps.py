@@ -18,20 +18,24 @@ CHORDS = ((0, 4, 7), (0, 3, 7), (0, 5, 7), (0, 3, 6, 9), (0, 4, 7, 11), (0, 2, 7
 
 
 def swept_noise(rng: np.random.Generator, samples: int, sample_rate_hz: int) -> Samples:
-    """Noise through a filter that slides: up to four resonances, or the comb of a flanger; a riser, a jet, a whoosh."""
-    octaves = _slide(rng, samples)
+    """Noise through a filter that slides: a few broad resonances, or a flanger's blunt comb; a riser, a jet, a whoosh.
+
+    The comb never rests: a row of steady lines is how a siren with two tones sounds from behind many houses.
+    """
     noise = rng.standard_normal(samples)
-    if rng.uniform() < 0.5:
-        lowest_hz, depth = float(rng.uniform(80.0, 900.0)), float(rng.uniform(0.6, 0.97))
+    if rng.uniform() < 0.4:
+        octaves = _glide(rng, samples)
+        lowest_hz, depth = float(rng.uniform(80.0, 900.0)), float(rng.uniform(0.5, 0.85))
 
         def gain(hertz: Track, octave: float) -> Track:
             # Magnitude of a feedback comb 1 / (1 - g z^-d), its teeth at the multiples of one frequency.
             phase = 2.0 * np.pi * hertz / (lowest_hz * 2.0**octave)
             return np.asarray((1.0 - depth) / np.sqrt(1.0 - 2.0 * depth * np.cos(phase) + depth**2))
     else:
-        count = int(rng.integers(1, 5))
+        octaves = _slide(rng, samples)
+        count = int(rng.integers(1, 4))
         centres = np.sort(rng.uniform(np.log2(200.0), np.log2(2500.0), count))
-        widths = rng.uniform(0.04, 0.5, count)
+        widths = rng.uniform(0.15, 0.6, count)
 
         def gain(hertz: Track, octave: float) -> Track:
             place_octaves = np.log2(np.maximum(hertz, 1.0))[:, None] - centres - octave
@@ -67,12 +71,16 @@ def sliding_arpeggio(rng: np.random.Generator, samples: int, sample_rate_hz: int
 def _slide(rng: np.random.Generator, samples: int) -> Track:
     """By how many octaves everything is transposed: one glide from end to end, or held and gliding in turns."""
     if rng.uniform() < 0.3:
-        times, levels = np.array([0.0, samples]), np.array([0.0, float(rng.uniform(-2.5, 2.5))])
-    else:
-        legs = int(rng.integers(1, 5))
-        times = np.concatenate([[0.0], np.sort(rng.uniform(0.0, samples, 2 * legs)), [samples]])
-        levels = np.repeat(np.cumsum(rng.uniform(-1.5, 1.5, legs + 1)), 2)
+        return _glide(rng, samples)
+    legs = int(rng.integers(1, 5))
+    times = np.concatenate([[0.0], np.sort(rng.uniform(0.0, samples, 2 * legs)), [samples]])
+    levels = np.repeat(np.cumsum(rng.uniform(-1.5, 1.5, legs + 1)), 2)
     return np.asarray(np.clip(np.interp(np.arange(samples), times, levels), -2.5, 2.5))
+
+
+def _glide(rng: np.random.Generator, samples: int) -> Track:
+    """From none to somewhere within two and a half octaves, at one pace."""
+    return np.linspace(0.0, float(rng.choice([-1.0, 1.0])) * float(rng.uniform(0.7, 2.5)), samples)
 
 
 def _filtered(noise: Track, octaves: Track, sample_rate_hz: int, gain: Gain) -> Track:
