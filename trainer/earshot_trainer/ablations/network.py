@@ -1,8 +1,8 @@
-"""The network with another front end or another memory around the same convolutions.
+"""The network with its frames enhanced, another front end or another memory around the same convolutions.
 
-Both are modules that stream like the network: causal, with all that they carry from one call to the next in a state of
-their own, tensors by name, batch first. A state is carried or begun anew row by row. However a stream is cut into
-calls of whole hops, the output is the same.
+All three are modules that stream like the network: causal, with all that they carry from one call to the next in a
+state of their own, tensors by name, batch first. A state is carried or begun anew row by row. However a stream is cut
+into calls of whole hops, the output is the same.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,18 @@ from torch import Tensor, nn
 
 from earshot_trainer.network.architecture import ModelConfig
 from earshot_trainer.network.model import CausalConv, State, StreamingCrnn
+
+
+class Enhancement(nn.Module):
+    """What makes the log-mel frames cleaner before they are normalized."""
+
+    def initial_state(self, batch: int) -> State:
+        """Return the state before the first frame."""
+        raise NotImplementedError
+
+    def forward(self, frames: Tensor, state: State) -> tuple[Tensor, State]:
+        """Map frames [B, 4n, M], natural logarithms of power, to such frames and the new state."""
+        raise NotImplementedError
 
 
 class FrontEnd(nn.Module):
@@ -55,15 +67,20 @@ Build = Callable[[ModelConfig], StreamingCrnn]
 
 
 class AblatedCrnn(StreamingCrnn):
-    """StreamingCrnn with a front end in place of its normalization, a memory in place of its GRU, or both."""
+    """StreamingCrnn with a front end in place of its normalization, a memory in place of its GRU, or both.
+
+    An enhancement stands in front of either; the normalization is then still that of the frames as they came.
+    """
 
     def __init__(
         self,
         config: ModelConfig,
         front_end: Callable[[ModelConfig], FrontEnd] | None = None,
         memory: Callable[[ModelConfig], Memory] | None = None,
+        enhancement: Callable[[ModelConfig], Enhancement] | None = None,
     ) -> None:
         super().__init__(config)
+        self.enhancement = enhancement(config) if enhancement is not None else None
         self.front_end = front_end(config) if front_end is not None else None
         self.memory = memory(config) if memory is not None else None
         if self.front_end is not None and self.front_end.channels != self.stem.conv.in_channels:
@@ -83,20 +100,31 @@ class AblatedCrnn(StreamingCrnn):
         """Return what builds the network with that memory behind its own features."""
         return partial(cls, memory=memory)
 
+    @classmethod
+    def with_enhancement(cls, enhancement: Callable[[ModelConfig], Enhancement]) -> Build:
+        """Return what builds the network with that enhancement in front of all that is its own."""
+        return partial(cls, enhancement=enhancement)
+
     def initial_state(self, batch: int) -> State:
         """Return the state before the first frame, by name, batch first: zeros."""
         state = super().initial_state(batch)
         if self.memory is not None:
             del state["gru"]
             state |= self.memory.initial_state(batch)
-        return state | (self.front_end.initial_state(batch) if self.front_end is not None else {})
+        for part in (self.enhancement, self.front_end):
+            state |= part.initial_state(batch) if part is not None else {}
+        return state
 
     def _see(self, log_mel: Tensor, state: State) -> tuple[Tensor, State]:
+        of_enhancement: State = {}
+        if self.enhancement is not None:
+            log_mel, of_enhancement = self.enhancement(log_mel, state)
         if self.front_end is None:
-            return super()._see(log_mel, state)
-        frames = (log_mel - self.mean) / self.std if self.front_end.takes_normalized else log_mel
-        channels, new_state = self.front_end(frames, state)
-        return channels, new_state
+            channels, of_front_end = super()._see(log_mel, state)
+        else:
+            frames = (log_mel - self.mean) / self.std if self.front_end.takes_normalized else log_mel
+            channels, of_front_end = self.front_end(frames, state)
+        return channels, of_enhancement | of_front_end
 
     def _remember(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         if self.memory is None:

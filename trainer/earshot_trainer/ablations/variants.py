@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from earshot_trainer.ablations.front_ends import LogFrequency, MeanSubtraction, Pcen
+from earshot_trainer.ablations.enhancements import SpectralSubtraction
+from earshot_trainer.ablations.front_ends import LogFrequency, MeanSubtraction, Pcen, Wavelets
 from earshot_trainer.ablations.memories import CausalAttention, DilatedConvolutions, Lstm
 from earshot_trainer.ablations.network import AblatedCrnn, Build
 from earshot_trainer.network.model import StreamingCrnn
@@ -56,6 +57,16 @@ VARIANTS = {
             "mean-subtraction",
             "a third channel: the frame less its mean of the last 3 s",
             AblatedCrnn.with_front_end(MeanSubtraction),
+        ),
+        Variant(
+            "wavelets",
+            "four more channels: Haar wavelets of the log-mel frames, 80 to 640 ms",
+            AblatedCrnn.with_front_end(Wavelets),
+        ),
+        Variant(
+            "denoising",
+            "spectral subtraction in front, noise by minimum statistics of 2.6 s",
+            AblatedCrnn.with_enhancement(SpectralSubtraction),
         ),
     )
 }
