@@ -121,6 +121,22 @@ def test_run_that_the_weights_began_with_is_told() -> None:
     )
 
 
+def test_recordings_that_only_the_run_before_heard_are_told() -> None:
+    start = {"recipe": "first", "segments": 9, "seed": 4, "code_version": "1.2", "model_sha256": "ab" * 32}
+    plain, more = (run(started_from=start | {"heard_besides": groups}) for groups in ((), ("7", "8")))
+    besides = "also heard 2 original recordings outside this training"
+    assert f"code 1.2) that {besides}." in card(more, {})
+    assert "of a licence in several, the largest number" in card(more, {})
+    assert f"without nothing; it began with weights that {besides}." in card(
+        run(), {"held_out": EVALUATION}, "other", other_runs={"b": more}
+    )
+    pooled = {"held_out": EVALUATION}, "pooled"
+    assert f"| nothing; begun with weights that {besides} |" in card(run(), *pooled, other_runs={"a": plain, "b": more})
+    assert "on the same recordings." in card(plain, {})
+    assert "in several" not in card(plain, {})
+    assert "outside this training" not in card(plain, {})
+
+
 def test_operating_points_chosen_on_the_measured_recordings_are_told() -> None:
     same, others = frozenset({"22", "23"}), frozenset({"31"})
     assert "chosen on these very recordings" in card(run(), {"held_out": EVALUATION}, "other", chosen_on=same)

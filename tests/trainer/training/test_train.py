@@ -3,7 +3,11 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,9 +17,11 @@ from support.tiny_corpus import TINY_RECIPE, make_corpus, write_recipe  # noqa: 
 from support.waiting import wait_until  # noqa: E402
 
 from earshot_node.errors import OperatorError  # noqa: E402
+from earshot_trainer.packaging.held_out import check_held_out  # noqa: E402
 from earshot_trainer.training import lineage  # noqa: E402
 from earshot_trainer.training.checkpoint import load_checkpoint  # noqa: E402
 from earshot_trainer.training.command import RunRequest, load_network, run_training  # noqa: E402
+from earshot_trainer.training.run_record import load_run  # noqa: E402
 
 
 def request(folder: Path, out: str, **values: object) -> RunRequest:
@@ -39,6 +45,18 @@ def request(folder: Path, out: str, **values: object) -> RunRequest:
 def weights(model: Path) -> dict[str, "torch.Tensor"]:
     values: dict[str, torch.Tensor] = load_checkpoint(model)["network"]
     return values
+
+
+def run_json(run: Path) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads((run / "run.json").read_text())
+    return values
+
+
+def rewrite_manifest(run: RunRequest, change: Callable[[str], str | None]) -> None:
+    """Change the recordings' lines; None takes one away."""
+    manifest = Path(run.manifests[0])
+    head, *lines = manifest.read_text().splitlines()
+    manifest.write_text("\n".join([head, *filter(None, map(change, lines))]) + "\n")
 
 
 def same(first: dict[str, "torch.Tensor"], second: dict[str, "torch.Tensor"]) -> bool:
@@ -178,6 +196,45 @@ def test_training_starts_from_no_model_that_heard_what_is_held_out_or_has_anothe
         run_training(request(tmp_path, "held", folds=("fold1",), start=start))
     with pytest.raises(OperatorError, match=r"its model\.hidden differs from the recipe's"):
         run_training(request(tmp_path, "other", start=start, overrides=("model.hidden=24",)))
+
+
+def test_recordings_that_only_the_start_heard_are_told_with_their_licences_and_stay_heard(tmp_path: Path) -> None:
+    first, more, last = (request(tmp_path, name) for name in ("first", "more", "last"))
+    rewrite_manifest(first, lambda line: line.replace("CC-BY", "CC BY-NC 3.0") if line.startswith("noise0") else line)
+    run_training(first)
+    rewrite_manifest(more, lambda line: None if line.startswith(("siren2", "noise0")) else line)
+    run_training(replace(more, start=first.out))
+    run_training(replace(last, start=more.out))
+    assert run_json(more.out)["trained_on"]["recordings"] == 5
+    for run in (more.out, last.out):
+        values = run_json(run)
+        assert values["training_groups"] == run_json(first.out)["training_groups"]
+        assert values["started_from"]["heard_besides"] == ["102", "200"]
+        assert values["audio_licences"] == {"CC BY-NC 3.0": 1, "CC-BY": 3, "CC0": 3}
+        assert "NON-COMMERCIAL" in load_run(run).weights_licence()
+
+
+@pytest.mark.parametrize("kept_out", [{"folds": ("fold1",)}, {"groups": ("102",)}, {"groups": ("200",)}])
+def test_training_starts_from_no_model_that_heard_what_is_tested_or_kept_out(
+    tmp_path: Path, kept_out: dict[str, tuple[str, ...]]
+) -> None:
+    first, more = request(tmp_path, "first"), request(tmp_path, "more", **kept_out)
+    run_training(first)
+    rewrite_manifest(more, lambda line: None if line.startswith("noise0") else line)  # 200 is named though it is gone
+    with pytest.raises(OperatorError, match="original recordings that this training keeps out, such as"):
+        run_training(replace(more, start=first.out))
+
+
+def test_start_may_have_heard_what_is_gone_where_another_part_is_held_out(tmp_path: Path) -> None:
+    first, more = (request(tmp_path, name, folds=("fold1",)) for name in ("first", "more"))
+    run_training(first)
+    rewrite_manifest(more, lambda line: None if line.startswith("siren2") else line)
+    run_training(replace(more, start=first.out))
+    record = load_run(more.out).model_copy(update={"graphs": {"cd" * 32: "int8.onnx"}})
+    for group, problem in (("101", None), ("102", "its model was trained on 1 of the 1 original recordings")):
+        measured = {"subject": {"model_sha256": "cd" * 32}, "protocol": {"groups": [group], "not_read": 0}}
+        with nullcontext() if problem is None else pytest.raises(OperatorError, match=problem):
+            assert check_held_out({"held_out": measured}, record, ()) == "this"
 
 
 def test_checkpoint_that_began_with_other_weights_is_not_resumed(tmp_path: Path) -> None:

@@ -67,7 +67,8 @@ def command(
     Writes OUT/model.pt (the network), OUT/run.json (data, licences, seed, figures on what was held out, speed),
     OUT/checkpoint.pt and OUT/tensorboard. Under `torchrun` the processes share each batch: `training.batch_size` is
     the total, so a recipe means the same on any number of them. With --start a finished run of the same network is
-    trained on, by a recipe that may differ in all else; nothing that it heard may be held out now.
+    trained on, by a recipe that may differ in all else; nothing that it heard may be held out now, and what it heard
+    counts as heard.
     """
     if (split_path is None) != (part is None):
         raise click.UsageError("--split and --hold-out go together")

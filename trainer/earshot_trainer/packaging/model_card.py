@@ -108,6 +108,8 @@ def _licence(manifest: BundleManifest, run: RunRecord) -> str:
             "Sirens and street sounds come in large part from UrbanSound8K (CC BY-NC 3.0), which bars commercial use.",
             "Many other recordings state no licence.",
         ]
+    if run.heard_besides:
+        lines.append("All runs that led to the weights are counted; of a licence in several, the largest number.")
     lines += ["The reference clips in this bundle are synthesized by the project.", ""]
     lines += table(("recordings", "licence as stated"), ((count, name) for name, count in families.items()))
     return "\n".join(lines)
@@ -126,8 +128,9 @@ def _training(run: RunRecord) -> str:
     if run.started_from is not None:
         text += (
             f" It went on from a run of recipe `{run.started_from.recipe}` (seed {run.started_from.seed}, "
-            f"{run.started_from.segments} segments, code {run.started_from.code_version}) on the same recordings."
+            f"{run.started_from.segments} segments, code {run.started_from.code_version}) "
         )
+        text += f"that also heard {_besides(run)}." if run.heard_besides else "on the same recordings."
     if run.teacher is not None:
         text += f" A published tagger helped as teacher: {run.teacher}; nothing of it is in this bundle."
     if distillation := run.recipe.get("distillation"):
@@ -168,7 +171,8 @@ def _other_training(run: RunRecord) -> str:
     kept_out = "; ".join(f"{what} {', '.join(names)}" for what, names in run.excluded.items() if names)
     return (
         f"The second model was trained on {trained.recordings} recordings ({trained.siren_recordings} of sirens; data "
-        f"sha256 `{run.dataset_sha256}`), code {run.code_version}, seed {run.seed}, without {kept_out or 'nothing'}."
+        f"sha256 `{run.dataset_sha256}`), code {run.code_version}, seed {run.seed}, without {kept_out or 'nothing'}"
+        f"{f'; it began with weights that also heard {_besides(run)}' if run.heard_besides else ''}."
     )
 
 
@@ -193,7 +197,12 @@ def _kept_out(run: RunRecord) -> str:
     """Return the folds by name, groups and sources by number."""
     names = ", ".join(run.excluded.get("folds", ()))
     counts = [f"{len(run.excluded[what])} {what}" for what in ("sources", "groups") if run.excluded.get(what)]
-    return ", ".join([*([names] if names else []), *counts]) or "nothing"
+    kept_out = ", ".join([*([names] if names else []), *counts]) or "nothing"
+    return f"{kept_out}; begun with weights that also heard {_besides(run)}" if run.heard_besides else kept_out
+
+
+def _besides(run: RunRecord) -> str:
+    return f"{len(run.heard_besides)} original recordings outside this training"
 
 
 def _caveats(report: dict[str, Any], facts: CardFacts) -> list[str]:

@@ -79,9 +79,9 @@ def run_training(
         processes.share(recipe.distillation.batch_size, "distillation.batch_size")
     recordings = load_manifests([expand_path(text) for text in request.manifests])
     split = hold_out(recordings, **request.excluded)
-    start = load_start(request.start, recipe.model, {one.group for one in split.train}) if request.start else None
+    start = load_start(request.start, recipe.model, split, request.groups) if request.start else None
     teacher = open_teacher(recipe.teacher) if recipe.teacher else None
-    _print_split(console, recordings, split, request)
+    _print_split(console, recordings, split, request, start)
     device = choose_device(request.device, console, processes)
     if request.threads is not None:
         torch.set_num_threads(request.threads)
@@ -261,7 +261,9 @@ def load_network(model: Path, build: Callable[[ModelConfig], StreamingCrnn] = St
     return network.eval()
 
 
-def _print_split(console: Console, recordings: list[Recording], split: Split, request: RunRequest) -> None:
+def _print_split(
+    console: Console, recordings: list[Recording], split: Split, request: RunRequest, start: Start | None
+) -> None:
     known = {recording.group for recording in recordings}
     for group in request.groups:
         if group not in known:
@@ -270,3 +272,8 @@ def _print_split(console: Console, recordings: list[Recording], split: Split, re
         f"read {len(recordings)} recordings: {len(split.train)} to train on, {len(split.test)} to test on, "
         f"{len(split.unused)} on neither side"
     )
+    if start is not None and (besides := start.record.heard_besides):
+        console.print(
+            f"note: --start {request.start} heard {len(besides)} original recordings that are not trained on now, such "
+            f"as {besides[0]}; run.json takes them and their licences over"
+        )

@@ -51,8 +51,12 @@ def describe_run(
 ) -> dict[str, Any]:
     """JSON values: data with counts, hours, groups and licences, recipe, teacher, code version, seed and figures.
 
+    Groups and licences are of all that the weights heard, in the run that they began with too. Which recordings both
+    heard is not known, so of a licence the larger number stands.
     `excluded` holds the names of folds, sources and groups that were kept out.
     """
+    groups = {recording.group for recording in split.train}
+    licences = Counter(recording.licence for recording in split.train)
     return {
         "recipe_file": recipe_path.name,
         "recipe": recipe.to_dict(),
@@ -65,11 +69,11 @@ def describe_run(
         "trained_s": round(trained_s, 1),
         "dataset_sha256": origin.dataset_sha256,
         "excluded": {what: sorted(names) for what, names in excluded.items()},
-        "training_groups": sorted({recording.group for recording in split.train}),
+        "training_groups": sorted(groups | (start.training_groups if start else set())),
         "trained_on": _summary(split.train),
         "tested_on": _summary(split.test),
         "on_neither_side": _summary(split.unused),
-        "audio_licences": dict(sorted(Counter(recording.licence for recording in split.train).items())),
+        "audio_licences": dict(sorted((licences | Counter(start.audio_licences if start else ())).items())),
         "figures": figures,
     }
 

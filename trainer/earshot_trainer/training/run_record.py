@@ -43,7 +43,12 @@ class TeacherRecord(BaseModel):
 
 
 class StartRecord(BaseModel):
-    """The run whose weights a training began with; `segments` counts those that led to it, all runs together."""
+    """The run whose weights a training began with.
+
+    Attributes:
+        segments: those that led to the weights, all runs together.
+        heard_besides: the original recordings that the weights had heard and that were not trained on again.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -52,13 +57,14 @@ class StartRecord(BaseModel):
     seed: int
     code_version: str
     model_sha256: Sha256
+    heard_besides: tuple[str, ...] = ()
 
 
 class RunRecord(BaseModel):
     """The part of `run.json` that graphs, manifest and model card are made and checked by.
 
     Attributes:
-        training_groups: the original recordings that were trained on.
+        training_groups: the original recordings that the weights heard, in `started_from` too; so `audio_licences`.
         excluded: names of folds, groups and sources that were kept out of training.
         started_from: whose weights it began with; None for random ones.
         graphs: sha256 -> file name of every graph that `trainer-cli quantize` made of this run's weights.
@@ -103,6 +109,11 @@ class RunRecord(BaseModel):
         if not labels:
             raise OperatorError("run.json: its recipe names no model.labels; train again")
         return tuple(labels)
+
+    @property
+    def heard_besides(self) -> tuple[str, ...]:
+        """The original recordings that only the weights which it began with had heard."""
+        return self.started_from.heard_besides if self.started_from is not None else ()
 
     @property
     def trained_on_everything(self) -> bool:

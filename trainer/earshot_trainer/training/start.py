@@ -1,13 +1,14 @@
 """Weights that a training begins with in place of random ones: those of an earlier run."""
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
 
 from earshot_node.errors import OperatorError
+from earshot_trainer.corpus.splits import Split
 from earshot_trainer.network.model import ModelConfig
 from earshot_trainer.training.checkpoint import MODEL_NAME, load_checkpoint
 from earshot_trainer.training.run_record import StartRecord, load_run
@@ -18,27 +19,34 @@ WITHOUT_WEIGHTS = ("dropout", "level_s")
 
 @dataclass(frozen=True)
 class Start:
-    """The weights and what `run.json` will say of them."""
+    """The weights and what `run.json` will say of them.
+
+    Attributes:
+        training_groups: the original recordings that they heard, with `audio_licences`.
+    """
 
     network: dict[str, Tensor]
     record: StartRecord
+    training_groups: frozenset[str]
+    audio_licences: Mapping[str, int]
 
 
-def load_start(folder: Path, config: ModelConfig, training_groups: Collection[str]) -> Start:
+def load_start(folder: Path, config: ModelConfig, split: Split, excluded_groups: Collection[str] = ()) -> Start:
     """Read the model of the run in `folder`.
 
     Args:
         folder: what `trainer-cli train --out` wrote.
         config: of the network to be trained.
-        training_groups: the original recordings that will be trained on.
+        split: of the recordings that there are now; those that the run heard and that are gone do no harm.
+        excluded_groups: what is kept out by name, there or not.
 
     Raises:
         OperatorError: no finished run, another network, or it heard recordings that this training keeps out: its
             figures on them would be worth nothing.
     """
     run = load_run(folder)
-    heard = sorted(run.training_groups - set(training_groups))
-    if heard:
+    kept_out = {recording.group for recording in (*split.test, *split.unused)} | set(excluded_groups)
+    if heard := sorted(run.training_groups & kept_out):
         raise OperatorError(
             f"--start {folder}: it was trained on {len(heard)} original recordings that this training keeps out, "
             f"such as {heard[0]}; start from a run that held the same part out"
@@ -55,5 +63,6 @@ def load_start(folder: Path, config: ModelConfig, training_groups: Collection[st
         seed=run.seed,
         code_version=run.code_version,
         model_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        heard_besides=tuple(sorted(run.training_groups - {recording.group for recording in split.train})),
     )
-    return Start(values["network"], record)
+    return Start(values["network"], record, run.training_groups, run.audio_licences)
