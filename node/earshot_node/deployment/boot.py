@@ -1,7 +1,7 @@
 """Which model a node starts with. Whatever lies on the disk, there is one as long as the installation is whole."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -50,8 +50,8 @@ def open_base(config: NodeConfig) -> Bundle:
 def open_models(opener: "Opener", store: SlotStore, boot: str) -> Boot:
     """Return the models to start with; one that ended the former process while it was on trial is rolled back.
 
-    So is one that never decided yet and cannot be loaded: its version is not used up. What has decided before and was
-    kept stays the active model, and each start tries it again.
+    So is one that never decided yet and cannot be loaded: its version is not used up, and what it took the place of
+    goes on, a trial too. What has decided before and was kept stays the active model, and each start tries it again.
 
     Args:
         opener: opens them.
@@ -61,7 +61,11 @@ def open_models(opener: "Opener", store: SlotStore, boot: str) -> Boot:
     Raises:
         BundleError: no model at all can be used.
     """
-    slots = _begin_trial(store, boot)
+    return _open(opener, store, boot, store.load())
+
+
+def _open(opener: "Opener", store: SlotStore, boot: str, slots: Slots) -> Boot:
+    slots = _begin_trial(store, boot, slots)
     try:
         bundle, model = opener.load(slots.active)
     except BundleError as error:
@@ -70,8 +74,10 @@ def open_models(opener: "Opener", store: SlotStore, boot: str) -> Boot:
         failed = slots.active
         if slots.watch is not None or not slots.has_decided:
             _log.warning("model %s cannot be loaded; going back: %s", failed.version, error)
-            slots = _change(store, given_up(slots, f"it cannot be loaded: {error}"))
-            return Boot(*opener.load_first(slots.active, None), None, slots, str(error))
+            after = _change(store, given_up(slots, f"it cannot be loaded: {error}"))
+            if slots.replaced is not None:
+                return replace(_open(opener, store, boot, after), problem=str(error))
+            return Boot(*opener.load_first(after.active, None), None, after, str(error))
         _log.warning("model %s cannot be used, another one is: %s", failed.version, error)
         if not slots.history or slots.history[-1].action != "fell_back":
             slots = _change(store, slots.with_entry(entry("fell_back", failed, reason=str(error))))
@@ -98,16 +104,15 @@ def end_cleanly(store: SlotStore) -> None:
         _log.warning("%s", error)
 
 
-def _begin_trial(store: SlotStore, boot: str) -> Slots:
+def _begin_trial(store: SlotStore, boot: str, slots: Slots) -> Slots:
     """Note that this process runs the model on trial, or give the model up that a former process died of."""
-    slots = store.load()
     watch = slots.watch
     if watch is None:
         return slots
     power_cuts = watch.power_cuts + (watch.running and watch.boot != boot)
     if watch.running and (watch.boot == boot or power_cuts >= MAX_POWER_CUTS):
         doing = "the model was on trial" if slots.has_decided else "it loaded the model"
-        return _change(store, given_up(slots, f"the node crashed while {doing}"))
+        return _begin_trial(store, boot, _change(store, given_up(slots, f"the node crashed while {doing}")))
     running = watch.model_copy(update={"running": True, "boot": boot, "power_cuts": power_cuts})
     return _change(store, slots.model_copy(update={"watch": running}))
 

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from earshot_node.contract.manifest import MAX_BUNDLE_BYTES, BundleManifest
 from earshot_node.deployment.durable import copy_file, locked, make_folder, move_file, remove_file
 from earshot_node.deployment.proving import prove
-from earshot_node.deployment.slots import HistoryEntry, Slot, Slots, SlotStore, Watch, entry
+from earshot_node.deployment.slots import HistoryEntry, Replaced, Slot, Slots, SlotStore, Watch, entry
 from earshot_node.deployment.verification import check_candidate
 from earshot_node.errors import BundleError, EarshotError, OperatorError, RetryError
 from earshot_node.inference.bundle import Bundle, load_bundle
@@ -144,11 +144,14 @@ class Installer:
         """
         self._on_progress("switching", 0.0)
 
-        def change(slots: Slots) -> Slots:
+        def change(now: Slots) -> Slots:
+            # A node that runs has started what it has; else what never started leaves no trace.
+            slots = now if running else now.without_pending
             active = slots.active or Slot(name=self._base.name, version=self._base.version)
             # What has not proven itself is nothing to go back to.
             former = slots.previous if slots.watch is not None and slots.previous is not None else active
             watch = Watch(begun=datetime.now(UTC), span_s=watch_s, running=running, boot=boot) if watch_s else None
+            replaced = None if running else Replaced(active=active, previous=slots.previous, watch=slots.watch)
             had = slots if slots.newest is not None else slots.decided_by(active.version)
             # What nobody runs yet is used up by the start that runs it.
             return (
@@ -158,6 +161,7 @@ class Installer:
                         "active": candidate.slot,
                         "previous": former,
                         "watch": watch,
+                        "replaced": replaced,
                         "offer": offer or slots.offer,
                         "shadow": None if slots.shadow == candidate.slot else slots.shadow,
                     }

@@ -15,8 +15,11 @@ def rolled_back(slots: Slots, reason: str) -> Slots:
 def given_up(slots: Slots, reason: str) -> Slots:
     """Return the slots after a start that could not use the active model: as after `rolled_back`.
 
-    But if it never decided before, its version is not used up.
+    But if it never decided before, its version is not used up, and what it took the place of goes on, a trial too.
     """
+    if slots.replaced is not None and slots.active is not None:
+        before = slots.without_pending
+        return before.with_entry(entry("rolled_back", slots.active, before.active, reason))
     if slots.active is None or slots.previous is None:
         return slots.model_copy(update={"watch": None})
     after = slots.model_copy(update={"active": slots.previous, "previous": None, "watch": None})
@@ -40,5 +43,7 @@ def swapped(slots: Slots, reason: str) -> Slots:
     """
     if slots.active is None or slots.previous is None:
         raise OperatorError("there is no previous model to go back to; `node-cli model list` shows what there is")
-    after = slots.model_copy(update={"active": slots.previous, "previous": slots.active, "watch": None})
+    after = slots.model_copy(
+        update={"active": slots.previous, "previous": slots.active, "watch": None, "replaced": None}
+    )
     return after.with_entry(entry("rolled_back", slots.active, slots.previous, reason))

@@ -75,6 +75,19 @@ class Watch(_Part):
     power_cuts: int = Field(default=0, ge=0)
 
 
+class Replaced(_Part):
+    """What a model that was installed while the node stood still took the place of.
+
+    Attributes:
+        active: decided until then; `watch` holds if it was on trial.
+        previous: what a rollback went back to.
+    """
+
+    active: Slot
+    previous: Slot | None = None
+    watch: Watch | None = None
+
+
 class HistoryEntry(_Part):
     """Something that happened to a slot: the model it was about and, unless all went well, why.
 
@@ -103,6 +116,7 @@ class Slots(_Part):
         previous: what a rollback goes back to.
         shadow: a candidate that runs beside the active one and alarms nobody.
         watch: holds while `active` is on trial.
+        replaced: holds while `active` was installed but never started; what goes on if it cannot be.
         newest: the newest version that ever decided; what is not newer is a replay.
         offer: id of the last offer that was acted on.
         history: the latest entries, oldest first.
@@ -113,6 +127,7 @@ class Slots(_Part):
     previous: Slot | None = None
     shadow: Slot | None = None
     watch: Watch | None = None
+    replaced: Replaced | None = None
     newest: Version | None = None
     offer: str = ""
     history: tuple[HistoryEntry, ...] = ()
@@ -123,19 +138,32 @@ class Slots(_Part):
 
     def decided_by(self, version: str) -> Self:
         """Return the slots when a model of this version decides: from then on the version is used up."""
-        return self.model_copy(update={"newest": max(version, self.newest or version, key=version_key)})
+        newest = max(version, self.newest or version, key=version_key)
+        return self.model_copy(update={"newest": newest, "replaced": None})
+
+    @property
+    def without_pending(self) -> Self:
+        """The slots as they were before a model was installed that never started."""
+        before = self.replaced
+        if before is None:
+            return self
+        restored = {"active": before.active, "previous": before.previous, "watch": before.watch}
+        return self.model_copy(update={**restored, "replaced": None})
 
     @property
     def has_decided(self) -> bool:
-        """Whether the active model has ever decided, by its version."""
+        """Whether the active model has ever decided; by its version where it is not known to wait for its start."""
         if self.active is None:
             return True
+        if self.replaced is not None:
+            return False
         return self.newest is not None and version_key(self.active.version) <= version_key(self.newest)
 
     @property
     def files(self) -> set[str]:
         """Names of the bundles that a slot holds."""
-        held = (self.active, self.previous, self.shadow)
+        before = (self.replaced.active, self.replaced.previous) if self.replaced is not None else ()
+        held = (self.active, self.previous, self.shadow, *before)
         return {slot.file for slot in held if slot is not None and slot.file}
 
 

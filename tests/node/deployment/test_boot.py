@@ -19,7 +19,7 @@ BUNDLED, OLD, NEW = BUNDLED_VERSION, "2099.1.0", "2099.1.1"
 def state(tmp_path: Path) -> Path:
     """A node with two installed models; the newer one is on trial."""
     state = tmp_path / "state"
-    install(state, write_bundle(tmp_path, OLD), watch_s=0)
+    install(state, write_bundle(tmp_path, OLD), watch_s=0, running=True)
     install(state, write_bundle(tmp_path, NEW))
     return state
 

@@ -18,12 +18,12 @@ from support.deployed import (
 from earshot_node.contract.manifest import BundleManifest
 from earshot_node.deployment.boot import Boot, Opener, end_cleanly, open_models
 from earshot_node.deployment.rollback import rolled_back, swapped
-from earshot_node.deployment.slots import SlotStore
+from earshot_node.deployment.slots import Slot, Slots, SlotStore
 from earshot_node.errors import BundleError
 from earshot_node.inference.model import StreamingModel
 
 pytestmark = pytest.mark.usefixtures("_unproven")
-OLD, NEW = "2099.1.0", "2099.1.1"
+OLD, NEW, NEWER = "2099.1.0", "2099.1.1", "2099.1.2"
 
 
 @pytest.fixture
@@ -33,6 +33,21 @@ def state(tmp_path: Path) -> Path:
     install(state, write_bundle(tmp_path, OLD), watch_s=0)
     assert run(state) == OLD
     return state
+
+
+@pytest.fixture
+def on_trial(state: Path, tmp_path: Path) -> Path:
+    """The same with another model that was on trial for ten minutes, and that a third one follows at the next start."""
+    install(state, write_bundle(tmp_path, NEW))
+    assert run(state) == NEW
+    SlotStore(state).change(heard_for_ten_minutes)
+    install(state, write_bundle(tmp_path, NEWER))
+    return state
+
+
+def heard_for_ten_minutes(slots: Slots) -> Slots:
+    assert slots.watch is not None
+    return slots.model_copy(update={"watch": slots.watch.model_copy(update={"heard_s": 600.0, "alarms": 2})})
 
 
 def boot(state: Path, boot_id: str = "a") -> Boot:
@@ -66,11 +81,15 @@ def history(state: Path) -> list[str]:
     return [entry.action for entry in SlotStore(state).load().history]
 
 
-def let_loading_fail(patch: pytest.MonkeyPatch, error: BaseException) -> None:
-    """The new version's graph is not loaded from now on."""
+def version_of(slot: Slot | None) -> str | None:
+    return slot.version if slot is not None else None
+
+
+def let_loading_fail(patch: pytest.MonkeyPatch, error: BaseException, version: str = NEW) -> None:
+    """A version's graph is not loaded from now on."""
 
     def load(manifest: BundleManifest, model: bytes) -> StreamingModel:
-        if manifest.version == NEW:
+        if manifest.version == version:
             raise error
         return StreamingModel(manifest, model)
 
@@ -84,7 +103,7 @@ def test_version_that_cannot_be_loaded_at_its_first_start_is_taken_again_when_it
     install(state, write_broken_bundle(tmp_path, NEW), watch_s=watch_s)
     assert run(state) == OLD
     slots = SlotStore(state).load()
-    assert (slots.active is not None and slots.active.version, slots.previous, slots.newest) == (OLD, None, OLD)
+    assert (version_of(slots.active), version_of(slots.previous), slots.newest) == (OLD, BUNDLED_VERSION, OLD)
     assert "it cannot be loaded: the model's graph cannot be loaded" in slots.history[-1].reason
     install(state, repaired(tmp_path))
     assert run(state) == NEW
@@ -182,3 +201,105 @@ def test_start_writes_nothing_more_once_a_version_is_used_up(state: Path) -> Non
     assert run(state) == OLD
     after = (state / "models" / "slots.json").stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def assert_trial_goes_on(started: Boot) -> None:
+    """The second model decides, is on trial for what is left, and the first one runs beside it and is the way back."""
+    slots = started.slots
+    assert started.bundle.manifest.version == NEW
+    assert started.companion is not None
+    assert started.companion.manifest.version == OLD
+    assert (version_of(slots.active), version_of(slots.previous), slots.newest) == (NEW, OLD, NEW)
+    assert slots.watch is not None
+    assert (slots.watch.heard_s, slots.watch.alarms, slots.watch.running) == (600.0, 2, True)
+    assert (slots.history[-1].action, slots.history[-1].version, slots.history[-1].former) == (
+        "rolled_back",
+        NEWER,
+        NEW,
+    )
+
+
+def test_trial_goes_on_when_what_follows_it_cannot_be_loaded(on_trial: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as short:
+        let_loading_fail(short, BundleError("the model's graph cannot be loaded: bad allocation"), NEWER)
+        started = boot(on_trial)
+    assert_trial_goes_on(started)
+    assert "bad allocation" in started.problem
+    end_cleanly(SlotStore(on_trial))
+    SlotStore(on_trial).clean()
+    assert_trial_goes_on(boot(on_trial))
+    assert boot(on_trial).bundle.manifest.version == OLD  # it crashed, like any on trial
+
+
+def test_trial_goes_on_when_the_process_dies_while_it_loads_what_follows(
+    on_trial: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as deadly:
+        let_loading_fail(deadly, KeyboardInterrupt(), NEWER)
+        with pytest.raises(KeyboardInterrupt):
+            boot(on_trial)
+    SlotStore(on_trial).clean()
+    assert_trial_goes_on(boot(on_trial))
+
+
+def test_trial_goes_on_when_the_second_of_two_that_follow_cannot_be_loaded(on_trial: Path, tmp_path: Path) -> None:
+    install(on_trial, write_broken_bundle(tmp_path / "broken", "2099.1.3"))
+    assert run(on_trial) == NEW
+    assert history(on_trial)[-3:] == ["installed", "installed", "rolled_back"]
+
+
+def test_model_that_crashed_on_trial_does_not_return_when_what_follows_it_cannot_be_loaded(
+    state: Path, tmp_path: Path
+) -> None:
+    install(state, write_bundle(tmp_path, NEW))
+    assert boot(state).bundle.manifest.version == NEW
+    install(state, write_broken_bundle(tmp_path / "broken", NEWER))
+    assert run(state) == OLD
+    assert history(state)[-3:] == ["installed", "rolled_back", "rolled_back"]
+
+
+def test_trial_that_cannot_go_on_either_ends_with_the_model_before(on_trial: Path) -> None:
+    slots = SlotStore(on_trial).load()
+    assert slots.active is not None
+    assert slots.replaced is not None
+    for slot in (slots.active, slots.replaced.active):
+        SlotStore(on_trial).path_of(slot).write_bytes(b"rotten")
+    started = boot(on_trial)
+    assert started.bundle.manifest.version == OLD
+    assert (version_of(started.slots.active), started.slots.watch) == (OLD, None)
+
+
+def test_kept_model_that_gives_way_still_does_when_what_follows_it_cannot_be_loaded(
+    state: Path, tmp_path: Path
+) -> None:
+    install(state, write_bundle(tmp_path, NEW), watch_s=0)
+    assert run(state) == NEW
+    install(state, write_broken_bundle(tmp_path / "broken", NEWER))
+    slots = SlotStore(state).load()
+    assert slots.replaced is not None
+    SlotStore(state).path_of(slots.replaced.active).write_bytes(b"rotten")
+    assert run(state) == OLD
+    assert history(state)[-2:] == ["rolled_back", "fell_back"]
+
+
+def test_model_that_started_ends_the_trial_that_it_interrupted(on_trial: Path) -> None:
+    assert boot(on_trial).bundle.manifest.version == NEWER
+    SlotStore(on_trial).clean()
+    assert {path.name.split("-")[1] for path in (on_trial / "models").glob("*.earshot")} == {OLD, NEWER}
+    assert run(on_trial) == OLD  # it crashed
+    assert SlotStore(on_trial).load().replaced is None
+
+
+def test_person_who_goes_back_from_what_never_started_ends_the_trial_too(on_trial: Path) -> None:
+    SlotStore(on_trial).change(lambda slots: swapped(slots, "on request"))
+    assert run(on_trial) == OLD
+    assert SlotStore(on_trial).load().watch is None
+
+
+def test_disk_that_refuses_writes_still_goes_on_with_the_trial(on_trial: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_only(*_arguments: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    let_loading_fail(monkeypatch, BundleError("the model's graph cannot be loaded"), NEWER)
+    monkeypatch.setattr("earshot_node.deployment.slots.write_file", read_only)
+    assert_trial_goes_on(boot(on_trial))

@@ -47,7 +47,7 @@ def test_installed_model_is_active_and_the_former_one_is_previous(tmp_path: Path
 def test_only_two_bundles_stay_after_three_installations(tmp_path: Path) -> None:
     state = tmp_path / "state"
     for version in ("2099.1.0", "2099.1.1", "2099.1.2"):
-        install(state, write_bundle(tmp_path, version), watch_s=0)
+        install(state, write_bundle(tmp_path, version), watch_s=0, running=True)
     SlotStore(state).clean()
     kept = sorted(path.name.split("-")[1] for path in (state / "models").rglob("*.earshot*"))
     assert kept == ["2099.1.1", "2099.1.2"]
@@ -56,8 +56,8 @@ def test_only_two_bundles_stay_after_three_installations(tmp_path: Path) -> None
 @pytest.mark.usefixtures("_unproven")
 def test_model_that_is_still_on_trial_is_nothing_to_go_back_to(tmp_path: Path) -> None:
     state = tmp_path / "state"
-    install(state, write_bundle(tmp_path, "2099.1.0"), watch_s=0)
-    install(state, write_bundle(tmp_path, "2099.1.1"))
+    install(state, write_bundle(tmp_path, "2099.1.0"), watch_s=0, running=True)
+    install(state, write_bundle(tmp_path, "2099.1.1"), running=True)
     slots = install(state, write_bundle(tmp_path, "2099.1.2"))
     assert slots.previous is not None
     assert slots.previous.version == "2099.1.0"

@@ -31,7 +31,7 @@ from earshot_node.deployment.slots import SlotStore
 from earshot_node.errors import BundleError
 
 pytestmark = pytest.mark.usefixtures("_unproven")
-OLD, NEW = "2099.1.0", "2099.1.1"
+OLD, NEW, NEWER = "2099.1.0", "2099.1.1", "2099.1.2"
 MOST_WRITES = 200
 
 
@@ -40,8 +40,17 @@ def template(tmp_path: Path) -> Path:
     """A node's state folder with an installed model, and room for another."""
     write_bundle(tmp_path, NEW)
     state = tmp_path / "state"
-    install(state, write_bundle(tmp_path, OLD), watch_s=0)
+    install(state, write_bundle(tmp_path, OLD), watch_s=0, running=True)
     return state
+
+
+@pytest.fixture
+def on_trial(template: Path) -> Path:
+    """The same with the other model on trial, and a broken one to follow it."""
+    install(template, template.parent / f"{NEW}.earshot")
+    assert boot(template, "first") == NEW
+    write_broken_bundle(template.parent / "broken", NEWER)
+    return template
 
 
 def boot(state: Path, boot_id: str = "next") -> str:
@@ -75,6 +84,11 @@ def install_while_stopped_and_boot(state: Path) -> None:
 def install_broken_and_boot(state: Path) -> None:
     install(state, state.parent / "broken" / f"{NEW}.earshot")
     assert boot(state, "second") == OLD
+
+
+def follow_by_broken_and_boot(state: Path) -> None:
+    install(state, state.parent / "broken" / f"{NEWER}.earshot")
+    assert boot(state, "second") == NEW
 
 
 def install_and_go_back(state: Path) -> None:
@@ -202,6 +216,40 @@ def test_model_that_cannot_be_loaded_uses_up_no_version_wherever_it_is_cut(templ
         assert boot(state, "fourth") == NEW
         kills += 1
     assert 20 < kills < MOST_WRITES
+
+
+def assert_trial_goes_on(state: Path) -> None:
+    """Whatever became of the broken model, the one before decides and is on trial, and all of its files are there."""
+    store = SlotStore(state)
+    assert boot(state, "third") == NEW
+    store.clean()
+    found = store.load()
+    assert found.watch is not None
+    assert found.replaced is None
+    assert found.newest == NEW
+    assert found.previous is not None
+    assert found.previous.version == OLD
+    assert {path.name for path in store.folder.glob("*.earshot*")} == found.files
+    assert boot(state, "fourth") == NEW
+
+
+def test_trial_goes_on_wherever_a_model_that_cannot_follow_it_is_cut(on_trial: Path) -> None:
+    kills = 0
+    for state in killed_at_each_write(on_trial, follow_by_broken_and_boot):
+        assert_trial_goes_on(state)
+        kills += 1
+    assert 20 < kills < MOST_WRITES
+
+
+@pytest.mark.parametrize("lost", ["content", "everything"])
+def test_trial_goes_on_where_a_disk_loses_what_became_of_a_model_that_cannot_follow_it(
+    on_trial: Path, lost: Lost
+) -> None:
+    cuts = 0
+    for victim in cut_after_each_change(on_trial, follow_by_broken_and_boot, lost):
+        assert_trial_goes_on(victim)
+        cuts += 1
+    assert cuts > 21
 
 
 def test_first_installation_that_is_cut_leaves_the_model_of_the_package(tmp_path: Path) -> None:
