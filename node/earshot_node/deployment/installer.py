@@ -115,7 +115,7 @@ class Installer:
             bundle = load_bundle(staged, trusted_keys=self._trusted_keys)
             slot = self._slot(bundle, staged)
             slots = self._store.load()
-            check_candidate(bundle, self._active(slots), slots, slot.sha256, allow_downgrade=allow_downgrade)
+            check_candidate(bundle, self._deciding(slots), slots, slot.sha256, allow_downgrade=allow_downgrade)
             self._on_progress("testing", 0.0)
             result = prove(staged)
             move_file(staged, self._store.path_of(slot))
@@ -207,11 +207,13 @@ class Installer:
         with suppress(RetryError):
             self._store.change(change)
 
-    def _active(self, slots: Slots) -> BundleManifest:
-        if slots.active is None or not slots.active.file:
+    def _deciding(self, slots: Slots) -> BundleManifest:
+        """Return the model that a candidate has to follow: one that never started holds none back."""
+        active = slots.without_pending.active
+        if active is None or not active.file:
             return self._base
         try:
-            return load_bundle(self._store.path_of(slots.active), trusted_keys=self._trusted_keys).manifest
+            return load_bundle(self._store.path_of(active), trusted_keys=self._trusted_keys).manifest
         except BundleError:
             return self._base  # what cannot be loaded holds no candidate back
 

@@ -18,7 +18,7 @@ def check_candidate(
 
     Args:
         bundle: verified: signed, whole, not too new for this program.
-        active: the model in use.
+        active: the model that decides, or did until the node stopped.
         slots: for what was active before.
         sha256: of the candidate's file.
         allow_downgrade: take an older version as well.

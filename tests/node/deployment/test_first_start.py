@@ -1,6 +1,7 @@
 """A model that was installed while the node stood still, and its first start: only what has decided is used up."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.bundles import BUNDLED_VERSION
@@ -144,6 +145,33 @@ def test_versions_up_to_the_one_that_did_run_stay_refused(state: Path, tmp_path:
     for version in (OLD, BUNDLED_VERSION):
         path.write_bytes(signed_bundle(version, edit=lambda manifest: manifest.update(licence="other bytes")))
         assert f"{version} is not newer than {OLD}" in refusal(state, path)
+
+
+@pytest.mark.parametrize("version", [NEW, NEWER])
+def test_version_that_never_started_is_not_used_up(state: Path, tmp_path: Path, version: str) -> None:
+    install(state, write_bundle(tmp_path, version))
+    last = install(state, repaired(tmp_path))
+    assert (version_of(last.active), version_of(last.previous), last.newest) == (NEW, OLD, OLD)
+    assert (last.history[-1].action, last.history[-1].former) == ("installed", OLD)
+    assert run(state) == NEW
+    assert SlotStore(state).load().active == last.active
+    assert {path.name for path in (state / "models").glob("*.earshot")} == last.files
+    assert f"{NEW} is not newer than {NEW}" in refusal(state, write_bundle(tmp_path, NEW))
+
+
+def test_model_that_never_started_is_no_model_to_follow(state: Path, tmp_path: Path) -> None:
+    def hear_more(manifest: dict[str, Any]) -> None:
+        manifest["labels"].append("horn")
+        for preset in manifest["presets"].values():
+            preset["horn"] = preset["siren"]
+
+    install(state, write_bundle(tmp_path, NEW, edit=hear_more))
+    path = write_bundle(tmp_path, NEWER)
+    install(state, path)
+    assert "is the active model already" in refusal(state, path)
+    assert run(state) == NEWER
+    SlotStore(state).change(lambda slots: rolled_back(slots, "it failed"))
+    assert run(state) == OLD
 
 
 def test_version_that_ran_and_crashed_stays_refused(state: Path, tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_model_for_another_node_is_refused(tmp_path: Path, field: str, value: ob
 @pytest.mark.parametrize("version", ["2099.1.0", "2098.12.7", BUNDLED_VERSION])
 def test_version_that_is_not_newer_is_refused_unless_asked_for(tmp_path: Path, version: str) -> None:
     state = tmp_path / "state"
-    install(state, write_bundle(tmp_path, "2099.1.0"))
+    install(state, write_bundle(tmp_path, "2099.1.0"), running=True)
     path = tmp_path / "old.earshot"
     path.write_bytes(signed_bundle(version, edit=lambda manifest: manifest.update(licence="other bytes")))
     assert f"{version} is not newer than 2099.1.0" in refusal(state, path)

@@ -37,8 +37,10 @@ MOST_WRITES = 200
 
 @pytest.fixture
 def template(tmp_path: Path) -> Path:
-    """A node's state folder with an installed model, and room for another."""
+    """A node's state folder with an installed model, and room for another, of which there are two bundles."""
     write_bundle(tmp_path, NEW)
+    (tmp_path / "again").mkdir()
+    write_bundle(tmp_path / "again", NEW, edit=lambda manifest: manifest.update(licence="other bytes"))
     state = tmp_path / "state"
     install(state, write_bundle(tmp_path, OLD), watch_s=0, running=True)
     return state
@@ -78,6 +80,12 @@ def install_and_crash(state: Path) -> None:
 
 def install_while_stopped_and_boot(state: Path) -> None:
     install(state, state.parent / f"{NEW}.earshot")
+    assert boot(state, "second") == NEW
+
+
+def install_two_of_a_version_while_stopped_and_boot(state: Path) -> None:
+    install(state, state.parent / f"{NEW}.earshot")
+    install(state, state.parent / "again" / f"{NEW}.earshot")
     assert boot(state, "second") == NEW
 
 
@@ -173,6 +181,7 @@ def cut_after_each_change(template: Path, work: Callable[[Path], object], lost: 
     [
         install_and_boot,
         install_while_stopped_and_boot,
+        install_two_of_a_version_while_stopped_and_boot,
         install_and_crash,
         install_and_go_back,
         begin_and_end_shadow,
@@ -190,7 +199,14 @@ def test_kill_at_any_write_leaves_a_node_that_starts(template: Path, work: Calla
 
 @pytest.mark.parametrize("lost", ["content", "everything"])
 @pytest.mark.parametrize(
-    "work", [install_and_boot, install_while_stopped_and_boot, install_and_crash, begin_and_end_shadow]
+    "work",
+    [
+        install_and_boot,
+        install_while_stopped_and_boot,
+        install_two_of_a_version_while_stopped_and_boot,
+        install_and_crash,
+        begin_and_end_shadow,
+    ],
 )
 def test_disk_that_loses_what_was_not_flushed_leaves_a_node_that_starts(
     template: Path, work: Callable[[Path], None], lost: Lost
