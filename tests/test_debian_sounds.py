@@ -22,7 +22,7 @@ echo "$3" >>"$ARCHIVE/fetched.txt"
 cp "$ARCHIVE/$3_1_all.deb" .
 """
 
-pytestmark = pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="makes real packages")
+pytestmark = pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="dpkg-deb is missing: apt-get install dpkg")
 
 
 @pytest.fixture
