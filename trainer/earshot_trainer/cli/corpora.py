@@ -22,6 +22,11 @@ Examples:
 """
 
 
+out_option = click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for audio and manifest.csv."
+)
+
+
 @click.group("corpora", epilog=EXAMPLE, context_settings=HELP_NAMES)
 @home_option
 @click.pass_context
@@ -71,9 +76,7 @@ def add(home: Path | None, name: str, path: Path, manifest: Path | None) -> None
     context_settings=HELP_NAMES,
 )
 @click.argument("soundfont", type=click.Path(path_type=Path))
-@click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for audio and manifest.csv."
-)
+@out_option
 @click.option("--pieces", type=click.IntRange(min=1), default=600, show_default=True, help="How many.")
 @click.option(
     "--seconds", type=click.FloatRange(min=1.0, max=600.0), default=20.0, show_default=True, help="Length of each."
@@ -108,9 +111,7 @@ def compose(soundfont: Path, out: Path, pieces: int, seconds: float, seed: int, 
     context_settings=HELP_NAMES,
 )
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for audio and manifest.csv."
-)
+@out_option
 @click.option("--name", help="The corpus's in its manifest; that of --out if not given.")
 @click.option(
     "--seconds",
