@@ -112,7 +112,7 @@ def compose(soundfont: Path, out: Path, pieces: int, seconds: float, seed: int, 
 )
 @click.argument("folder", type=click.Path(path_type=Path))
 @out_option
-@click.option("--name", help="The corpus's in its manifest; that of --out if not given.")
+@click.option("--name", help="Whose sounds they are, as the manifest says; the name of --out if not given.")
 @click.option(
     "--seconds",
     type=click.FloatRange(min=1.0, max=600.0),

@@ -34,7 +34,8 @@ class GatherOrder:
     """What is taken of a folder.
 
     Attributes:
-        source: name of the corpus in the manifest.
+        source: whose sounds they are, for the manifest. Rare labels of a source are drawn more often than by their
+            size, so what several folders hold of one kind is better one source than many.
         licence: of the sounds, for the manifest and a model's card.
         most_s: of each file, from its middle.
         most_siren_score: a file in which the teacher hears a siren better is left out.
@@ -112,7 +113,7 @@ def gather(
         for path in files:
             found = _examine(path, folder, order, teacher, seen)
             if isinstance(found, _Sound):
-                rows.append(_row(found, f"{order.source}_{len(rows):04}.opus", order))
+                rows.append(_row(found, f"{out.absolute().name}_{len(rows):04}.opus", order))
                 if found.doubt:
                     left_out[MAY_BE_A_SIREN] += 1
                 else:
