@@ -170,6 +170,8 @@ class TrainingRecipe(Section):
         clip_loss_weight: weight of a segment's loudest opinion beside the frames'.
         carry_share: segments that begin with the state in which the network left another one, as on a node, which
             never hears silence first.
+        blend: how far the model lies from the weights that training began with (0) to the trained ones (1). Between
+            both a model keeps more of what it knew (Wortsman et al., Robust fine-tuning of zero-shot models, 2022).
     """
 
     steps: int = Field(3000, ge=1)
@@ -183,6 +185,7 @@ class TrainingRecipe(Section):
     clip_loss_weight: float = Field(0.3, ge=0)
     negative_weight: float = Field(1.0, gt=0)
     carry_share: Share = 0.7
+    blend: Annotated[float, Field(gt=0, le=1)] = 1.0
     checkpoint_every_steps: int = Field(250, ge=1)
     seed: int = 1
 
