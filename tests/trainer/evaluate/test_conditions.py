@@ -96,7 +96,7 @@ def band_dbfs(samples: Samples, low_hz: float, high_hz: float) -> float:
 
 def test_conditions_have_names_of_their_own_and_plain_leads() -> None:
     every = all_conditions()
-    assert len({condition.name for condition in every}) == len(every) == 41
+    assert len({condition.name for condition in every}) == len(every) == 42
     assert every[0].name == PLAIN
 
 
@@ -238,6 +238,16 @@ def test_wall_adds_echoes_but_the_direct_sound_stays_where_it_was() -> None:
     wall_late_s = (np.abs(2 * room.STREET.wall_m - room.STREET_DISTANCE_M) - room.STREET_DISTANCE_M) / 343.0
     around = LEAD_SAMPLES + round(wall_late_s * SAMPLE_RATE_HZ)
     assert np.abs(heard[around - 3 : around + 4]).max() > 5 * np.sqrt(np.mean(np.square(heard[around + 50 :])))
+
+
+def test_across_a_town_the_echo_outlasts_the_sound_and_high_tones_fade() -> None:
+    take = make_take(hiss().sound[LEAD_SAMPLES : LEAD_SAMPLES + SOUND_SAMPLES // 2])
+    near, far = room.in_room(take, rng(), room.LARGE_ROOM), room.across_town(take, rng())
+    tail = slice(LEAD_SAMPLES + SOUND_SAMPLES // 2 + 8000, None)
+    assert rms_dbfs(far[tail]) > rms_dbfs(near[tail]) + 6
+    assert active_dbfs(far, take.active) == pytest.approx(REFERENCE_DBFS, abs=0.1)
+    lost_db = [band_dbfs(near, *band) - band_dbfs(far, *band) for band in ((300, 1000), (4000, 7000))]
+    assert lost_db[1] > lost_db[0] + 10
 
 
 @pytest.mark.parametrize(("low_hz", "high_hz", "loss_db"), [(225, 275, 12.0), (950, 1050, 22.0), (1900, 2100, 27.0)])

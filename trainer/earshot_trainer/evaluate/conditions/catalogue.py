@@ -58,6 +58,7 @@ def _rooms() -> list[Condition]:
         Condition("room", "small room, 0.4 s", None, "", partial(room.in_room, room=room.SMALL_ROOM)),
         Condition("room", "large room, 1.6 s", None, "", partial(room.in_room, room=room.LARGE_ROOM)),
         Condition("room", "street with a wall", None, "", room.before_wall),
+        Condition("room", "across a town, 4 s", None, "", room.across_town),
         Condition("room", "closed window", None, "", room.behind_window),
         Condition("room", "closed window, SNR +5 dB", None, "", partial(room.behind_window_at_snr, snr_db=5.0)),
     ]

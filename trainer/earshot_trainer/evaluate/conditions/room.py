@@ -1,4 +1,4 @@
-"""Rooms, a street with a wall, and a closed window.
+"""Rooms, a street with a wall, a town in between, and a closed window.
 
 A shoebox room is computed by image sources (Allen and Berkley, 1979) with one absorption for all walls and
 frequencies; images are moved by a few centimetres so that late echoes do not line up into a sweep. The response begins
@@ -17,6 +17,7 @@ from earshot_node.synth.acoustics import (
     SPEED_OF_SOUND_M_S,
     Passage,
     Street,
+    absorb_air,
     close_window,
     echo_response,
     pass_by,
@@ -47,6 +48,7 @@ SMALL_ROOM = Room((4.0, 3.2, 2.5), (0.4, 1.4, 1.3), (3.1, 2.2, 1.1), 0.4)
 LARGE_ROOM = Room((20.0, 12.0, 6.0), (3.0, 4.0, 1.7), (15.0, 8.0, 2.0), 1.6)
 STREET = Street(microphone_height_m=4.0, wall_m=-12.0, ground_reflection=0.6, wall_reflection=0.6)
 STREET_DISTANCE_M = 25.0
+TOWN_DISTANCE_M = 250.0
 
 
 def in_room(take: Take, rng: np.random.Generator, room: Room) -> Samples:
@@ -59,6 +61,13 @@ def before_wall(take: Take, rng: np.random.Generator) -> Samples:
     standing = Passage(0.0, STREET_DISTANCE_M, 0.0)
     heard = hear_passage(take.sound, standing, lambda sent: pass_by(sent, SAMPLE_RATE_HZ, standing, STREET))
     echo = echo_response(rng, SAMPLE_RATE_HZ, reverberation_s=0.9, reverberant_db=-5.0)
+    return record(to_level(reverberate(heard, echo), take.active, REFERENCE_DBFS), rng)
+
+
+def across_town(take: Take, rng: np.random.Generator) -> Samples:
+    """The sound from far off: air, and an echo that rings for 4 s and carries four times the direct sound's energy."""
+    heard = absorb_air(take.sound, SAMPLE_RATE_HZ, np.full(len(take.sound), TOWN_DISTANCE_M))
+    echo = echo_response(rng, SAMPLE_RATE_HZ, reverberation_s=4.0, reverberant_db=6.0)
     return record(to_level(reverberate(heard, echo), take.active, REFERENCE_DBFS), rng)
 
 
