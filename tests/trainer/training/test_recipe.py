@@ -6,7 +6,7 @@ from support.tiny_corpus import TINY_RECIPE, write_recipe
 from earshot_node.errors import ConfigError
 from earshot_trainer.training.recipe import Recipe, load_recipe
 
-RECIPE_CHAIN = ("siren", "siren-longer", "siren-distilled", "siren-afar")
+RECIPE_CHAIN = ("siren", "siren-longer", "siren-distilled")
 
 
 def test_every_shipped_recipe_loads(repository: Path) -> None:
@@ -73,13 +73,10 @@ def test_recipe_extends_another_and_replaces_single_values(repository: Path, tmp
 
 def test_recipe_extends_one_that_extends_another(repository: Path) -> None:
     recipes = {name: load_recipe(repository / "config" / "recipes" / f"{name}.yaml") for name in RECIPE_CHAIN}
-    base, longer, distilled, afar = (recipes[name] for name in RECIPE_CHAIN)
+    base, longer, distilled = (recipes[name] for name in RECIPE_CHAIN)
     assert distilled.mixing == longer.mixing != base.mixing
     assert (distilled.model.level_s, base.model.level_s) == (3.0, 0.0)
     assert distilled.distillation is not None
-    assert afar.distillation == distilled.distillation
-    assert (afar.training.blend, distilled.training.blend) == (0.5, 1.0)
-    assert afar.synthetic.kind_shares == distilled.synthetic.kind_shares | {"hilo": 0.32}
 
 
 def test_recipes_that_extend_each_other_are_an_error(tmp_path: Path) -> None:

@@ -187,23 +187,6 @@ def test_training_goes_on_from_an_earlier_model_and_says_so(tmp_path: Path) -> N
     assert record["segments"] == 2 * settings["steps"] * settings["batch_size"]
 
 
-def test_blend_is_a_model_between_what_training_began_with_and_what_it_came_to(tmp_path: Path) -> None:
-    first = run_training(request(tmp_path, "first", folds=("fold1",)))
-    more = request(tmp_path, "more", folds=("fold1",), start=tmp_path / "first", overrides=("training.seed=8",))
-    end = weights(run_training(more))
-    between = run_training(
-        replace(more, out=tmp_path / "between", overrides=("training.seed=8", "training.blend=0.25"))
-    )
-    begin = weights(first)
-    assert not same(begin, end)
-    for name, value in weights(between).items():
-        if value.is_floating_point():
-            torch.testing.assert_close(value, 0.75 * begin[name] + 0.25 * end[name], msg=name)
-    assert run_json(between.parent)["recipe"]["training"]["blend"] == 0.25
-    with pytest.raises(OperatorError, match=r"name the run to go on from by --start, or --set training\.blend=1"):
-        run_training(replace(more, out=tmp_path / "alone", start=None, overrides=("training.blend=0.25",)))
-
-
 def test_training_starts_from_no_model_that_heard_what_is_held_out_or_has_another_network(tmp_path: Path) -> None:
     run_training(request(tmp_path, "first"))
     start = tmp_path / "first"

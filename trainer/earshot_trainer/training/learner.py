@@ -1,7 +1,7 @@
 """The network with everything that changes while it learns."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -140,20 +140,11 @@ class Learner:
         negative = lesson.batch.targets.amax(dim=1) == 0
         return Outcome(loss.detach(), torch.sigmoid(logits.detach()).amax(dim=1), negative)
 
-    def result(self, begun_with: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The averaged network's state_dict without the outputs that only the teacher needed.
-
-        By the recipe's `blend` it lies between the weights and running statistics that training began with and those.
-        """
-        labels, blend = len(self.recipe.model.labels), self.recipe.training.blend
+    def result(self) -> dict[str, Tensor]:
+        """The averaged network's state_dict without the outputs that only the teacher needed."""
+        labels = len(self.recipe.model.labels)
         values = self.average.state_dict()
-        values = {name: value[:labels] if name.startswith("output.") else value for name, value in values.items()}
-        if blend == 1:
-            return values
-        return {
-            name: torch.lerp(begun_with[name].to(value), value, blend) if value.is_floating_point() else value
-            for name, value in values.items()
-        }
+        return {name: value[:labels] if name.startswith("output.") else value for name, value in values.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """All that resuming needs, carried state of every process included; all processes call it together."""

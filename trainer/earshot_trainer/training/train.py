@@ -61,14 +61,9 @@ def train(
     first one alone reads and writes `out` and reports. `workers` threads mix segments. The weights begin as those of
     `start`, which `origin` names too, or random. `heard` is what a recipe with `distillation` learns from besides.
     `build` makes the network of a configuration.
-    Raises OperatorError if `out` holds a run of another recipe or on others than `origin`'s and `sounds`' recordings,
-    or if the recipe blends with weights that there are not.
+    Raises OperatorError if `out` holds a run of another recipe or on others than `origin`'s and `sounds`' recordings.
     """
     settings = recipe.training
-    if settings.blend < 1 and start is None:
-        raise OperatorError(
-            "training.blend is below 1: name the run to go on from by --start, or --set training.blend=1"
-        )
     share, every = processes.share(settings.batch_size), recipe.mining.every_steps
     learner = Learner(recipe, device, processes, heard, build)
     mixer = SegmentMixer(sounds, recipe.model, recipe.mixing, recipe.augment, settings.seed, device)
@@ -104,9 +99,7 @@ def train(
                     _save(out, recipe, values or asdict(origin), learner, miner, done | {"speed": clock.state_dict()})
                 if stop_after_step is not None and step + 1 >= stop_after_step:
                     break
-    if processes.leads:
-        save_model(out / MODEL_NAME, recipe, learner.result(start.network if start is not None else {}))
-    return out / MODEL_NAME
+    return save_model(out / MODEL_NAME, recipe, learner) if processes.leads else out / MODEL_NAME
 
 
 def _begin(learner: Learner, start: Start | None, mixer: SegmentMixer, miner: SpanMiner) -> None:
@@ -146,11 +139,15 @@ class _Pace:
             self._report(StepReport(self._step, self._steps, self._mean_loss, speed))
 
 
-def save_model(path: Path, recipe: Recipe, network: dict[str, torch.Tensor]) -> None:
-    """Write the network's state_dict alone, with `config` and `recipe`."""
-    save_atomically(
-        {"network": network, "config": recipe.model.to_dict(), "recipe": json.dumps(recipe.to_dict())}, path
-    )
+def save_model(path: Path, recipe: Recipe, learner: Learner) -> Path:
+    """The averaged network alone: `network` (its state_dict), `config` and `recipe`."""
+    values = {
+        "network": learner.result(),
+        "config": recipe.model.to_dict(),
+        "recipe": json.dumps(recipe.to_dict()),
+    }
+    save_atomically(values, path)
+    return path
 
 
 def _save(
