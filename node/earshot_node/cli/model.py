@@ -53,12 +53,16 @@ def list_models(path: Path, *, as_json: bool) -> int:
     if slots.active is None:
         click.echo(f"active    {base.name} {base.version}  (came with the node)")
         return EXIT_DONE
-    for name, slot in (("active", slots.active), ("previous", slots.previous), ("shadow", slots.shadow)):
+    pending = slots.active if slots.replaced is not None else None
+    now = slots.without_pending
+    named = {"pending": pending, "active": now.active, "previous": now.previous, "shadow": now.shadow}
+    for name, slot in named.items():
         if slot is not None:
             origin = slot.sha256[:12] if slot.file else "came with the node"
-            click.echo(f"{name:<9} {slot.name} {slot.version}  ({origin})")
-    if slots.watch is not None:
-        watch = slots.watch
+            when = "; decides from the node's next start" if name == "pending" else ""
+            click.echo(f"{name:<9} {slot.name} {slot.version}  ({origin}){when}")
+    if now.watch is not None:
+        watch = now.watch
         click.echo(
             f"on trial  {watch.heard_s / 60:.0f} of {watch.span_s / 60:.0f} min heard, {watch.alarms} alarms, "
             f"{watch.former_alarms} of the former model"

@@ -16,6 +16,8 @@ from support.deployed import (
     write_bundle,
 )
 
+from earshot_node.cli.lazy_group import run_program
+from earshot_node.cli.main import cli
 from earshot_node.contract.manifest import BundleManifest
 from earshot_node.deployment.boot import Boot, Opener, end_cleanly, open_models
 from earshot_node.deployment.rollback import rolled_back, swapped
@@ -331,3 +333,24 @@ def test_disk_that_refuses_writes_still_goes_on_with_the_trial(on_trial: Path, m
     let_loading_fail(monkeypatch, BundleError("the model's graph cannot be loaded"), NEWER)
     monkeypatch.setattr("earshot_node.deployment.slots.write_file", read_only)
     assert_trial_goes_on(boot(on_trial))
+
+
+def test_list_tells_what_waits_for_its_start_from_what_is_active(
+    on_trial: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = on_trial / "node.yaml"
+    config.write_text(f"node: {{id: hall, state_dir: {on_trial}}}\nsources: [{{id: mic, type: microphone}}]\n")
+
+    def listed() -> list[list[str]]:
+        assert run_program(cli, "node-cli", ["model", "list", "--config", str(config)]) == 0
+        return [line.split(maxsplit=3) for line in capsys.readouterr().out.splitlines()]
+
+    pending, active, previous, trial = listed()
+    assert (pending[:3], pending[3].endswith("; decides from the node's next start")) == (
+        ["pending", "siren", NEWER],
+        True,
+    )
+    assert [active[:3], previous[:3]] == [["active", "siren", NEW], ["previous", "siren", OLD]]
+    assert trial[:3] == ["on", "trial", "10"]
+    boot(on_trial)
+    assert [line[0] for line in listed()] == ["active", "previous", "on"]

@@ -198,6 +198,14 @@ def test_training_starts_from_no_model_that_heard_what_is_held_out_or_has_anothe
         run_training(request(tmp_path, "other", start=start, overrides=("model.hidden=24",)))
 
 
+def test_training_starts_from_no_retraining(tmp_path: Path) -> None:
+    run_training(request(tmp_path, "first"))
+    record = tmp_path / "first" / "run.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"retraining": {"seed": 1}}))
+    with pytest.raises(OperatorError, match=r"a household's retraining, which does not list what its base heard"):
+        run_training(request(tmp_path, "more", start=tmp_path / "first"))
+
+
 def test_recordings_that_only_the_start_heard_are_told_with_their_licences_and_stay_heard(tmp_path: Path) -> None:
     first, more, last = (request(tmp_path, name) for name in ("first", "more", "last"))
     rewrite_manifest(first, lambda line: line.replace("CC-BY", "CC BY-NC 3.0") if line.startswith("noise0") else line)

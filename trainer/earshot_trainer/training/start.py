@@ -42,9 +42,14 @@ def load_start(folder: Path, config: ModelConfig, split: Split, excluded_groups:
 
     Raises:
         OperatorError: no finished run, another network, or it heard recordings that this training keeps out: its
-            figures on them would be worth nothing.
+            figures on them would be worth nothing. So for a retraining, of whose base nobody knows what it heard.
     """
     run = load_run(folder)
+    if run.retraining is not None:
+        raise OperatorError(
+            f"--start {folder}: it is a household's retraining, which does not list what its base heard; start from "
+            "a run of `trainer-cli train`"
+        )
     kept_out = {recording.group for recording in (*split.test, *split.unused)} | set(excluded_groups)
     if heard := sorted(run.training_groups & kept_out):
         raise OperatorError(
