@@ -161,7 +161,10 @@ def test_without_a_running_node_the_next_start_uses_the_model(tmp_path: Path) ->
         assert "2099.1.0 will be active at the node's next start" in out
     with answered_alone(node, "list") as (code, out, _):
         assert code == 0
-        assert [line.split()[0] for line in out.splitlines()] == ["active", "previous", "on"]
+        pending, active = out.splitlines()
+        assert pending.startswith("pending   siren 2099.1.0  (")
+        assert pending.endswith("; decides from the node's next start, on trial for 30 min of listening")
+        assert active == f"active    siren {BUNDLED_VERSION}  (came with the node)"
     with answered_alone(node, "list", "--json") as (code, out, _):
         assert json.loads(out)["active"]["version"] == "2099.1.0"
     with node:

@@ -59,7 +59,7 @@ def list_models(path: Path, *, as_json: bool) -> int:
     for name, slot in named.items():
         if slot is not None:
             origin = slot.sha256[:12] if slot.file else "came with the node"
-            when = "; decides from the node's next start" if name == "pending" else ""
+            when = f"; {_next_start(slots)}" if name == "pending" else ""
             click.echo(f"{name:<9} {slot.name} {slot.version}  ({origin}){when}")
     if now.watch is not None:
         watch = now.watch
@@ -201,6 +201,11 @@ def _load(path: Path) -> "tuple[NodeConfig, Path]":
 
     config = load_config(path)
     return config, state_folder(config)
+
+
+def _next_start(slots: "Slots") -> str:
+    trial = f", on trial for {slots.watch.span_s / 60:g} min of listening" if slots.watch is not None else ""
+    return f"decides from the node's next start{trial}"
 
 
 def _outcome(last: "HistoryEntry", *, running: bool, watch_min: float) -> str:
