@@ -21,6 +21,7 @@ from earshot_trainer.home.folder import Home
 from earshot_trainer.retraining.command import retrain, run_alone, show_plan, work_of
 from earshot_trainer.retraining.run_folder import STAGES, find_run, new_run, runs_of
 from earshot_trainer.retraining.stage import run_stage
+from earshot_trainer.training.run_record import load_run
 
 pytestmark = [pytest.mark.torch, pytest.mark.timeout(600)]
 
@@ -67,6 +68,7 @@ def test_gate_stops_what_gains_nothing_and_force_releases_it_with_a_record(house
     assert retrain(household, request(), console, run_name=run.name) == 4
     assert retrain(household, request(force=True), console, run_name=run.name) == 0
     assert (run / "model.pt").read_bytes() == trained
+    assert load_run(run / "run.json").retraining is not None  # so that `train --start` knows it for what it is
     assert find_run(household.folder).next_stage() is None
     assert "next: trainer-cli releases lists it" in text.getvalue()
     (release,) = Releases(open_catalogue(household.catalogue_url)).all()
