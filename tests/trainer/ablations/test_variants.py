@@ -169,28 +169,6 @@ def test_stationary_sound_leaves_nothing_above_its_running_mean() -> None:
     assert (above[:, 60:] > 1).all()
 
 
-def test_wavelet_is_the_newer_half_less_the_older_one() -> None:
-    network = VARIANTS["wavelets"].build(ModelConfig())
-    frames = noise(1)
-    details = network._see(frames, network.initial_state(1))[0][:, 2:]
-    held = torch.cat([frames[:, :1].expand(-1, 63, -1), frames], dim=1)
-    for time in (0, 1, 37, 150, 479):
-        heard = held[:, : time + 64]
-        for index, scale in enumerate((8, 16, 32, 64)):
-            newer, older = heard[:, -scale // 2 :].mean(dim=1), heard[:, -scale : -scale // 2].mean(dim=1)
-            torch.testing.assert_close(details[:, index, time], newer - older, rtol=0, atol=1e-4)
-
-
-def test_wavelets_of_a_steady_sound_are_zero_from_its_first_frame() -> None:
-    network = VARIANTS["wavelets"].build(ModelConfig())
-    steady = noise(2)[:, :1].expand(-1, 80, -1)
-    channels, state = network._see(steady, network.initial_state(2))
-    assert not channels[:, 2:].any()
-    again, _ = network._see(steady + 1, state)
-    assert (again[:, 2:, 0] > 0).all()
-    assert not again[:, 2:, 63:].any()
-
-
 def test_convolutions_take_no_other_width_than_the_embedding() -> None:
     with pytest.raises(ValueError, match=r"model\.hidden: 112: need model\.embedding, 96"):
         DilatedConvolutions(ModelConfig())

@@ -75,53 +75,6 @@ class LogFrequency(FrontEnd):
         return level_and_shape(frames @ self.reading), {}
 
 
-class Wavelets(FrontEnd):
-    """Four more channels: Haar's details of each normalized band along time, over 8, 16, 32 and 64 frames.
-
-    The algorithme a trous (Shensa, The Discrete Wavelet Transform: Wedding the A Trous and Mallat Algorithms, 1992) in
-    its causal form (Renaud, Starck and Murtagh, Wavelet-Based Combined Signal Filtering and Prediction, 2005): nothing
-    is decimated and no frame looks ahead. c[j] is the mean of the newest 2 ** j frames, from which the next scale makes
-    c[j + 1][t] = (c[j][t] + c[j][t - 2 ** j]) / 2 and its detail c[j][t] - c[j][t - 2 ** j], the newer half less the
-    older one (twice c[j] - c[j + 1]). The details over 2 and 4 frames are left out: the first convolution sees 5 and
-    can make them.
-
-    These are wavelets of log-mel frames, of how each band's level moves in 80 to 640 ms. They resolve no frequency and
-    no instant better than the frames do, as wavelets of the samples would. Before a stream's first frame lie as many
-    more of it as are needed.
-    """
-
-    channels = 6
-    nothing: Tensor
-    scales = 6
-    left_out = 2
-    past_frames = 2**scales - 1
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.register_buffer("nothing", torch.zeros(config.n_mels), persistent=False)
-
-    def initial_state(self, batch: int) -> State:
-        """Return the last 63 frames [B, 63, M] and whether a frame was heard [B, 1], zeros."""
-        zeros = self.nothing.new_zeros
-        return {"wavelet_past": zeros(batch, self.past_frames, len(self.nothing)), "wavelet_begun": zeros(batch, 1)}
-
-    def forward(self, frames: Tensor, state: State) -> tuple[Tensor, State]:
-        """Map frames [B, T, M] to level, shape and the details from fine to coarse [B, 6, T, M], and the new state."""
-        past = torch.where(state["wavelet_begun"][:, None] > 0, state["wavelet_past"], frames[:, :1])
-        extended = torch.cat([past, frames], dim=1)
-        coarse, details = extended, []
-        for scale in range(self.scales):
-            newer, older = coarse[:, 2**scale :], coarse[:, : -(2**scale)]
-            coarse = (newer + older) / 2
-            if scale >= self.left_out:
-                details.append((newer - older)[:, -frames.shape[1] :])
-        new_state = {
-            "wavelet_past": extended[:, -self.past_frames :],
-            "wavelet_begun": torch.ones_like(state["wavelet_begun"]),
-        }
-        return torch.cat([level_and_shape(frames), torch.stack(details, dim=1)], dim=1), new_state
-
-
 class MeanSubtraction(FrontEnd):
     """A third channel: the normalized frame less its running mean in each band, which removes what is stationary.
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from earshot_trainer.ablations.enhancements import SpectralSubtraction
-from earshot_trainer.ablations.front_ends import LogFrequency, MeanSubtraction, Pcen, Wavelets
+from earshot_trainer.ablations.front_ends import LogFrequency, MeanSubtraction, Pcen
 from earshot_trainer.ablations.memories import CausalAttention, DilatedConvolutions, Lstm
 from earshot_trainer.ablations.network import AblatedCrnn, Build
 from earshot_trainer.network.model import StreamingCrnn
@@ -60,8 +60,9 @@ VARIANTS = {
         ),
         Variant(
             "wavelets",
-            "four more channels: Haar wavelets of the log-mel frames, 80 to 640 ms",
-            AblatedCrnn.with_front_end(Wavelets),
+            "a second branch: Haar wavelets of each band's level, 80 ms to 2.56 s",
+            StreamingCrnn,
+            ("model.wavelet_channels=16",),
         ),
         Variant(
             "denoising",

@@ -3,6 +3,7 @@
 import logging
 import os
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -117,7 +118,11 @@ def _name_dynamic_outputs(graph: onnx_ir.Graph) -> None:
 
 
 def _name_layers(graph: onnx_ir.Graph) -> None:
-    """Call each node with weights by its layer, such as `blocks.0.pointwise`: reports and errors name nodes."""
+    """Call each node with weights by its layer, such as `blocks.0.pointwise`: reports and errors name nodes.
+
+    A second node with the same weights is that name with `.2` behind it.
+    """
+    named: Counter[str] = Counter()
     bands = ("bins_1_mod_2", "bins_2_mod_4", "bins_0_mod_4")
     computed = iter([f"log_mel.{band}.{matrix}" for band in bands for matrix in ("dft", "mel_filters")])
     for node in graph:
@@ -126,9 +131,9 @@ def _name_layers(graph: onnx_ir.Graph) -> None:
         weight = node.inputs[1]
         assert weight is not None
         assert weight.name is not None
-        node.name = (
-            weight.name.removeprefix("network.").rpartition(".")[0] if weight.is_initializer() else next(computed)
-        )
+        name = weight.name.removeprefix("network.").rpartition(".")[0] if weight.is_initializer() else next(computed)
+        named[name] += 1
+        node.name = name if named[name] == 1 else f"{name}.{named[name]}"
 
 
 def _clear_metadata(model: onnx_ir.Model) -> None:

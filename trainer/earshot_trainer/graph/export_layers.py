@@ -12,6 +12,7 @@ from earshot_trainer.network.architecture import SAMPLE_RATE_HZ, ModelConfig
 from earshot_trainer.network.features import LogMel
 from earshot_trainer.network.level import RunningLevel
 from earshot_trainer.network.model import Embedding, SignalPath, StreamingCrnn
+from earshot_trainer.network.wavelets import OCTAVES, HaarDetails
 
 ONNX_OPSET = 20
 
@@ -134,6 +135,26 @@ class OnnxRunningLevel(RunningLevel):
         return averages.squeeze(1).transpose(0, 1), last.squeeze(0)
 
 
+class ConvolvedHaarDetails(HaarDetails):
+    """Each stage as one dilated convolution: a dozen operators that take little each would take long together."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        taps = 2**OCTAVES
+        weight = torch.full((OCTAVES + 1, 1, taps, 1), 1 / taps)
+        for octave, row in enumerate(weight[:OCTAVES, 0, :, 0]):
+            half = 2**octave
+            row[:] = 0
+            row[taps - half :] = 1 / half
+            row[taps - 2 * half : taps - half] = -1 / half
+        self.weight = nn.Parameter(weight)
+
+    def stage(self, extended: Tensor, dilation: int) -> tuple[Tensor, Tensor]:
+        """Map past and new hops [B, ..., M] to details [B, OCTAVES, n, M] and means [B, n, M]."""
+        x = nn.functional.conv2d(extended[:, None], self.weight, dilation=(dilation, 1))
+        return x[:, :OCTAVES], x[:, OCTAVES]
+
+
 class OnnxLinear(nn.Module):
     """A linear layer whose weight is stored as ONNX's MatMul takes it: [in, out]."""
 
@@ -173,6 +194,11 @@ def exportable(network: StreamingCrnn) -> SignalPath:
     layers.embedding = OnnxEmbedding(layers.embedding, network.config.n_mels // 16)
     if layers.level is not None:
         layers.level = OnnxRunningLevel(network.config)
+    if layers.wavelets is not None:
+        branch = layers.wavelets
+        branch.details = ConvolvedHaarDetails(network.config)
+        branch.stem, branch.stem_norm = fuse_conv_bn_eval(branch.stem, branch.stem_norm), nn.Identity()
+        branch.pointwise, branch.norm = fuse_conv_bn_eval(branch.pointwise, branch.norm), nn.Identity()
     layers.gru = OnnxGru(layers.gru)
     layers.output = OnnxLinear(layers.output)
     path = SignalPath(network)

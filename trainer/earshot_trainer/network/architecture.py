@@ -17,7 +17,8 @@ class ModelConfig:
 
     `window_samples` is a multiple of the mel hop, so that frames are made of whole hops.
     `channels` are the widths of the stem and of the three separable blocks behind it. `level_s` is the time constant of
-    the level that frames are brought to (see `network/level.py`); 0 leaves them as they are.
+    the level that frames are brought to (see `network/level.py`); 0 leaves them as they are. `wavelet_channels` is the
+    width of the branch that sees slow changes (see `network/wavelets.py`); 0 leaves it out.
     Raises ValueError for a combination that cannot be built.
     """
 
@@ -32,6 +33,7 @@ class ModelConfig:
     hidden: int = 112
     dropout: float = 0.1
     level_s: float = 0.0
+    wavelet_channels: int = 0
 
     def __post_init__(self) -> None:
         """Accept lists from YAML; reject what cannot be built."""
@@ -46,6 +48,8 @@ class ModelConfig:
             )
         if self.level_s < 0:
             raise ValueError(f"model.level_s: {self.level_s}: need seconds, or 0 for none")
+        if self.wavelet_channels < 0:
+            raise ValueError(f"model.wavelet_channels: {self.wavelet_channels}: need a width, or 0 for none")
         if self.n_mels % 16:
             raise ValueError(f"model.n_mels: {self.n_mels}: need a multiple of 16")
         if len(self.channels) != 4:

@@ -13,10 +13,9 @@ from earshot_trainer.network.architecture import ModelConfig
 from earshot_trainer.network.features import LogMel
 from earshot_trainer.network.level import RunningLevel
 from earshot_trainer.network.recurrence import run_gru
+from earshot_trainer.network.wavelets import State, WaveletBranch
 
-__all__ = ["LogMel", "ModelConfig", "SignalPath", "StreamingCrnn"]
-
-State = dict[str, Tensor]
+__all__ = ["LogMel", "ModelConfig", "SignalPath", "State", "StreamingCrnn"]
 
 
 class CausalConv(nn.Module):
@@ -78,7 +77,9 @@ class StreamingCrnn(nn.Module):
     """Log-mel frames to logits, one per label every four frames; causal, with explicit state.
 
     Frames are brought to one level first, if the configuration says so. Two input channels, the normalized frame and
-    the same frame less its mean over mels, so that the network can tell a sound's shape from its level.
+    the same frame less its mean over mels, so that the network can tell a sound's shape from its level. A second
+    branch, if there is one, sees how each band changes over up to 2.56 s and joins behind the first block. It takes the
+    frames as they came: changes of the level that they are brought to are none of the sound's.
     """
 
     mean: Tensor
@@ -90,12 +91,13 @@ class StreamingCrnn(nn.Module):
         self.config = config
         stem, *widths = config.channels
         self.level = RunningLevel(config) if config.level_s else None
+        self.wavelets = WaveletBranch(config) if config.wavelet_channels else None
         self.stem = CausalConv((2, stem), kernel=(5, 5), stride=(2, 2))
         self.stem_norm = nn.BatchNorm2d(stem)
         self.blocks = nn.ModuleList(
             [
                 SeparableBlock((stem, widths[0]), kernel=(4, 5), stride=(2, 2)),
-                SeparableBlock((widths[0], widths[1]), kernel=(3, 3), stride=(1, 2)),
+                SeparableBlock((widths[0] + config.wavelet_channels, widths[1]), kernel=(3, 3), stride=(1, 2)),
                 SeparableBlock((widths[1], widths[2]), kernel=(3, 3), stride=(1, 2)),
             ]
         )
@@ -121,10 +123,12 @@ class StreamingCrnn(nn.Module):
         shapes |= {
             "stem": (self.stem.conv.in_channels, self.stem.cache_steps, mels),
             "conv1": (stem, 2, mels // 2),
-            "conv2": (first, 2, mels // 4),
+            "conv2": (first + self.config.wavelet_channels, 2, mels // 4),
             "conv3": (second, 2, mels // 8),
             "gru": (self.config.hidden,),
         }
+        if self.wavelets is not None:
+            shapes |= self.wavelets.details.state_shapes()
         zeros = {name: self.mean.new_zeros(batch, *shape) for name, shape in shapes.items()}
         # Of the convolutions' own layout, or torch.cat would convert every activation twice.
         return {
@@ -140,6 +144,9 @@ class StreamingCrnn(nn.Module):
         if state is None:
             state = self.initial_state(log_mel.shape[0])
         new_state: State = {}
+        changes = None
+        if self.wavelets is not None:
+            changes, new_state = self.wavelets((log_mel - self.mean) / self.std, state)
         if self.level is not None:
             log_mel, new_state["level"] = self.level(log_mel, state["level"])
         x, of_input = self._see(log_mel, state)
@@ -147,6 +154,8 @@ class StreamingCrnn(nn.Module):
         x = torch.relu(self.stem_norm(x))
         for index, block in enumerate(self.blocks, start=1):
             x, new_state[f"conv{index}"] = block(x, state[f"conv{index}"])
+            if index == 1 and changes is not None:
+                x = torch.cat([x, changes], dim=1)
         x, of_memory = self._remember(self.dropout(self.embedding(x)), state)
         return self.output(self.dropout(x)).transpose(0, 1), new_state | of_input | of_memory
 
@@ -182,7 +191,8 @@ class SignalPath(nn.Module):
         return {"samples": self.log_mel.initial_cache(batch)} | self.network.initial_state(batch)
 
     def forward(self, samples: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
-        """Map samples [B, n * 640] to posteriors [B, n, labels], frames [B, 4n, mels], state."""
+        """Map samples [B, n * 640] to posteriors [B, n, labels], frames [B, 4n, mels], state in its own order."""
         log_mel, cache = self.log_mel(samples, state["samples"])
         logits, new_state = self.network(log_mel, state)
-        return torch.sigmoid(logits), log_mel, {"samples": cache} | new_state
+        new_state["samples"] = cache
+        return torch.sigmoid(logits), log_mel, {name: new_state[name] for name in state}
