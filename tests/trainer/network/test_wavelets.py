@@ -24,13 +24,17 @@ def nothing(details: HaarDetails, batch: int) -> State:
     return {name: torch.zeros(batch, *shape) for name, shape in details.state_shapes().items()}
 
 
+def some_levels(hops: int, bands: int = CONFIG.n_mels) -> "torch.Tensor":
+    return torch.randn(2, hops, bands, generator=torch.Generator().manual_seed(5)) * 2 - 3
+
+
 def some_frames(hops: int) -> "torch.Tensor":
-    return torch.randn(2, 4 * hops, CONFIG.n_mels, generator=torch.Generator().manual_seed(5)) * 2 - 3
+    return some_levels(4 * hops, 80)[:1]
 
 
-def expected(frames: "torch.Tensor") -> "torch.Tensor":
+def expected(levels: "torch.Tensor") -> "torch.Tensor":
     """Each detail by its definition: mean of the newer half less mean of the older one, of all hops so far."""
-    hops = frames.reshape(frames.shape[0], -1, 4, frames.shape[2]).mean(dim=2).double()
+    hops = levels.double()
     heard = torch.cat([hops[:, :1].repeat(1, 64, 1), hops], dim=1)
     rows = []
     for scale in range(SCALES):
@@ -49,22 +53,22 @@ def expected(frames: "torch.Tensor") -> "torch.Tensor":
 
 @pytest.mark.parametrize("form", [HaarDetails, ConvolvedHaarDetails])
 def test_details_are_newer_half_less_older_half(form: type[HaarDetails]) -> None:
-    frames, details = some_frames(150), form(CONFIG)
+    levels, details = some_levels(150), form(CONFIG)
     with torch.no_grad():
-        found, _ = details(frames, nothing(details, 2))
+        found, _ = details(levels, nothing(details, 2))
     assert found.shape == (2, 6, 150, 16)
-    torch.testing.assert_close(found.double(), expected(frames), rtol=0, atol=1e-5)
+    torch.testing.assert_close(found.double(), expected(levels), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("form", [HaarDetails, ConvolvedHaarDetails])
 @pytest.mark.parametrize("cuts", [[1] * 90, [3, 80, 7], [64, 26]])
 def test_details_do_not_depend_on_how_the_stream_is_cut(form: type[HaarDetails], cuts: list[int]) -> None:
-    frames, details = some_frames(90), form(CONFIG)
+    levels, details = some_levels(90), form(CONFIG)
     state, parts, position = nothing(details, 2), [], 0
     with torch.no_grad():
-        whole, _ = details(frames, state)
+        whole, _ = details(levels, state)
         for hops in cuts:
-            part, state = details(frames[:, 4 * position : 4 * (position + hops)], state)
+            part, state = details(levels[:, position : position + hops], state)
             parts.append(part)
             position += hops
     torch.testing.assert_close(torch.cat(parts, dim=2), whole, rtol=0, atol=1e-5)
@@ -72,8 +76,7 @@ def test_details_do_not_depend_on_how_the_stream_is_cut(form: type[HaarDetails],
 
 def test_steady_sound_has_no_details_from_its_first_hop() -> None:
     details = HaarDetails(CONFIG)
-    frames = torch.linspace(-9, 3, 16).repeat(1, 4 * 70, 1)
-    found, _ = details(frames, nothing(details, 1))
+    found, _ = details(torch.linspace(-9, 3, 16).repeat(1, 70, 1), nothing(details, 1))
     assert found.abs().max() < 1e-5
 
 
@@ -119,7 +122,7 @@ def test_exported_graph_streams_what_torch_computes(tmp_path: Path, level_s: flo
 
 
 def test_posterior_feels_the_branch() -> None:
-    network, frames = grown(0.0), some_frames(80)[:1].repeat(1, 1, 5)
+    network, frames = grown(0.0), some_frames(80)
     assert network.wavelets is not None
     with torch.no_grad():
         before, _ = network(frames)
@@ -133,11 +136,13 @@ def test_branch_takes_frames_as_they_came() -> None:
     network, seen = grown(3.0), []
     assert network.wavelets is not None
     network.wavelets.details.register_forward_hook(lambda module, given, found: seen.append(found[0]))
-    frames = some_frames(80)[:1].repeat(1, 1, 5)
+    frames = some_frames(80)
     with torch.no_grad():
         network(frames)
         network(frames + 2.0)
     torch.testing.assert_close(seen[0], seen[1], rtol=0, atol=1e-4)
+    hops = frames.reshape(1, 80, 4, 80).mean(dim=2)
+    torch.testing.assert_close(seen[0].double(), expected(hops / network.std), rtol=0, atol=1e-4)
 
 
 def test_int8_graph_stores_the_branch_s_weights(tmp_path: Path) -> None:

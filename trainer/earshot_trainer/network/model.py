@@ -146,7 +146,7 @@ class StreamingCrnn(nn.Module):
         new_state: State = {}
         changes = None
         if self.wavelets is not None:
-            changes, new_state = self.wavelets((log_mel - self.mean) / self.std, state)
+            changes, new_state = self.wavelets(log_mel, self.std, state)
         if self.level is not None:
             log_mel, new_state["level"] = self.level(log_mel, state["level"])
         x, of_input = self._see(log_mel, state)

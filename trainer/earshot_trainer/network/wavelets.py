@@ -36,11 +36,10 @@ class HaarDetails(nn.Module):
             _past(dilation): ((2**OCTAVES - 1) * dilation, self.bands) for dilation in DILATIONS
         }
 
-    def forward(self, frames: Tensor, state: State) -> tuple[Tensor, State]:
-        """Map frames [B, 4n, M] to details from short to long [B, SCALES, n, M] and the new state."""
-        batch, count, bands = frames.shape
-        smooth = frames.reshape(batch, count // FRAMES_PER_HOP, FRAMES_PER_HOP, bands).mean(dim=2)
-        hops, first, unheard = smooth.shape[1], smooth[:, 0, None], 1 - state["wavelet_begun"][:, None]
+    def forward(self, levels: Tensor, state: State) -> tuple[Tensor, State]:
+        """Map a value of each band and hop [B, n, M] to details from short to long [B, SCALES, n, M], new state."""
+        smooth, hops, first = levels, levels.shape[1], levels[:, 0, None]
+        unheard = 1 - state["wavelet_begun"][:, None]
         details = []
         new_state = {"wavelet_begun": torch.ones_like(state["wavelet_begun"])}
         for dilation in DILATIONS:
@@ -80,9 +79,11 @@ class WaveletBranch(nn.Module):
         self.pointwise = nn.Conv2d(width, width, 1, bias=False)
         self.norm = nn.BatchNorm2d(width)
 
-    def forward(self, frames: Tensor, state: State) -> tuple[Tensor, State]:
-        """Map normalized frames [B, 4n, M] to [B, wavelet_channels, n, M / 4] and the new state."""
-        details, new_state = self.details(frames, state)
+    def forward(self, log_mel: Tensor, deviation: Tensor, state: State) -> tuple[Tensor, State]:
+        """Map frames [B, 4n, M] in units of each band's deviation [M] to [B, wavelet_channels, n, M / 4], new state."""
+        batch, frames, bands = log_mel.shape
+        hops = log_mel.reshape(batch, frames // FRAMES_PER_HOP, FRAMES_PER_HOP, bands).mean(dim=2)
+        details, new_state = self.details(hops / deviation, state)
         # Of the convolutions' own layout, or each of them would convert it.
         x = torch.relu(self.stem_norm(self.stem(details.contiguous(memory_format=torch.channels_last))))
         return torch.relu(self.norm(self.pointwise(self.depthwise(x)))), new_state
