@@ -11,13 +11,13 @@ from earshot_trainer.graph.export import export_float  # noqa: E402
 from earshot_trainer.graph.export_layers import ConvolvedHaarDetails  # noqa: E402
 from earshot_trainer.graph.quantize import quantize_model  # noqa: E402
 from earshot_trainer.graph.session import GraphSession  # noqa: E402
+from earshot_trainer.network.architecture import HOP_SAMPLES  # noqa: E402
 from earshot_trainer.network.model import LogMel, ModelConfig, State, StreamingCrnn  # noqa: E402
 from earshot_trainer.network.wavelets import SCALES, HaarDetails  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
 CONFIG = ModelConfig(n_mels=16, wavelet_channels=8)
-HOP_SAMPLES = 640
 
 
 def nothing(details: HaarDetails, batch: int) -> State:

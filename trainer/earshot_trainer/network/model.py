@@ -144,18 +144,18 @@ class StreamingCrnn(nn.Module):
         if state is None:
             state = self.initial_state(log_mel.shape[0])
         new_state: State = {}
-        changes = None
-        if self.wavelets is not None:
-            changes, new_state = self.wavelets(log_mel, self.std, state)
+        levelled = log_mel
         if self.level is not None:
-            log_mel, new_state["level"] = self.level(log_mel, state["level"])
-        x, of_input = self._see(log_mel, state)
+            levelled, new_state["level"] = self.level(log_mel, state["level"])
+        x, of_input = self._see(levelled, state)
         x, new_state["stem"] = self.stem(x, state["stem"])
         x = torch.relu(self.stem_norm(x))
         for index, block in enumerate(self.blocks, start=1):
             x, new_state[f"conv{index}"] = block(x, state[f"conv{index}"])
-            if index == 1 and changes is not None:
+            if index == 1 and self.wavelets is not None:
+                changes, of_changes = self.wavelets(log_mel, self.std, state)
                 x = torch.cat([x, changes], dim=1)
+                new_state |= of_changes
         x, of_memory = self._remember(self.dropout(self.embedding(x)), state)
         return self.output(self.dropout(x)).transpose(0, 1), new_state | of_input | of_memory
 

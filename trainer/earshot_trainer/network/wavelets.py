@@ -39,7 +39,7 @@ class HaarDetails(nn.Module):
     def forward(self, levels: Tensor, state: State) -> tuple[Tensor, State]:
         """Map a value of each band and hop [B, n, M] to details from short to long [B, SCALES, n, M], new state."""
         smooth, hops, first = levels, levels.shape[1], levels[:, 0, None]
-        unheard = 1 - state["wavelet_begun"][:, None]
+        unheard = 1 - state["wavelet_begun"][:, None]  # then the past is zeros, in place of which comes the first hop
         details = []
         new_state = {"wavelet_begun": torch.ones_like(state["wavelet_begun"])}
         for dilation in DILATIONS:
@@ -66,7 +66,7 @@ class HaarDetails(nn.Module):
 class WaveletBranch(nn.Module):
     """Channels of `config.wavelet_channels` from the details alone, one step a hop, a quarter as many bands.
 
-    Nothing but the details looks along time here.
+    The details are in units of each band's deviation, and nothing but they looks along time here.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -80,7 +80,7 @@ class WaveletBranch(nn.Module):
         self.norm = nn.BatchNorm2d(width)
 
     def forward(self, log_mel: Tensor, deviation: Tensor, state: State) -> tuple[Tensor, State]:
-        """Map frames [B, 4n, M] in units of each band's deviation [M] to [B, wavelet_channels, n, M / 4], new state."""
+        """Map frames [B, 4n, M] and each band's deviation [M] to [B, wavelet_channels, n, M / 4] and the new state."""
         batch, frames, bands = log_mel.shape
         hops = log_mel.reshape(batch, frames // FRAMES_PER_HOP, FRAMES_PER_HOP, bands).mean(dim=2)
         details, new_state = self.details(hops / deviation, state)
