@@ -13,7 +13,8 @@ from earshot_trainer.ablations.smoothing import BLOCK_FRAMES, smooth  # noqa: E4
 from earshot_trainer.ablations.speed import hop_times_ms  # noqa: E402
 from earshot_trainer.ablations.variants import VARIANTS  # noqa: E402
 from earshot_trainer.network.architecture import FRAMES_PER_HOP, ModelConfig  # noqa: E402
-from earshot_trainer.network.model import State, StreamingCrnn  # noqa: E402
+from earshot_trainer.network.model import StreamingCrnn  # noqa: E402
+from earshot_trainer.network.state import State  # noqa: E402
 from earshot_trainer.training.recipe import Recipe, apply_override  # noqa: E402
 
 pytestmark = pytest.mark.torch

@@ -12,7 +12,8 @@ from earshot_trainer.graph.export_layers import ConvolvedHaarDetails  # noqa: E4
 from earshot_trainer.graph.quantize import quantize_model  # noqa: E402
 from earshot_trainer.graph.session import GraphSession  # noqa: E402
 from earshot_trainer.network.architecture import HOP_SAMPLES  # noqa: E402
-from earshot_trainer.network.model import LogMel, ModelConfig, State, StreamingCrnn  # noqa: E402
+from earshot_trainer.network.model import LogMel, ModelConfig, StreamingCrnn  # noqa: E402
+from earshot_trainer.network.state import State  # noqa: E402
 from earshot_trainer.network.wavelets import SCALES, HaarDetails  # noqa: E402
 
 pytestmark = pytest.mark.torch

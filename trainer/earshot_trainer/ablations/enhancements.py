@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from earshot_trainer.ablations.network import Enhancement
 from earshot_trainer.ablations.smoothing import smooth
 from earshot_trainer.network.architecture import FRAMES_PER_HOP, ModelConfig
-from earshot_trainer.network.model import State
+from earshot_trainer.network.state import State
 
 
 class SpectralSubtraction(Enhancement):

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from earshot_trainer.ablations.network import FrontEnd
 from earshot_trainer.ablations.smoothing import smooth
 from earshot_trainer.network.architecture import ModelConfig
-from earshot_trainer.network.model import State, level_and_shape
+from earshot_trainer.network.model import level_and_shape
+from earshot_trainer.network.state import State
 from earshot_trainer.segments.augment import FRAMES_PER_S, HTK_HZ, mel_centres_hz
 
 

@@ -8,7 +8,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from earshot_trainer.ablations.network import Memory
 from earshot_trainer.network.architecture import ModelConfig
-from earshot_trainer.network.model import State
+from earshot_trainer.network.state import State
 
 
 class Lstm(Memory):

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from earshot_trainer.network.architecture import ModelConfig
-from earshot_trainer.network.model import CausalConv, State, StreamingCrnn
+from earshot_trainer.network.model import CausalConv, StreamingCrnn
+from earshot_trainer.network.state import State
 
 
 class Enhancement(nn.Module):

@@ -13,9 +13,10 @@ from earshot_trainer.network.architecture import ModelConfig
 from earshot_trainer.network.features import LogMel
 from earshot_trainer.network.level import RunningLevel
 from earshot_trainer.network.recurrence import run_gru
-from earshot_trainer.network.wavelets import State, WaveletBranch
+from earshot_trainer.network.state import State
+from earshot_trainer.network.wavelets import WaveletBranch
 
-__all__ = ["LogMel", "ModelConfig", "SignalPath", "State", "StreamingCrnn"]
+__all__ = ["LogMel", "ModelConfig", "SignalPath", "StreamingCrnn"]
 
 
 class CausalConv(nn.Module):

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from earshot_trainer.network.architecture import FRAMES_PER_HOP, ModelConfig
-
-State = dict[str, Tensor]
+from earshot_trainer.network.state import State
 
 OCTAVES = 3
 """Scales of a stage, each twice as long as the one before."""

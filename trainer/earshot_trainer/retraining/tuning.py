@@ -23,7 +23,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, huber_loss
 from earshot_node.errors import OperatorError
 from earshot_trainer.corpus.recordings import Recording
 from earshot_trainer.network.architecture import FRAMES_PER_HOP
-from earshot_trainer.network.model import ModelConfig, State, StreamingCrnn
+from earshot_trainer.network.model import ModelConfig, StreamingCrnn
+from earshot_trainer.network.state import State
 from earshot_trainer.retraining.growing import grow, joined, with_labels
 from earshot_trainer.retraining.settings import TuningSettings
 from earshot_trainer.segments import augment
