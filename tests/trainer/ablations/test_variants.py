@@ -24,7 +24,7 @@ NAMES = list(VARIANTS)
 
 
 def config_of(name: str) -> ModelConfig:
-    values = {"name": "default", "model": ModelConfig(wavelet_channels=16).to_dict()}
+    values = {"name": "default", "model": ModelConfig().to_dict()}
     for setting in VARIANTS[name].settings:
         apply_override(values, setting)
     return Recipe.model_validate(values).model

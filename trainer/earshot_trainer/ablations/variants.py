@@ -31,7 +31,7 @@ class Variant:
 VARIANTS = {
     variant.name: variant
     for variant in (
-        Variant(BASE, "GRU and wavelets (as it is)", StreamingCrnn),
+        Variant(BASE, "GRU (as it is)", StreamingCrnn),
         Variant(
             "wide",
             "wider: convolutions and GRU",
@@ -59,10 +59,10 @@ VARIANTS = {
             AblatedCrnn.with_front_end(MeanSubtraction),
         ),
         Variant(
-            "no-wavelets",
-            "no branch of Haar wavelets of each band's level, 80 ms to 2.56 s",
+            "wavelets",
+            "a second branch: Haar wavelets of each band's level, 80 ms to 2.56 s",
             StreamingCrnn,
-            ("model.wavelet_channels=0",),
+            ("model.wavelet_channels=16",),
         ),
         Variant(
             "denoising",

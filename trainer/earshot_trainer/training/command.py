@@ -128,7 +128,7 @@ def _prepare(
         opinion,
     )
     console.print(
-        f"{len(sounds.sirens)} siren recordings (with those rendered outdoors), "
+        f"{len(sounds.sirens)} siren recordings (with those rendered in a street), "
         f"{len(sounds.synthetic_sirens)} synthesized sirens, {len(sounds.traps)} traps, "
         f"{len(sounds.spans)} spans of negatives"
     )

@@ -36,7 +36,6 @@ class MixingRecipe(Section):
         fade_s: greatest fade at a siren's cut ends.
         active_range_db: a siren recording counts as sounding within this range of its loudest part.
         streets: how often each real siren is there once more, as from a vehicle moving in a street.
-        towns: the same, as from far off across a town whose echo outlasts it.
         balance: how far rare labels of a source are drawn as often as common ones: 0 by size, 1 all alike.
     """
 
@@ -52,7 +51,6 @@ class MixingRecipe(Section):
     fade_s: float = Field(0.3, ge=0)
     active_range_db: float = Field(18.0, gt=0)
     streets: int = Field(2, ge=0)
-    towns: int = Field(0, ge=0)
     balance: Share = 0.5
 
 
@@ -108,8 +106,7 @@ class SyntheticRecipe(Section):
         kind_shares: share of each kind of siren; empty takes the synthesizer's own.
         steady_share: of civil defence sirens, those that hold one pitch.
         chorus_share: sirens that are two or three at once: several vehicles, or a town's sirens.
-        town_share: sirens heard from far off across a town, whose echo outlasts them; half of these are choruses.
-        street_share: of the others, those heard from a vehicle moving in a street, with its echoes.
+        street_share: sirens heard from a vehicle moving in a street, with its echoes.
     """
 
     sirens: int = Field(400, ge=0)
@@ -119,7 +116,6 @@ class SyntheticRecipe(Section):
     kind_shares: dict[SirenKind, Annotated[float, Field(ge=0)]] = {}
     steady_share: Share = 0.4
     chorus_share: Share = 0.0
-    town_share: Share = 0.0
     street_share: Share = 0.0
 
 
