@@ -65,7 +65,7 @@ class HaarDetails(nn.Module):
 class WaveletBranch(nn.Module):
     """Channels of `config.wavelet_channels` from the details alone, one step a hop, a quarter as many bands.
 
-    The details are in units of each band's deviation, and nothing but they looks along time here.
+    The details are in units of each band's deviation; the convolutions behind them see one hop at a time.
     """
 
     def __init__(self, config: ModelConfig) -> None:
