@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from earshot_trainer.distillation.lessons import HeardBatch, HeardLessons
 from earshot_trainer.network.architecture import ModelConfig
 from earshot_trainer.network.model import StreamingCrnn
+from earshot_trainer.network.state import State
 from earshot_trainer.segments import augment
 from earshot_trainer.segments.mixing import Batch
 from earshot_trainer.training.losses import segment_loss, teacher_loss
@@ -78,7 +79,7 @@ class Learner:
         self.network = build(self.outputs).to(device)
         self.average = build(self.outputs).to(device).eval()
         self.average.load_state_dict(self.network.state_dict())
-        self._left: dict[str, Tensor] = {}
+        self._left: State = {}
         settings = recipe.training
         self._optimizer = torch.optim.AdamW(
             _decay_groups(self.network, settings.weight_decay), lr=settings.learning_rate, betas=(0.9, 0.98), fused=True
@@ -205,7 +206,7 @@ class Learner:
         gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
         return gradients + [b for name, b in self.network.named_buffers() if "running_" in name]
 
-    def _opening_state(self, carried: Tensor) -> dict[str, Tensor]:
+    def _opening_state(self, carried: Tensor) -> State:
         """The state that the carried rows inherit from the batch before; silence for the others."""
         rows = len(carried)
         state = self.network.initial_state(rows)
