@@ -11,6 +11,7 @@ from support.tracks import HOP_S, make_track
 
 from earshot_node.contract.operating_point import OperatingPoint
 from earshot_node.errors import OperatorError
+from earshot_trainer.evaluate import operating_points
 from earshot_trainer.evaluate.event_counts import JoinedTracks, event_lengths
 from earshot_trainer.evaluate.operating_points import Evidence, allowed_alarms, choose_operating_points
 from earshot_trainer.evaluate.tracks import Track, detect
@@ -51,6 +52,28 @@ def test_presets_get_stricter_towards_quiet(evidence: Evidence) -> None:
         assert strict.leave >= loose.leave
         assert strict.min_length_s >= loose.min_length_s
         assert strict.cooldown_s >= loose.cooldown_s
+
+
+@pytest.mark.parametrize(("lost", "enter"), [(0.02, 0.8), (0.2, 0.9)])
+def test_balanced_gives_way_a_little_where_another_preset_would_exceed_its_budget(
+    evidence: Evidence, monkeypatch: pytest.MonkeyPatch, lost: float, enter: float
+) -> None:
+    def candidate(enter: float, length_s: float, value: float, alarms: int) -> operating_points._Candidate:
+        point = OperatingPoint(enter=enter, leave=0.5, min_length_s=length_s, bridging_s=1.0, cooldown_s=0.0)
+        return operating_points._Candidate(point, value, 0.6 if enter > 0.7 else 0.9, alarms)
+
+    grid = [
+        candidate(0.99, 0.6, 0.5, 0),
+        candidate(0.9, 0.2, 0.6, 1),  # the best within the budget, but the laxer ones that hear enough alarm too often
+        candidate(0.5, 0.2, 0.9, 9),
+        candidate(0.8, 0.6, 0.6 - lost, 1),
+        candidate(0.6, 0.6, 0.8, 2),
+    ]
+    monkeypatch.setattr(operating_points, "_candidates", lambda _: grid)
+    monkeypatch.setattr(operating_points, "RECALL_FLOOR", {"quiet": 0.2, "balanced": 0.5, "sensitive": 0.8})
+    monkeypatch.setattr(operating_points, "allowed_alarms", lambda per_hour, _: int(per_hour))
+    presets, _ = choose_operating_points({"siren": evidence}, {"quiet": 0, "balanced": 1, "sensitive": 2})
+    assert presets.balanced["siren"].enter == enter
 
 
 def test_same_evidence_gives_the_same_presets(evidence: Evidence) -> None:

@@ -5,10 +5,11 @@ Recordings must be held out from the training of the model whose posteriors they
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from earshot_node.contract.operating_point import OperatingPoint, PresetName, Presets
 from earshot_node.errors import OperatorError
@@ -16,18 +17,24 @@ from earshot_trainer.evaluate.event_counts import EventLengths, Floats, JoinedTr
 from earshot_trainer.evaluate.false_alarms import poisson_interval
 from earshot_trainer.evaluate.tracks import Track
 
+Integers = NDArray[np.int_]
+Flags = NDArray[np.bool_]
+
 BUDGETS_PER_HOUR: dict[PresetName, float] = {"quiet": 0.0, "balanced": 0.2, "sensitive": 2.0}
 """Most false alarms per hour on long recordings that each preset may give; a budget above none allows at least one."""
 
 RECALL_FLOOR: dict[PresetName, float] = {"quiet": 0.2, "balanced": 0.55, "sensitive": 0.7}
 """A node that hears nothing is of no use: a budget that leaves less recall is exceeded, by as little as helps."""
 
-LEVELS = tuple(round(1 / (1 + math.exp(-0.35 * step)), 4) for step in range(-10, 21))
+LEVELS = tuple(round(1 / (1 + math.exp(-0.175 * step)), 4) for step in range(-20, 41))
 """Thresholds in even steps of log-odds, 0.03 to 0.999."""
-HYSTERESIS_STEPS = (1, 2, 4, 6, 9)
+HYSTERESIS_STEPS = (2, 4, 8, 12, 18)
 MIN_LENGTH_S = (0.12, 0.2, 0.32, 0.48, 0.6, 0.8, 1.0, 1.2, 1.6)
 BRIDGING_S = (0.4, 0.8, 1.2, 2.0)
 COOLDOWN_S: dict[PresetName, float] = {"quiet": 10.0, "balanced": 5.0, "sensitive": 3.0}
+
+GIVEN_WAY = 0.03
+"""Value that `balanced` may lose so that the other presets have points beside it."""
 
 CLIP_ALARM_COST = 0.5
 SPLIT_COST = 0.05
@@ -117,13 +124,52 @@ class _Candidate:
     false_alarms: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """Candidates, the one of highest value first, and their figures in the same order.
+
+    Attributes:
+        strictness: float64[candidates, settings] of those that decide about an onset: the higher, the stricter.
+    """
+
+    candidates: Sequence[_Candidate]
+    strictness: Floats
+    value: Floats
+    recall: Floats
+    false_alarms: Integers
+
+    @classmethod
+    def of(cls, candidates: Iterable[_Candidate]) -> "_Grid":
+        """Order the candidates; of equal ones those with fewer alarms, then the stricter ones, come first."""
+
+        def rank(c: _Candidate) -> tuple[float, ...]:
+            return (c.value, -c.false_alarms, c.point.enter, c.point.leave, -c.point.bridging_s)
+
+        ordered = sorted(candidates, key=rank, reverse=True)
+        return cls(
+            ordered,
+            np.array([(c.point.enter, c.point.leave, c.point.min_length_s) for c in ordered]),
+            np.array([c.value for c in ordered]),
+            np.array([c.recall for c in ordered]),
+            np.array([c.false_alarms for c in ordered]),
+        )
+
+    def within(self, fits: Flags, allowed: int, recall_floor: float) -> tuple[Flags, int]:
+        """Of the fitting ones those within a budget, or what the recall floor takes, and how much more that is."""
+        reaching = fits & (self.recall >= min(recall_floor, float(self.recall[fits].max())))
+        least = int(self.false_alarms[reaching].min())
+        return fits & (self.false_alarms <= max(allowed, least)), max(0, least - allowed)
+
+
 def choose_operating_points(
     evidence: Mapping[str, Evidence], budgets: Mapping[PresetName, float] = BUDGETS_PER_HOUR
 ) -> tuple[Presets, dict[str, dict[PresetName, Choice]]]:
     """Return presets, and by label and preset what they gave; the same evidence gives the same presets.
 
-    `balanced` is chosen first; `quiet` is then at least as strict and `sensitive` at most as strict in every setting
-    that decides about an onset, so that sensitivity moves in one direction.
+    `quiet` is at least as strict as `balanced` and `sensitive` at most as strict in every setting that decides about an
+    onset, so that sensitivity moves in one direction. The three are chosen together: those that exceed their budgets
+    least, and of these those of the highest value, in which `balanced` counts twice and gives way to the others by no
+    more than `GIVEN_WAY`.
     """
     chosen = {label: _choose_label(label, tracks, budgets) for label, tracks in evidence.items()}
     names: tuple[PresetName, ...] = ("quiet", "balanced", "sensitive")
@@ -164,31 +210,36 @@ def _weights(tracks: Sequence[Track]) -> Floats:
 
 
 def _choose_label(label: str, evidence: Evidence, budgets: Mapping[PresetName, float]) -> dict[PresetName, Choice]:
-    candidates = list(_candidates(evidence))
+    grid = _Grid.of(_candidates(evidence))
+    allowed = {name: allowed_alarms(budgets[name], evidence.hours) for name in RECALL_FLOOR}
+    places = _choose_together(grid, allowed)
 
-    def best(preset: PresetName, fits: Callable[[OperatingPoint], bool]) -> Choice:
-        allowed = allowed_alarms(budgets[preset], evidence.hours)
-        kept = [candidate for candidate in candidates if fits(candidate.point)]
-        point = _best(kept, allowed, RECALL_FLOOR[preset])
-        return judge_point(label, evidence, point.model_copy(update={"cooldown_s": COOLDOWN_S[preset]}), allowed)
+    def judged(name: PresetName) -> Choice:
+        point = grid.candidates[places[name]].point.model_copy(update={"cooldown_s": COOLDOWN_S[name]})
+        return judge_point(label, evidence, point, allowed[name])
 
-    balanced = best("balanced", lambda _: True)
-    middle = balanced.point
-    quiet = best("quiet", lambda point: _is_stricter(point, middle))
-    sensitive = best("sensitive", lambda point: _is_stricter(middle, point))
-    return {"quiet": quiet, "balanced": balanced, "sensitive": sensitive}
+    return {name: judged(name) for name in RECALL_FLOOR}
 
 
-def _best(candidates: Sequence[_Candidate], allowed: int, recall_floor: float) -> OperatingPoint:
-    """Return the point with the highest value within the budget, or within what the recall floor takes."""
-    floor = min(recall_floor, max(candidate.recall for candidate in candidates))
-    least = min(candidate.false_alarms for candidate in candidates if candidate.recall >= floor)
-    kept = [candidate for candidate in candidates if candidate.false_alarms <= max(allowed, least)]
-    return max(kept, key=lambda c: (c.value, -c.false_alarms, c.point.enter, c.point.leave, -c.point.bridging_s)).point
-
-
-def _is_stricter(point: OperatingPoint, other: OperatingPoint) -> bool:
-    return point.enter >= other.enter and point.leave >= other.leave and point.min_length_s >= other.min_length_s
+def _choose_together(grid: _Grid, allowed: Mapping[PresetName, int]) -> dict[PresetName, int]:
+    """Return the place of each preset's point in the grid."""
+    middles, _ = grid.within(np.ones(len(grid.value), bool), allowed["balanced"], RECALL_FLOOR["balanced"])
+    best, found = (math.inf, math.inf), {}
+    for middle in np.flatnonzero(middles & (grid.value >= grid.value[middles].max() - GIVEN_WAY)):
+        strictness = grid.strictness[middle]
+        sides: dict[PresetName, Flags] = {
+            "quiet": (grid.strictness >= strictness).all(axis=1),
+            "sensitive": (grid.strictness <= strictness).all(axis=1),
+        }
+        places: dict[PresetName, int] = {"balanced": int(middle)}
+        excess, value = 0, 2 * grid.value[middle]
+        for name, fits in sides.items():
+            kept, more = grid.within(fits, allowed[name], RECALL_FLOOR[name])
+            places[name] = int(kept.argmax())
+            excess, value = excess + more, value + grid.value[places[name]]
+        if (excess, -value) < best:
+            best, found = (excess, -value), places
+    return found
 
 
 def _candidates(evidence: Evidence) -> Iterator[_Candidate]:
