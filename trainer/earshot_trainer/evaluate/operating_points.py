@@ -224,8 +224,10 @@ def _choose_label(label: str, evidence: Evidence, budgets: Mapping[PresetName, f
 def _choose_together(grid: _Grid, allowed: Mapping[PresetName, int]) -> dict[PresetName, int]:
     """Return the place of each preset's point in the grid."""
     middles, _ = grid.within(np.ones(len(grid.value), bool), allowed["balanced"], RECALL_FLOOR["balanced"])
+    near = np.flatnonzero(middles & (grid.value >= grid.value[middles].max() - GIVEN_WAY))
+    _, firsts = np.unique(grid.strictness[near], axis=0, return_index=True)  # those alike in strictness have like sides
     best, found = (math.inf, math.inf), {}
-    for middle in np.flatnonzero(middles & (grid.value >= grid.value[middles].max() - GIVEN_WAY)):
+    for middle in near[np.sort(firsts)]:
         strictness = grid.strictness[middle]
         sides: dict[PresetName, Flags] = {
             "quiet": (grid.strictness >= strictness).all(axis=1),
