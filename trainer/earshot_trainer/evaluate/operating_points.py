@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from earshot_node.contract.operating_point import OperatingPoint, PresetName, Presets
 from earshot_node.errors import OperatorError
-from earshot_trainer.evaluate.event_counts import EventLengths, Floats, JoinedTracks, event_lengths
+from earshot_trainer.evaluate.event_counts import EventLengths, Floats, Integers, JoinedTracks, event_lengths
 from earshot_trainer.evaluate.false_alarms import poisson_interval
 from earshot_trainer.evaluate.tracks import Track
 
-Integers = NDArray[np.int_]
 Flags = NDArray[np.bool_]
 
 BUDGETS_PER_HOUR: dict[PresetName, float] = {"quiet": 0.0, "balanced": 0.2, "sensitive": 2.0}
@@ -167,9 +166,9 @@ def choose_operating_points(
     """Return presets, and by label and preset what they gave; the same evidence gives the same presets.
 
     `quiet` is at least as strict as `balanced` and `sensitive` at most as strict in every setting that decides about an
-    onset, so that sensitivity moves in one direction. The three are chosen together: those that exceed their budgets
-    least, and of these those of the highest value, in which `balanced` counts twice and gives way to the others by no
-    more than `GIVEN_WAY`.
+    onset, so that sensitivity moves in one direction. `balanced` lies within `GIVEN_WAY` of the highest value that its
+    budget allows; of these, the three are chosen together with which the other two exceed their budgets least, then
+    those of the highest sum of values, in which `balanced` counts twice.
     """
     chosen = {label: _choose_label(label, tracks, budgets) for label, tracks in evidence.items()}
     names: tuple[PresetName, ...] = ("quiet", "balanced", "sensitive")
