@@ -26,7 +26,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=1875)
     parser.add_argument("--jobs", type=int, default=2, help="trainings at a time")
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--recipe", type=Path, default=CONFIG / "recipes/siren.yaml")
+    parser.add_argument("--recipe", type=Path, default=CONFIG / "recipes/siren-own.yaml")
     parser.add_argument("--split", type=Path, default=CONFIG / "splits/three.yaml")
     parser.add_argument("--data", action="append", metavar="MANIFEST", help="the two below EARSHOT_DATA if not given")
     parser.add_argument("--out", type=Path, required=True, help="folder for results and runs")

@@ -16,6 +16,7 @@ from earshot_node.synth.acoustics import (
     mix,
     pass_by,
     random_street,
+    random_town,
     reverberate,
     travel,
 )
@@ -134,15 +135,31 @@ def test_level_is_set_to_the_decibel_and_silence_stays_silent():
     assert not np.any(set_level(silence, -20.0))
 
 
-def test_random_street_keeps_length_is_repeatable_and_sounds_from_the_first_moment():
+@pytest.mark.parametrize("place", [random_street, random_town])
+def test_random_place_keeps_length_is_repeatable_and_sounds_from_the_first_moment(place):
     tone = sine(800.0, 3.0)
     for seed in range(5):
-        heard = random_street(np.random.default_rng(seed), tone, RATE_HZ)
+        heard = place(np.random.default_rng(seed), tone, RATE_HZ)
         assert heard.shape == tone.shape
         assert heard.dtype == np.float32
         assert np.isfinite(heard).all()
-        np.testing.assert_array_equal(heard, random_street(np.random.default_rng(seed), tone, RATE_HZ))
+        np.testing.assert_array_equal(heard, place(np.random.default_rng(seed), tone, RATE_HZ))
         assert rms_dbfs(heard[:4000]) > rms_dbfs(heard) - 20.0
+
+
+def test_in_a_town_one_tone_still_sounds_under_the_next():
+    low, high = sine(500.0, 0.5), sine(700.0, 0.5)
+    siren = np.concatenate([low, high] * 4)
+
+    def low_under_high_db(heard):
+        """Level of the low tone while the high one is sent, against its own turn; the middle half of each."""
+        turns = heard.reshape(8, -1)[2:, 2000:6000] * np.hanning(4000)
+        spectra = np.abs(np.fft.rfft(turns, 16000, axis=1))[:, 500]
+        return 20.0 * np.log10(spectra[1::2].mean() / spectra[::2].mean())
+
+    town = [low_under_high_db(random_town(np.random.default_rng(seed), siren, RATE_HZ)) for seed in range(8)]
+    assert low_under_high_db(siren) < -50.0
+    assert np.median(town) > -10.0, town
 
 
 def test_mix_adds_and_refuses_different_lengths():

@@ -73,7 +73,8 @@ def test_table_shows_means_spread_and_what_time_is_measured() -> None:
     text = markdown([result("pcen", "b", 1, 0.9, parameters=128_273, recall_at_1=0.35), *BASE])
     base, pcen = text.splitlines()[2:4]
     assert base == (
-        "| GRU (as it is) | b 1, b 2, c 1 | 127,953 | .950, .843 | .020 |  | .25, .50, - | 0.60 (x 1.50) | 300 s |"
+        "| GRU and wavelets (as it is) | b 1, b 2, c 1 | 127,953 | .950, .843 | .020 |  | .25, .50, - | "
+        "0.60 (x 1.50) | 300 s |"
     )
     assert pcen.startswith("| PCEN instead of the normalized logarithm | b 1 | 128,273 | .950, .900 | - | +.020: one")
     assert ".35, .50, -" in pcen

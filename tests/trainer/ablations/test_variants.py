@@ -24,7 +24,11 @@ NAMES = list(VARIANTS)
 
 
 def config_of(name: str) -> ModelConfig:
-    values = {"name": "default", "model": ModelConfig().to_dict()}
+    values = {
+        "name": "default",
+        "model": ModelConfig(wavelet_channels=16).to_dict(),
+        "teacher": {"model": "yamnet.tflite", "classes": ()},
+    }
     for setting in VARIANTS[name].settings:
         apply_override(values, setting)
     return Recipe.model_validate(values).model
@@ -34,7 +38,7 @@ def build(name: str) -> StreamingCrnn:
     """A variant with random weights, norms that fit noise, and logits that move."""
     torch.manual_seed(5)
     network = VARIANTS[name].build(config_of(name))
-    frames = noise(2)
+    frames = noise_for(network)
     network.set_normalization(frames.mean(dim=(0, 1)), frames.std(dim=(0, 1)))
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
@@ -50,12 +54,16 @@ def networks() -> dict[str, StreamingCrnn]:
     return {name: build(name) for name in NAMES}
 
 
-def noise(rows: int, seed: int = 1) -> "torch.Tensor":
-    """Log-mel frames [rows, 4 * HOPS, 80]: noise with a loud second."""
+def noise(rows: int, seed: int = 1, mels: int = 80) -> "torch.Tensor":
+    """Log-mel frames [rows, 4 * HOPS, mels]: noise with a loud second."""
     generator = torch.Generator().manual_seed(seed)
-    frames = torch.randn(rows, FRAMES_PER_HOP * HOPS, 80, generator=generator) * 2 - 8
+    frames = torch.randn(rows, FRAMES_PER_HOP * HOPS, mels, generator=generator) * 2 - 8
     frames[:, 100:200] += 5
     return frames
+
+
+def noise_for(network: StreamingCrnn, seed: int = 1) -> "torch.Tensor":
+    return noise(2, seed, network.config.n_mels)
 
 
 def hear(network: StreamingCrnn, frames: "torch.Tensor", cuts: list[int]) -> tuple["torch.Tensor", State]:
@@ -69,17 +77,17 @@ def hear(network: StreamingCrnn, frames: "torch.Tensor", cuts: list[int]) -> tup
     return torch.cat(pieces, dim=1), state
 
 
-def test_all_ten_variants_are_here() -> None:
-    assert len(NAMES) == 10
+def test_all_eleven_variants_are_here() -> None:
+    assert len(NAMES) == 11
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_later_frames_do_not_change_earlier_outputs(networks: dict[str, StreamingCrnn], name: str) -> None:
-    frames = noise(2)
+    frames, others = noise_for(networks[name]), noise_for(networks[name], seed=2)
     whole, _ = hear(networks[name], frames, [])
     for hop in (1, 57, HOPS - 1):
         changed = frames.clone()
-        changed[:, FRAMES_PER_HOP * hop :] = noise(2, seed=2)[:, FRAMES_PER_HOP * hop :] + 3
+        changed[:, FRAMES_PER_HOP * hop :] = others[:, FRAMES_PER_HOP * hop :] + 3
         other, _ = hear(networks[name], changed, [])
         torch.testing.assert_close(other[:, :hop], whole[:, :hop], rtol=0, atol=1e-4)
         assert (other[:, hop] - whole[:, hop]).abs().max() > 1e-3
@@ -89,7 +97,7 @@ def test_later_frames_do_not_change_earlier_outputs(networks: dict[str, Streamin
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=3))
 @pytest.mark.parametrize("name", NAMES)
 def test_stream_in_any_pieces_equals_the_whole(networks: dict[str, StreamingCrnn], name: str, cuts: list[int]) -> None:
-    frames = noise(2)
+    frames = noise_for(networks[name])
     whole, end = hear(networks[name], frames, [])
     pieces, end_of_pieces = hear(networks[name], frames, cuts)
     torch.testing.assert_close(pieces, whole, rtol=0, atol=1e-4)
@@ -100,7 +108,8 @@ def test_stream_in_any_pieces_equals_the_whole(networks: dict[str, StreamingCrnn
 
 @pytest.mark.parametrize("name", NAMES)
 def test_state_holds_all_that_a_call_leaves_row_by_row(networks: dict[str, StreamingCrnn], name: str) -> None:
-    network, frames = networks[name], noise(2)
+    network = networks[name]
+    frames = noise_for(network)
     before, state = hear(network, frames, [])
     fresh = network.initial_state(2)
     assert set(state) == set(fresh)
@@ -118,13 +127,14 @@ def test_state_holds_all_that_a_call_leaves_row_by_row(networks: dict[str, Strea
 @pytest.mark.parametrize("name", NAMES)
 def test_all_weights_learn(name: str) -> None:
     network = VARIANTS[name].build(config_of(name)).train()
-    network(noise(2))[0].square().sum().backward()
-    weights = dict(network.named_parameters())
+    network(noise_for(network))[0].square().sum().backward()
+    weights = {key: value for key, value in network.named_parameters() if value.requires_grad}
     assert [key for key, value in weights.items() if value.grad is None or not value.grad.any()] == []
 
 
 def test_variants_but_the_wider_one_have_about_as_many_weights(networks: dict[str, StreamingCrnn]) -> None:
     counts = {name: sum(weight.numel() for weight in network.parameters()) for name, network in networks.items()}
+    assert counts.pop("tagger") > counts["base"]
     assert counts.pop("wide") == pytest.approx(1.9 * counts["base"], rel=0.01)
     assert all(count == pytest.approx(counts["base"], rel=0.04) for count in counts.values())
 

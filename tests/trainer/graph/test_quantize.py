@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("onnx_ir", reason="torch is missing; run scripts/test without --node")
 
+import onnx_ir
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -15,8 +16,8 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from earshot_node.errors import OperatorError
-from earshot_trainer.graph.activations import GROUPS, node_names
-from earshot_trainer.graph.latency import hop_times_s
+from earshot_trainer.graph.activations import GROUPS, node_names, quantize_activations
+from earshot_trainer.graph.latency import call_times_s
 from earshot_trainer.graph.operator_table import operator_table
 from earshot_trainer.graph.quantize import (
     INDEPENDENCE_LIMIT,
@@ -97,8 +98,6 @@ def test_operator_table_says_which_layer_is_what(float_graph: Path, int8_graph: 
 def test_operator_table_shows_int8_activations(
     float_graph: Path, noise_clips: NDArray[np.float32], tmp_path: Path
 ) -> None:
-    from earshot_trainer.graph.activations import quantize_activations
-
     quantize_activations(float_graph, noise_clips[:2], "embedding", tmp_path / "embedding.onnx")
     rows = {row.layer: row for row in operator_table(tmp_path / "embedding.onnx")}
     assert (rows["embedding"].weights, rows["embedding"].activations) == ("int8", "int8")
@@ -107,8 +106,24 @@ def test_operator_table_shows_int8_activations(
 
 def test_each_group_holds_the_one_before(float_graph: Path) -> None:
     names = [set(node_names(float_graph, group)) for group in GROUPS]
-    assert [len(group) for group in names] == [1, 4, 8]
-    assert names[0] < names[1] < names[2]
+    assert [len(group) for group in names[:3]] == [1, 4, 8]
+    assert names[0] < names[1] < names[2] < names[3]
+
+
+def test_between_convolutions_nothing_is_float(
+    float_graph: Path, noise_clips: NDArray[np.float32], tmp_path: Path
+) -> None:
+    quantize_activations(float_graph, noise_clips[:2], "between", tmp_path / "between.onnx")
+    model = onnx_ir.load(tmp_path / "between.onnx")
+    convolutions = [node for node in model.graph if node.op_type == "Conv"]
+    made_int8 = {value for node in model.graph if node.op_type == "DequantizeLinear" for value in node.outputs}
+    assert len(convolutions) == 8
+    assert all(node.inputs[0] in made_int8 for node in convolutions)
+    passing = [
+        n for n in model.graph if n.op_type == "Concat" and n.outputs[0].consumers()[0].op_type == "QuantizeLinear"
+    ]
+    assert len(passing) == 3  # the caches of the three blocks
+    assert all(value in made_int8 for node in passing for value in node.inputs)
 
 
 def test_fewer_than_four_clips_are_refused(float_graph: Path, tmp_path: Path) -> None:
@@ -126,6 +141,6 @@ def test_int8_weight_is_within_half_a_step(weight: NDArray[np.float32], axis: in
 
 
 def test_every_graph_is_timed(float_graph: Path, int8_graph: Path) -> None:
-    times_s = hop_times_s([float_graph, int8_graph], calls=20)
+    times_s = call_times_s([float_graph, int8_graph], calls=20)
     assert len(times_s) == 2
     assert min(times_s) > 0

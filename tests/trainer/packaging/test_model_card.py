@@ -58,7 +58,14 @@ EVALUATION: dict[str, Any] = {
 QUANTIZATION: dict[str, Any] = {
     "chosen": "weights",
     "candidates": [
-        {"name": "weights", "mean_deviation": 0.001, "relative_time": 1.0, "file_bytes": 165000, "verdict": "eligible"}
+        {
+            "name": "weights",
+            "mean_deviation": 0.001,
+            "relative_time": 1.0,
+            "relative_block_time": 1.0,
+            "file_bytes": 165000,
+            "verdict": "eligible",
+        }
     ],
     "float_weight_bytes": 500_000,
     "int8_weight_bytes": 130_000,

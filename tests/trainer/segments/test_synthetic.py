@@ -52,3 +52,27 @@ def test_music_is_a_trap_of_the_same_length() -> None:
     assert all(sound.kind.startswith("music, ") for sound in pool[1:])
     assert {len(sound.samples) for sound in pool} == {16_000}
     assert not np.array_equal(pool[1].samples, pool[2].samples)
+
+
+def test_shares_choose_the_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    places: list[str] = []
+
+    def heard_in(name: str) -> None:
+        real = getattr(synthetic, name)
+        monkeypatch.setattr(synthetic, name, lambda *given: (places.append(name), real(*given))[1])
+
+    heard_in("random_town")
+    heard_in("random_street")
+
+    def drawn(town_share: float, street_share: float) -> set[str]:
+        places.clear()
+        recipe = SyntheticRecipe(sirens=24, traps=0, length_s=0.5, kind_shares={"hilo": 1.0})
+        places_of_it = {"town_share": town_share, "street_share": street_share}
+        pool = synthetic.render_pool(recipe.model_copy(update=places_of_it), seed=1)
+        assert len(places) <= len(pool) == 24
+        return set(places)
+
+    assert drawn(0.0, 0.0) == set()
+    assert drawn(1.0, 1.0) == {"random_town"}
+    assert drawn(0.5, 1.0) == {"random_town", "random_street"}
+    assert len(places) == 24

@@ -116,13 +116,13 @@ def test_clips_of_any_length_rate_and_channel_count_are_mixed(tmp_path: Path) ->
     with manifest.open("a") as stream:
         stream.writelines(rows)
     recordings = load_manifest(manifest)
-    recipe = load_recipe(write_recipe(tmp_path), ("mixing.synthetic_share=0",))
+    recipe = load_recipe(write_recipe(tmp_path), ("mixing.synthetic_share=0", "mixing.towns=2"))
     cache = PcmCache(tmp_path / "cache")
     cache.add(recordings)
     sounds = gather_sounds(recordings, cache, recipe, tmp_path / "cache")
     too_short = 1  # 5 ms are no frame
     assert len(sounds.spans) == 4 + len(shapes) - too_short
-    assert len(sounds.sirens) == (3 + len(shapes) - too_short) * (1 + recipe.mixing.streets)
+    assert len(sounds.sirens) == (3 + len(shapes) - too_short) * (1 + recipe.mixing.streets + 2)
     mixer = SegmentMixer(sounds, recipe.model, recipe.mixing, recipe.augment, 1, torch.device("cpu"))
     for step in range(12):
         batch = mixer.batch(step, 16, sounds.span_odds)
@@ -135,7 +135,7 @@ def test_second_start_renders_no_street_and_reads_no_recording(tmp_path: Path, m
     from earshot_trainer.segments import sounds as sounds_module
 
     recordings = load_manifest(make_corpus(tmp_path))
-    recipe = load_recipe(write_recipe(tmp_path))
+    recipe = load_recipe(write_recipe(tmp_path), ("mixing.towns=1",))
     cache = PcmCache(tmp_path / "cache")
     cache.add(recordings)
     first = gather_sounds(recordings, cache, recipe, tmp_path / "cache")
@@ -143,7 +143,7 @@ def test_second_start_renders_no_street_and_reads_no_recording(tmp_path: Path, m
     def again_rendered(*arguments: object) -> None:
         raise AssertionError("rendered or read again")
 
-    monkeypatch.setattr(sounds_module, "_in_a_street", again_rendered)
+    monkeypatch.setattr(sounds_module, "_heard_in", again_rendered)
     monkeypatch.setattr(bank_module, "_blocks", again_rendered)
     again = PcmCache(tmp_path / "cache")
     assert again.add(recordings) == 0

@@ -6,8 +6,6 @@ from support.tiny_corpus import TINY_RECIPE, write_recipe
 from earshot_node.errors import ConfigError
 from earshot_trainer.training.recipe import Recipe, load_recipe
 
-RECIPE_CHAIN = ("siren", "siren-longer", "siren-distilled")
-
 
 def test_every_shipped_recipe_loads(repository: Path) -> None:
     paths = sorted((repository / "config" / "recipes").glob("*.yaml"))
@@ -61,22 +59,24 @@ def test_absent_recipe_is_an_error(tmp_path: Path) -> None:
 
 def test_recipe_extends_another_and_replaces_single_values(repository: Path, tmp_path: Path) -> None:
     recipes = repository / "config" / "recipes"
-    longer, first = load_recipe(recipes / "siren-longer.yaml"), load_recipe(recipes / "siren.yaml")
-    assert (longer.name, longer.training.seed, longer.training.batch_size) == ("siren-longer", 2, 24)
-    assert longer.training.steps > first.training.steps
-    assert (longer.model, longer.teacher) == (first.model, first.teacher)
-    assert longer.synthetic.kind_shares == first.synthetic.kind_shares | {"air_horn": 0.0}
+    own, first = load_recipe(recipes / "siren-own.yaml"), load_recipe(recipes / "siren.yaml")
+    assert (own.name, own.training.seed, own.training.batch_size) == ("siren-own", 2, 24)
+    assert first.distillation is not None
+    assert own.distillation is None
+    assert (own.model.tagger_layers, own.model.level_s) == (0, first.model.level_s)
+    assert (own.mixing, own.synthetic, own.teacher) == (first.mixing, first.synthetic, first.teacher)
     (tmp_path / "lost.yaml").write_text("extends: nowhere.yaml\nname: lost\n")
     with pytest.raises(ConfigError, match=r"cannot read recipe .*nowhere\.yaml"):
         load_recipe(tmp_path / "lost.yaml")
 
 
-def test_recipe_extends_one_that_extends_another(repository: Path) -> None:
-    recipes = {name: load_recipe(repository / "config" / "recipes" / f"{name}.yaml") for name in RECIPE_CHAIN}
-    base, longer, distilled = (recipes[name] for name in RECIPE_CHAIN)
-    assert distilled.mixing == longer.mixing != base.mixing
-    assert (distilled.model.level_s, base.model.level_s) == (3.0, 0.0)
-    assert distilled.distillation is not None
+def test_recipe_extends_one_that_extends_another(tmp_path: Path) -> None:
+    write_recipe(tmp_path)
+    (tmp_path / "longer.yaml").write_text("extends: tiny.yaml\nname: longer\ntraining: {steps: 20, seed: 7}\n")
+    (tmp_path / "last.yaml").write_text("extends: longer.yaml\nname: last\ntraining: {steps: 30}\n")
+    tiny, longer, last = (load_recipe(tmp_path / f"{name}.yaml") for name in ("tiny", "longer", "last"))
+    assert (last.training.steps, last.training.seed) == (30, 7)
+    assert (last.name, last.mixing, last.model) == ("last", longer.mixing, tiny.model)
 
 
 def test_recipes_that_extend_each_other_are_an_error(tmp_path: Path) -> None:
@@ -84,6 +84,12 @@ def test_recipes_that_extend_each_other_are_an_error(tmp_path: Path) -> None:
     (tmp_path / "b.yaml").write_text("extends: a.yaml\n")
     with pytest.raises(ConfigError, match=r"b\.yaml: extends a\.yaml, which extends it in turn"):
         load_recipe(tmp_path / "a.yaml")
+
+
+def test_layers_of_a_tagger_without_one_are_an_error(tmp_path: Path) -> None:
+    path = write_recipe(tmp_path, TINY_RECIPE.replace("n_mels: 32", "n_mels: 64\n  tagger_layers: 7"))
+    with pytest.raises(ConfigError, match="needs a teacher to take them from"):
+        load_recipe(path)
 
 
 def test_distillation_without_a_teacher_is_an_error(tmp_path: Path) -> None:

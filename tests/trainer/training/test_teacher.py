@@ -93,7 +93,7 @@ def test_siren_that_the_teacher_does_not_hear_is_not_learnt_from(
         assert recipe.teacher is not None
         opinion = ask_teacher(tagger, recipe.teacher, recordings, cache, tmp_path / tagger.digest[:4])
         sounds = gather_sounds(recordings, cache, recipe, tmp_path / "cache", opinion=opinion)
-        return len(sounds.sirens) // (1 + recipe.mixing.streets)
+        return len(sounds.sirens) // (1 + recipe.mixing.streets + recipe.mixing.towns)
 
     class DeafTagger(LoudnessTagger):
         digest = "cd" * 32

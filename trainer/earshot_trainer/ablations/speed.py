@@ -23,8 +23,8 @@ def hop_times_ms(networks: Sequence[StreamingCrnn], calls: int = CALLS) -> list[
     states = [network.initial_state(1) for network in networks]
     times_ms: list[list[float]] = [[] for _ in networks]
     for call in range(-max(1, calls // 10), calls):
-        frames = torch.randn(1, FRAMES_PER_HOP, networks[0].config.n_mels, generator=generator) * 3 - 8
         for index, network in enumerate(networks):
+            frames = torch.randn(1, FRAMES_PER_HOP, network.config.n_mels, generator=generator) * 3 - 8
             begun_s = time.thread_time()
             _, states[index] = network(frames, states[index])
             if call >= 0:

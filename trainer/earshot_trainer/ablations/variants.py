@@ -19,7 +19,7 @@ class Variant:
     Attributes:
         title: what it is, for people.
         build: makes it of a model's configuration.
-        settings: `model.key=value` texts for the recipe, sizes that give it about as many weights as siren.yaml's.
+        settings: `model.key=value` texts for the recipe, sizes that give it about as many weights as siren-own.yaml's.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Variant:
 VARIANTS = {
     variant.name: variant
     for variant in (
-        Variant(BASE, "GRU (as it is)", StreamingCrnn),
+        Variant(BASE, "GRU and wavelets (as it is)", StreamingCrnn),
         Variant(
             "wide",
             "wider: convolutions and GRU",
@@ -59,10 +59,16 @@ VARIANTS = {
             AblatedCrnn.with_front_end(MeanSubtraction),
         ),
         Variant(
-            "wavelets",
-            "a second branch: Haar wavelets of each band's level, 80 ms to 2.56 s",
+            "no-wavelets",
+            "no branch of Haar wavelets of each band's level, 80 ms to 2.56 s",
             StreamingCrnn,
-            ("model.wavelet_channels=16",),
+            ("model.wavelet_channels=0",),
+        ),
+        Variant(
+            "tagger",
+            "the published tagger's first nine convolutions in place of its own and the branch",
+            StreamingCrnn,
+            ("model.tagger_layers=9", "model.n_mels=64", "model.wavelet_channels=0", "model.channels=[16, 32, 64, 64]"),
         ),
         Variant(
             "denoising",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from earshot_node.synth.acoustics import echo_response, random_street, reverberate
+from earshot_node.synth.acoustics import echo_response, random_street, random_town, reverberate
 from earshot_node.synth.filters import Samples, Track, fade_edges, low_pass_gain, set_level, shape_spectrum
 from earshot_trainer.corpus.activity import active_frames
 from earshot_trainer.corpus.cache import PcmCache, to_int16
@@ -39,6 +39,7 @@ SIREN_SPEEDS = (((0.7, 1.4), 0.2), ((0.9, 1.11), 0.8))
 POOL_SPEEDS = (((0.85, 1.18), 1.0),)
 SECOND_BACKGROUND_SHARE = 0.25
 STREET_SHARE = FRONT_ROOM_SHARE = 0.3
+TOWN_SHARE = 0.12
 DISTANCE_SHARE = 0.25
 ROOM_SHARE = 0.2
 EQUALIZER_SHARE, EQUALIZER_DB = 0.6, 5.0
@@ -127,6 +128,8 @@ class MixtureRenderer:
             samples = self._at_a_speed(rng, pool[int(rng.integers(len(pool)))], POOL_SPEEDS)
         if kind == REAL and rng.random() < STREET_SHARE:
             samples = random_street(rng, samples, SAMPLE_RATE_HZ)
+        elif kind == REAL and rng.random() < TOWN_SHARE:
+            samples = random_town(rng, samples, SAMPLE_RATE_HZ)
         elif rng.random() < FRONT_ROOM_SHARE:
             samples = _in_a_room(rng, samples)
         if rng.random() < DISTANCE_SHARE:

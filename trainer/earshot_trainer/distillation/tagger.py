@@ -67,6 +67,11 @@ class EmbeddingTagger(nn.Module):
             ) from error
         return tagger.eval()
 
+    @property
+    def convolutions(self) -> "tuple[_Convolution, ...]":
+        """Its layers in their order: what a network of ours can begin with."""
+        return tuple(layer for layer in self.layers if isinstance(layer, _Convolution))
+
     @torch.inference_mode()
     def embed(self, samples: Tensor, hop_frames: int) -> Tensor:
         """Embeddings [B, windows, 1024] of 16 kHz samples [B, T], a window every `hop_frames` of 10 ms."""

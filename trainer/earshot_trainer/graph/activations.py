@@ -12,8 +12,10 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from earshot_trainer.graph.session import Array, GraphSession
 from earshot_trainer.graph.weights import weight_inputs
 
-GROUPS = ("embedding", "pointwise", "convolutions")
-"""Each holds the operators of those before it."""
+GROUPS = ("embedding", "pointwise", "convolutions", "between")
+"""Each holds the operators of those before it, the last one what lies between convolutions: no value is float there."""
+_PASSING = {"Clip", "Concat", "Pad", "Relu", "Slice"}
+"""Operators that need no arithmetic in float to hand INT8 values on."""
 
 
 def quantize_activations(float_path: Path, calibration: Array, group: str, out: Path) -> None:
@@ -41,17 +43,25 @@ def quantize_activations(float_path: Path, calibration: Array, group: str, out: 
 
 def node_names(path: Path, group: str) -> list[str]:
     """Return the names of the nodes of `group` in the float graph at `path`."""
-    return [str(node.name) for node in onnx_ir.load(path).graph if GROUPS.index(group) >= _rank(node)]
+    behind: set[onnx_ir.Node] = set()
+    names = []
+    for node in onnx_ir.load(path).graph:  # in topological order
+        producers = {value.producer() for value in node.inputs if value is not None}
+        if node.op_type == "Conv" or (node.op_type in _PASSING and producers & behind):
+            behind.add(node)
+        if GROUPS.index(group) >= _rank(node, node in behind):
+            names.append(str(node.name))
+    return names
 
 
-def _rank(node: onnx_ir.Node) -> int:
+def _rank(node: onnx_ir.Node, is_behind_convolution: bool) -> int:
     """Return the first group that `node` belongs to, or one past the last."""
     weights = weight_inputs(node)
     if node.name == "embedding":
         return 0
     if node.op_type == "Conv" and weights and weights[0].shape is not None:
         return 1 if tuple(weights[0].shape)[2:] == (1, 1) else 2
-    return len(GROUPS)
+    return 3 if is_behind_convolution and node.op_type in _PASSING else len(GROUPS)
 
 
 class _Clips(CalibrationDataReader):  # type: ignore[misc]

@@ -186,12 +186,13 @@ def exportable(network: StreamingCrnn) -> SignalPath:
     """Return the signal path of a copy of `network`, its batch norms folded into convolutions."""
     network = copy.deepcopy(network).cpu().eval()
     layers: Any = network  # its layers change their types here
-    layers.stem.conv = fuse_conv_bn_eval(layers.stem.conv, layers.stem_norm)
-    layers.stem_norm = nn.Identity()
-    for block in layers.blocks:
+    if layers.tagger is None:
+        layers.stem.conv = fuse_conv_bn_eval(layers.stem.conv, layers.stem_norm)
+        layers.stem_norm = nn.Identity()
+    for block in layers.blocks if layers.tagger is None else [layers.tagger]:
         block.pointwise = fuse_conv_bn_eval(block.pointwise, block.norm)
         block.norm = nn.Identity()
-    layers.embedding = OnnxEmbedding(layers.embedding, network.config.n_mels // 16)
+    layers.embedding = OnnxEmbedding(layers.embedding, network.bands)
     if layers.level is not None:
         layers.level = OnnxRunningLevel(network.config)
     if layers.wavelets is not None:

@@ -9,14 +9,14 @@ from earshot_trainer.graph.session import GraphSession
 from earshot_trainer.network.architecture import HOP_SAMPLES
 
 
-def hop_times_s(paths: list[Path], calls: int) -> list[float]:
-    """Return the median time of a call with one hop, for each graph, on one thread, state carried, after a warm-up.
+def call_times_s(paths: list[Path], calls: int, hops: int = 1) -> list[float]:
+    """Return the median time of a call with `hops`, for each graph, on one thread, state carried, after a warm-up.
 
     The graphs are timed call by call in turns, so that they share the machine's good and bad moments.
     """
     sessions = [GraphSession(path) for path in paths]
     states = [session.initial_state(1) for session in sessions]
-    samples = np.random.default_rng(0).normal(0, 0.1, (1, HOP_SAMPLES)).astype(np.float32)
+    samples = np.random.default_rng(0).normal(0, 0.1, (1, hops * HOP_SAMPLES)).astype(np.float32)
     times_s = np.zeros((calls, len(paths)))
     for call in range(-max(1, calls // 10), calls):
         for index, session in enumerate(sessions):

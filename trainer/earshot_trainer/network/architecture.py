@@ -9,6 +9,11 @@ MEL_HOP_SAMPLES = 160
 FRAMES_PER_HOP = 4
 HOP_SAMPLES = MEL_HOP_SAMPLES * FRAMES_PER_HOP
 """One decision every 40 ms."""
+TAGGER_LAYERS = (7, 9, 11, 13, 15)
+"""Where the published tagger can be cut: behind a pointwise convolution, once a step is 40 ms."""
+TAGGER_MELS = 64
+TAGGER_FROZEN_LAYERS = 5
+"""The first ones, up to 40 ms a step, stay as they are: edges and onsets are what they are, and they cost the most."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,9 @@ class ModelConfig:
     `window_samples` is a multiple of the mel hop, so that frames are made of whole hops.
     `channels` are the widths of the stem and of the three separable blocks behind it. `level_s` is the time constant of
     the level that frames are brought to (see `network/level.py`); 0 leaves them as they are. `wavelet_channels` is the
-    width of the branch that sees slow changes (see `network/wavelets.py`); 0 leaves it out.
+    width of the branch that sees slow changes (see `network/wavelets.py`); 0 leaves it out. `tagger_layers` is how many
+    convolutions of the published tagger stand in place of stem, blocks and branch (see `network/tagger_layers.py`); of
+    `channels` only the last width counts then.
     Raises ValueError for a combination that cannot be built.
     """
 
@@ -34,6 +41,7 @@ class ModelConfig:
     dropout: float = 0.1
     level_s: float = 0.0
     wavelet_channels: int = 0
+    tagger_layers: int = 0
 
     def __post_init__(self) -> None:
         """Accept lists from YAML; reject what cannot be built."""
@@ -52,6 +60,13 @@ class ModelConfig:
             raise ValueError(f"model.wavelet_channels: {self.wavelet_channels}: need a width, or 0 for none")
         if self.n_mels % 16:
             raise ValueError(f"model.n_mels: {self.n_mels}: need a multiple of 16")
+        if self.tagger_layers and (self.tagger_layers not in TAGGER_LAYERS or self.n_mels != TAGGER_MELS):
+            raise ValueError(
+                f"model.tagger_layers: {self.tagger_layers}: need 0, or with n_mels {TAGGER_MELS} one of "
+                f"{', '.join(map(str, TAGGER_LAYERS))}"
+            )
+        if self.tagger_layers and self.wavelet_channels:
+            raise ValueError("model.wavelet_channels: the branch joins the network's own blocks; need tagger_layers 0")
         if len(self.channels) != 4:
             raise ValueError(f"model.channels: {self.channels}: need four widths")
         if not 0 <= self.mel_min_hz < self.mel_max_hz <= SAMPLE_RATE_HZ / 2:

@@ -6,6 +6,8 @@ state; `network.set_normalization(mean, std)` once, from training data; a checkp
 `network.state_dict()` (the normalization is in it) and `config.to_dict()`.
 """
 
+from collections.abc import Callable, Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +16,7 @@ from earshot_trainer.network.features import LogMel
 from earshot_trainer.network.level import RunningLevel
 from earshot_trainer.network.recurrence import run_gru
 from earshot_trainer.network.state import State
+from earshot_trainer.network.tagger_layers import QUIETEST, Convolution, TaggerLayers, tagger_normalization
 from earshot_trainer.network.wavelets import WaveletBranch
 
 __all__ = ["LogMel", "ModelConfig", "SignalPath", "StreamingCrnn"]
@@ -80,7 +83,8 @@ class StreamingCrnn(nn.Module):
     Frames are brought to one level first, if the configuration says so. Two input channels, the normalized frame and
     the same frame less its mean over mels, so that the network can tell a sound's shape from its level. A second
     branch, if there is one, sees how each band changes over up to 2.56 s and joins behind the first block. It takes the
-    frames as they came: changes of the level that they are brought to are none of the sound's.
+    frames as they came: changes of the level that they are brought to are none of the sound's. All of these
+    convolutions may be the tagger's in their place.
     """
 
     mean: Tensor
@@ -90,26 +94,35 @@ class StreamingCrnn(nn.Module):
         """Build with random weights and no normalization (mean 0, deviation 1)."""
         super().__init__()
         self.config = config
-        stem, *widths = config.channels
         self.level = RunningLevel(config) if config.level_s else None
         self.wavelets = WaveletBranch(config) if config.wavelet_channels else None
-        self.stem = CausalConv((2, stem), kernel=(5, 5), stride=(2, 2))
-        self.stem_norm = nn.BatchNorm2d(stem)
-        self.blocks = nn.ModuleList(
-            [
-                SeparableBlock((stem, widths[0]), kernel=(4, 5), stride=(2, 2)),
-                SeparableBlock((widths[0] + config.wavelet_channels, widths[1]), kernel=(3, 3), stride=(1, 2)),
-                SeparableBlock((widths[1], widths[2]), kernel=(3, 3), stride=(1, 2)),
-            ]
-        )
-        self.embedding = Embedding(widths[2] * config.n_mels // 16, config.embedding)
+        self.tagger = TaggerLayers(config) if config.tagger_layers else None
+        if self.tagger is None:
+            stem, *widths = config.channels
+            self.stem = CausalConv((2, stem), kernel=(5, 5), stride=(2, 2))
+            self.stem_norm = nn.BatchNorm2d(stem)
+            self.blocks = nn.ModuleList(
+                [
+                    SeparableBlock((stem, widths[0]), kernel=(4, 5), stride=(2, 2)),
+                    SeparableBlock((widths[0] + config.wavelet_channels, widths[1]), kernel=(3, 3), stride=(1, 2)),
+                    SeparableBlock((widths[1], widths[2]), kernel=(3, 3), stride=(1, 2)),
+                ]
+            )
+        self.embedding = Embedding(config.channels[-1] * self.bands, config.embedding)
         self.gru = nn.GRU(config.embedding, config.hidden)
         self.dropout = nn.Dropout(config.dropout)
         self.output = nn.Linear(config.hidden, len(config.labels))
         self.register_buffer("mean", torch.zeros(config.n_mels))
         self.register_buffer("std", torch.ones(config.n_mels))
+        if self.tagger is not None:
+            self.set_normalization(*tagger_normalization(config))
         # A third faster to train on a CPU.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @property
+    def bands(self) -> int:
+        """How many bands are left of the mels behind the convolutions."""
+        return self.config.n_mels // 16 if self.tagger is None else self.tagger.bands
 
     def set_normalization(self, mean: Tensor, std: Tensor) -> None:
         """Fix the per-mel mean and standard deviation of log-mel frames, each [n_mels]."""
@@ -118,16 +131,19 @@ class StreamingCrnn(nn.Module):
 
     def initial_state(self, batch: int) -> State:
         """Return the state before the first frame: zeros, by name, batch first."""
-        stem, first, second, _ = self.config.channels
-        mels = self.config.n_mels
         shapes: dict[str, tuple[int, ...]] = {} if self.level is None else {"level": (2,)}
-        shapes |= {
-            "stem": (self.stem.conv.in_channels, self.stem.cache_steps, mels),
-            "conv1": (stem, 2, mels // 2),
-            "conv2": (first + self.config.wavelet_channels, 2, mels // 4),
-            "conv3": (second, 2, mels // 8),
-            "gru": (self.config.hidden,),
-        }
+        if self.tagger is not None:
+            shapes |= self.tagger.state_shapes()
+        else:
+            stem, first, second, _ = self.config.channels
+            mels = self.config.n_mels
+            shapes |= {
+                "stem": (self.stem.conv.in_channels, self.stem.cache_steps, mels),
+                "conv1": (stem, 2, mels // 2),
+                "conv2": (first + self.config.wavelet_channels, 2, mels // 4),
+                "conv3": (second, 2, mels // 8),
+            }
+        shapes |= {"gru": (self.config.hidden,)}
         if self.wavelets is not None:
             shapes |= self.wavelets.details.state_shapes()
         zeros = {name: self.mean.new_zeros(batch, *shape) for name, shape in shapes.items()}
@@ -148,7 +164,16 @@ class StreamingCrnn(nn.Module):
         levelled = log_mel
         if self.level is not None:
             levelled, new_state["level"] = self.level(log_mel, state["level"])
-        x, of_input = self._see(levelled, state)
+        x, of_convolutions = self._convolve(log_mel, levelled, state)
+        x, of_memory = self._remember(self.dropout(self.embedding(x)), state)
+        return self.output(self.dropout(x)).transpose(0, 1), new_state | of_convolutions | of_memory
+
+    def _convolve(self, log_mel: Tensor, levelled: Tensor, state: State) -> tuple[Tensor, State]:
+        """Map frames [B, 4n, M], as they came and at one level, to [B, channels[-1], n, bands] and the new state."""
+        if self.tagger is not None:
+            frames = ((levelled - self.mean) / self.std).clamp_min(QUIETEST)
+            return self.tagger(frames[:, None], state)  # type: ignore[no-any-return]
+        x, new_state = self._see(levelled, state)
         x, new_state["stem"] = self.stem(x, state["stem"])
         x = torch.relu(self.stem_norm(x))
         for index, block in enumerate(self.blocks, start=1):
@@ -157,8 +182,7 @@ class StreamingCrnn(nn.Module):
                 changes, of_changes = self.wavelets(log_mel, self.std, state)
                 x = torch.cat([x, changes], dim=1)
                 new_state |= of_changes
-        x, of_memory = self._remember(self.dropout(self.embedding(x)), state)
-        return self.output(self.dropout(x)).transpose(0, 1), new_state | of_input | of_memory
+        return x, new_state
 
     def _see(self, log_mel: Tensor, state: State) -> tuple[Tensor, State]:
         """Map frames [B, T, M] to the stem's channels [B, C, T, M] and the new state of what makes them, if any."""
@@ -176,6 +200,21 @@ class StreamingCrnn(nn.Module):
             return run_gru(self.gru, x, hidden)
         x, last = self.gru(x, hidden[None])
         return x, last.squeeze(0)
+
+
+def beginning_with(
+    convolutions: Iterable[Convolution], build: Callable[[ModelConfig], StreamingCrnn]
+) -> Callable[[ModelConfig], StreamingCrnn]:
+    """Return what builds a network as `build` does, with the published tagger's weights in its first layers."""
+    layers = tuple(convolutions)
+
+    def begin(config: ModelConfig) -> StreamingCrnn:
+        network = build(config)
+        if network.tagger is not None:
+            network.tagger.take(layers)
+        return network
+
+    return begin
 
 
 class SignalPath(nn.Module):

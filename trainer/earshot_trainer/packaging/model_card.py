@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from earshot_node.contract.manifest import BundleManifest
+from earshot_trainer.network.architecture import TAGGER_FROZEN_LAYERS
 from earshot_trainer.packaging.card_figures import evaluation_section, quantization_section, title_of
 from earshot_trainer.packaging.card_points import points_section
 from earshot_trainer.packaging.figures import QUANTIZATION, SHIPPED, condense, held_out_reports
@@ -132,7 +133,7 @@ def _training(run: RunRecord) -> str:
         )
         text += f"that also heard {_besides(run)}." if run.heard_besides else "on the same recordings."
     if run.teacher is not None:
-        text += f" A published tagger helped as teacher: {run.teacher}; nothing of it is in this bundle."
+        text += f" A published tagger helped as teacher: {run.teacher}; {_of_tagger(run)}."
     if distillation := run.recipe.get("distillation"):
         text += (
             f" In each step the network also learnt what that teacher hears in {distillation['batch_size']} of "
@@ -145,6 +146,17 @@ def _training(run: RunRecord) -> str:
         kept = f"The weights in this bundle were NOT trained on everything; tested on: {names}."
     header = ("", "recordings", "hours", "siren recordings", "original siren recordings")
     return "\n".join([text, "", kept, "", *table(header, rows)])
+
+
+def _of_tagger(run: RunRecord) -> str:
+    """What of the tagger is in the bundle; its licence asks that changes are told."""
+    layers = run.recipe.get("model", {}).get("tagger_layers", 0)
+    if not layers:
+        return "nothing of it is in this bundle"
+    return (
+        f"the network began with its first {layers} convolutions, the first {TAGGER_FROZEN_LAYERS} of them as they "
+        "were but for INT8; nothing else of it is in this bundle"
+    )
 
 
 def _counts(summary: Summary) -> tuple[str, ...]:

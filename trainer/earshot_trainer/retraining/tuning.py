@@ -32,6 +32,7 @@ from earshot_trainer.segments.mixing import OPENING_DECISIONS, Batch, SegmentMix
 from earshot_trainer.segments.prefetch import Prefetcher
 from earshot_trainer.segments.sounds import Sounds
 from earshot_trainer.training.checkpoint import CHECKPOINT_NAME, MODEL_NAME, load_checkpoint, save_atomically
+from earshot_trainer.training.learner import parameter_groups
 from earshot_trainer.training.losses import segment_loss
 from earshot_trainer.training.recipe import Recipe
 from earshot_trainer.training.train import StepReport
@@ -209,12 +210,15 @@ class Tuner:
         self.base = _network(values)
         self.network, self.average = (grow(_network(values), added) for _ in range(2))
         named = list(self.network.named_parameters())
-        known = [p for name, p in named if not name.startswith(ADDED_ROWS)]
-        groups = [
-            {"params": [p for p in known if p.ndim >= 2], "weight_decay": settings.weight_decay},
-            {"params": [p for p in known if p.ndim < 2], "weight_decay": 0.0},
-        ]
-        if rows := [p for name, p in named if name.startswith(ADDED_ROWS)]:
+        added_ones = {id(p) for name, p in named if name.startswith(ADDED_ROWS)}
+        groups = parameter_groups(
+            [p for _, p in named if id(p) not in added_ones],
+            self.network.tagger,
+            settings.learning_rate,
+            settings.weight_decay,
+            self._recipe.training.tagger_rate,
+        )
+        if rows := [p for _, p in named if id(p) in added_ones]:
             groups.append({"params": rows, "weight_decay": 0.0, "lr": settings.label_learning_rate})
         self._optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
         self._scheduler = torch.optim.lr_scheduler.LambdaLR(self._optimizer, self._schedule)

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from earshot_node.errors import OperatorError
-from earshot_node.synth.acoustics import random_street
-from earshot_node.synth.filters import peak_normalise
+from earshot_node.synth.acoustics import random_street, random_town
+from earshot_node.synth.filters import Samples, peak_normalise
 from earshot_trainer.corpus.activity import active_frames
 from earshot_trainer.corpus.cache import PcmCache
 from earshot_trainer.corpus.recordings import Recording
@@ -25,6 +25,8 @@ from earshot_trainer.training.teacher import HalfScores, TeacherOpinion, scores_
 
 SPAN_S = 10.0
 LONGEST_STREET_SAMPLES = 120 * SAMPLE_RATE_HZ
+STREET_STREAM, TOWN_STREAM = 5, 10
+"""Of the random numbers that each place is drawn with."""
 Int16Array = npt.NDArray[np.int16]
 
 
@@ -76,9 +78,9 @@ def gather_sounds(
     """Prepare recordings that are in the cache; `folder` keeps the frames of all sounds.
 
     A siren's odds grow with the root of its group's size, a negative's as the recipe's `balance` says. A real siren is
-    there once as it is and, by the recipe's `streets`, as often again as from a vehicle under way (its first two
-    minutes). What is shorter than a frame of 10 ms is left out. For another `label` its recordings stand in the place
-    of sirens.
+    there once as it is and, by the recipe's `streets` and `towns`, as often again as from a vehicle under way and from
+    far off (its first two minutes). What is shorter than a frame of 10 ms is left out. For another `label` its
+    recordings stand in the place of sirens.
 
     Raises:
         OperatorError: no siren at all, or no negative.
@@ -91,12 +93,12 @@ def gather_sounds(
         raise OperatorError(f"no {label} to learn from; check is_siren in the manifests and what is excluded")
     if not negatives:
         raise OperatorError("no negative to learn from; name a manifest with other sounds as well")
-    streets = _in_streets(heard, cache, recipe)
+    outdoors = _outdoors(heard, cache, recipe)
     audio: list[Int16Array] = [cache.samples(r) for r in negatives]
     keys = [cache.key(r) for r in negatives]
     real, names = [], []
     for recording in heard:
-        for key in (cache.key(recording), *streets[recording]):
+        for key in (cache.key(recording), *outdoors[recording]):
             real.append(Siren(len(audio), sirens[recording]))
             audio.append(cache.kept(key))
             keys.append(key)
@@ -132,26 +134,33 @@ def _real_siren(
     return np.asarray(active & (scores[:, 0] >= recipe.teacher.least_siren_score))
 
 
-def _in_streets(sirens: Sequence[Recording], cache: PcmCache, recipe: Recipe) -> dict[Recording, list[str]]:
-    """Keys of each siren's renditions from a moving vehicle, which `cache` keeps from one run to the next."""
-    streets: dict[Recording, list[str]] = {}
+Place = Callable[[np.random.Generator, Samples, int], Samples]
+
+
+def _outdoors(sirens: Sequence[Recording], cache: PcmCache, recipe: Recipe) -> dict[Recording, list[str]]:
+    """Keys of each siren's renditions in streets and towns, which `cache` keeps from one run to the next."""
+    kept: dict[Recording, list[str]] = {}
     makers: dict[str, Callable[[], Int16Array]] = {}
     code = hashlib.sha256(synthesizer_code()).hexdigest()
     for recording in sirens:
         samples = cache.samples(recording)[:LONGEST_STREET_SAMPLES]
-        streets[recording] = []
-        for turn in range(1, 1 + recipe.mixing.streets):
-            text = f"street {cache.key(recording)} {recipe.training.seed} {turn} {code}"
-            digest = hashlib.sha256(text.encode())
-            seed = [recipe.training.seed, 5, turn, int(hashlib.sha256(recording.name.encode()).hexdigest()[:15], 16)]
-            makers[digest.hexdigest()[:32]] = partial(_in_a_street, samples, seed)
-            streets[recording].append(digest.hexdigest()[:32])
+        number = int(hashlib.sha256(recording.name.encode()).hexdigest()[:15], 16)
+        kept[recording] = []
+        for place, stream, turns in (
+            (random_street, STREET_STREAM, recipe.mixing.streets),
+            (random_town, TOWN_STREAM, recipe.mixing.towns),
+        ):
+            for turn in range(1, 1 + turns):
+                text = f"{place.__name__} {cache.key(recording)} {recipe.training.seed} {turn} {code}"
+                key = hashlib.sha256(text.encode()).hexdigest()[:32]
+                makers[key] = partial(_heard_in, place, samples, [recipe.training.seed, stream, turn, number])
+                kept[recording].append(key)
     cache.keep(makers)
-    return streets
+    return kept
 
 
-def _in_a_street(samples: Int16Array, seed: Sequence[int]) -> Int16Array:
-    heard = random_street(np.random.default_rng(seed), samples.astype(np.float32) / 32768.0, SAMPLE_RATE_HZ)
+def _heard_in(place: Place, samples: Int16Array, seed: Sequence[int]) -> Int16Array:
+    heard = place(np.random.default_rng(seed), samples.astype(np.float32) / 32768.0, SAMPLE_RATE_HZ)
     return np.asarray(np.clip(np.rint(peak_normalise(heard) * 16_000.0), -32768, 32767), dtype=np.int16)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 import earshot_node.synth
-from earshot_node.synth.acoustics import random_street
+from earshot_node.synth.acoustics import random_street, random_town
 from earshot_node.synth.filters import Samples, peak_normalise
 from earshot_node.synth.music import random_music
 from earshot_node.synth.sirens import SirenKind, SirenParameters, random_siren, synthesize, synthesize_crew
@@ -20,6 +20,7 @@ from earshot_trainer.network.architecture import SAMPLE_RATE_HZ
 from earshot_trainer.training.recipe import SyntheticRecipe
 
 PEAK = 0.5
+TOWN_CHORUS_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -85,10 +86,14 @@ def _siren(recipe: SyntheticRecipe, rng: np.random.Generator) -> tuple[Samples, 
     kind = kinds[int(rng.choice(len(kinds), p=shares / shares.sum()))]
     steady = bool(rng.random() < recipe.steady_share)
     samples = _voice(recipe, kind, steady, rng)
-    if recipe.chorus_share > 0 and rng.random() < recipe.chorus_share:
+    in_a_town = recipe.town_share > 0 and rng.random() < recipe.town_share
+    chorus_share = max(TOWN_CHORUS_SHARE, recipe.chorus_share) if in_a_town else recipe.chorus_share
+    if chorus_share > 0 and rng.random() < chorus_share:
         for _ in range(int(rng.integers(1, 3))):
             samples = samples + np.float32(rng.uniform(0.3, 1.0)) * _voice(recipe, kind, steady, rng)
-    if recipe.street_share > 0 and rng.random() < recipe.street_share:
+    if in_a_town:
+        samples = random_town(rng, samples, SAMPLE_RATE_HZ)
+    elif recipe.street_share > 0 and rng.random() < recipe.street_share:
         samples = random_street(rng, samples, SAMPLE_RATE_HZ)
     return peak_normalise(samples), kind
 

@@ -17,7 +17,7 @@ from earshot_trainer.corpus.splits import Split, hold_out
 from earshot_trainer.distillation.lessons import HeardLessons, TrainingSide
 from earshot_trainer.distillation.store import hear_mixtures
 from earshot_trainer.distillation.tagger import EmbeddingTagger
-from earshot_trainer.network.model import ModelConfig, StreamingCrnn
+from earshot_trainer.network.model import ModelConfig, StreamingCrnn, beginning_with
 from earshot_trainer.segments.sounds import Sounds, gather_sounds
 from earshot_trainer.segments.synthetic import load_pool
 from earshot_trainer.training.checkpoint import CHECKPOINT_NAME, MODEL_NAME, load_checkpoint
@@ -95,6 +95,8 @@ def run_training(
         origin = _same_everywhere(Origin.of(split.train, start), processes)
         workers = request.workers or (2 if device.type == "cuda" else 1)
         with TrainingReport(console, request.out) if processes.leads else nullcontext(lambda _: None) as report:
+            if teacher is not None and recipe.model.tagger_layers:
+                build = beginning_with(EmbeddingTagger.open(teacher).convolutions, build)
             model = train(
                 recipe, sounds, origin, request.out, device, report, None, processes, workers, start, heard, build
             )
@@ -128,7 +130,7 @@ def _prepare(
         opinion,
     )
     console.print(
-        f"{len(sounds.sirens)} siren recordings (with those rendered in a street), "
+        f"{len(sounds.sirens)} siren recordings (with those rendered outdoors), "
         f"{len(sounds.synthetic_sirens)} synthesized sirens, {len(sounds.traps)} traps, "
         f"{len(sounds.spans)} spans of negatives"
     )

@@ -36,6 +36,7 @@ class MixingRecipe(Section):
         fade_s: greatest fade at a siren's cut ends.
         active_range_db: a siren recording counts as sounding within this range of its loudest part.
         streets: how often each real siren is there once more, as from a vehicle moving in a street.
+        towns: the same, as from far off across a town whose echo outlasts it.
         balance: how far rare labels of a source are drawn as often as common ones: 0 by size, 1 all alike.
     """
 
@@ -51,6 +52,7 @@ class MixingRecipe(Section):
     fade_s: float = Field(0.3, ge=0)
     active_range_db: float = Field(18.0, gt=0)
     streets: int = Field(2, ge=0)
+    towns: int = Field(0, ge=0)
     balance: Share = 0.5
 
 
@@ -106,7 +108,8 @@ class SyntheticRecipe(Section):
         kind_shares: share of each kind of siren; empty takes the synthesizer's own.
         steady_share: of civil defence sirens, those that hold one pitch.
         chorus_share: sirens that are two or three at once: several vehicles, or a town's sirens.
-        street_share: sirens heard from a vehicle moving in a street, with its echoes.
+        town_share: sirens heard from far off across a town, whose echo outlasts them; half of these are choruses.
+        street_share: of the others, those heard from a vehicle moving in a street, with its echoes.
     """
 
     sirens: int = Field(400, ge=0)
@@ -116,6 +119,7 @@ class SyntheticRecipe(Section):
     kind_shares: dict[SirenKind, Annotated[float, Field(ge=0)]] = {}
     steady_share: Share = 0.4
     chorus_share: Share = 0.0
+    town_share: Share = 0.0
     street_share: Share = 0.0
 
 
@@ -166,6 +170,7 @@ class TrainingRecipe(Section):
         clip_loss_weight: weight of a segment's loudest opinion beside the frames'.
         carry_share: segments that begin with the state in which the network left another one, as on a node, which
             never hears silence first.
+        tagger_rate: learning rate of the tagger's own convolutions (`model.tagger_layers`), relative to the others'.
     """
 
     steps: int = Field(3000, ge=1)
@@ -179,6 +184,7 @@ class TrainingRecipe(Section):
     clip_loss_weight: float = Field(0.3, ge=0)
     negative_weight: float = Field(1.0, gt=0)
     carry_share: Share = 0.7
+    tagger_rate: Share = 0.3
     checkpoint_every_steps: int = Field(250, ge=1)
     seed: int = 1
 
@@ -208,6 +214,8 @@ class Recipe(Section):
     def _someone_to_distil(self) -> "Recipe":
         if self.distillation is not None and self.teacher is None:
             raise ValueError("distillation needs a teacher; add the section or --set distillation=null")
+        if self.model.tagger_layers and self.teacher is None:
+            raise ValueError("model.tagger_layers needs a teacher to take them from; add the section")
         return self
 
     @field_validator("model", mode="before")

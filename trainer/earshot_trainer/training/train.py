@@ -103,9 +103,10 @@ def train(
 
 
 def _begin(learner: Learner, start: Start | None, mixer: SegmentMixer, miner: SpanMiner) -> None:
-    """Take over `start`'s weights and normalization, or normalize by segments of this corpus."""
+    """Take over `start`'s weights and normalization, or normalize by this corpus; the tagger has its own."""
     if start is not None:
         learner.begin_with(start.network)
+    if start is not None or learner.network.tagger is not None:
         return
     # Every process computes the same from the same segments.
     size = learner.recipe.training.batch_size

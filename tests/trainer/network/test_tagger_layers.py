@@ -1,0 +1,125 @@
+"""The tagger's convolutions: what they give for a stream is what the tagger gives for a window, a decision apart."""
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is missing; run scripts/test without --node")
+
+from torch.nn.functional import conv2d, pad  # noqa: E402
+
+from earshot_trainer.network.architecture import (  # noqa: E402
+    FRAMES_PER_HOP,
+    TAGGER_FROZEN_LAYERS,
+    TAGGER_LAYERS,
+    ModelConfig,
+)
+from earshot_trainer.network.model import StreamingCrnn, beginning_with  # noqa: E402
+from earshot_trainer.network.tagger_layers import BLOCKS, STEM_WIDTH, TaggerLayers, layer_shapes  # noqa: E402
+
+pytestmark = pytest.mark.torch
+HOPS = 40
+
+
+def config(layers: int) -> ModelConfig:
+    return ModelConfig(n_mels=64, channels=(16, 32, 64, 64), tagger_layers=layers, level_s=3.0)
+
+
+class Convolution:
+    """A layer of a tagger with random weights, computed as TFLite does: padding SAME, ReLU6."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, depthwise: bool) -> None:
+        generator = torch.Generator().manual_seed(inputs + outputs + kernel + stride)
+        shape = (outputs, 1 if depthwise else inputs, kernel, kernel)
+        self.weight = torch.randn(shape, generator=generator) * (2 / (shape[1] * kernel**2)) ** 0.5
+        self.bias = torch.randn(outputs, generator=generator) * 0.1
+        self.stride, self.groups = stride, inputs if depthwise else 1
+
+    def __call__(self, x: "torch.Tensor") -> "torch.Tensor":
+        if self.weight.shape[-1] > 1:
+            before = 1 if self.stride == 1 else 0
+            x = pad(x, (before, 1, before, 1))
+        return conv2d(x, self.weight, self.bias, self.stride, groups=self.groups).clamp(0, 6)
+
+
+def tagger() -> list[Convolution]:
+    layers, width = [Convolution(1, STEM_WIDTH, 3, 2, depthwise=False)], STEM_WIDTH
+    for outputs, stride in BLOCKS:
+        layers += [
+            Convolution(width, width, 3, stride, depthwise=True),
+            Convolution(width, outputs, 1, 1, depthwise=False),
+        ]
+        width = outputs
+    return layers
+
+
+@pytest.mark.parametrize("count", TAGGER_LAYERS)
+def test_stream_gives_what_the_tagger_gives_for_a_window(count: int) -> None:
+    layers = TaggerLayers(config(count)).eval()
+    layers.take(tagger())
+    frames = torch.randn(1, 1, FRAMES_PER_HOP * HOPS, 64, generator=torch.Generator().manual_seed(1))
+    x, state = frames, {key: torch.zeros(1, *shape) for key, shape in layers.state_shapes().items()}
+    with torch.no_grad():
+        for number, layer in enumerate(layers.layers):
+            x, _ = layer(x, state.get(f"tagger{number}"))
+    whole = frames[:, :, 3:]  # a window that begins between decisions: the first stride looks a frame ahead
+    for convolution in tagger()[:count]:
+        whole = convolution(whole)
+    steps = HOPS // whole.shape[2]  # of 40 ms to one of the tagger's
+    middle = whole.shape[2] // 2
+    lags = [lag for lag in range(16) if torch.allclose(x[:, :, middle * steps + lag], whole[:, :, middle], atol=1e-4)]
+    assert len(lags) == 1
+    for step in range(3, whole.shape[2] - 3):
+        torch.testing.assert_close(x[:, :, step * steps + lags[0]], whole[:, :, step], rtol=1e-4, atol=1e-4)
+
+
+def test_receptive_field_is_what_the_shapes_say() -> None:
+    shapes = layer_shapes(9, 64)
+    assert [shape.kernel for shape in shapes] == [3, 3, 1, 3, 1, 3, 1, 3, 1]
+    assert [shape.past for shape in shapes] == [1, 2, 0, 1, 0, 2, 0, 2, 0]
+    assert [shape.mels for shape in shapes] == [64, 32, 32, 32, 16, 16, 16, 16, 8]
+    assert [shape.dilation for shape in layer_shapes(15, 64)[9:]] == [2, 1, 2, 1, 4, 1]
+
+
+def test_training_computes_what_inference_does() -> None:
+    layers = TaggerLayers(config(13))
+    layers.take(tagger())
+    frames = torch.randn(2, 1, FRAMES_PER_HOP * HOPS, 64, generator=torch.Generator().manual_seed(2))
+    outputs = {}
+    for training in (False, True):
+        for module in layers.layers:
+            module.train(training)
+        x = frames
+        for number, layer in enumerate(layers.layers):
+            shape = layers.state_shapes().get(f"tagger{number}")
+            x, _ = layer(x, torch.zeros(2, *shape) if shape else None)
+        outputs[training] = x
+    torch.testing.assert_close(outputs[True], outputs[False], rtol=1e-4, atol=1e-4)
+
+
+def test_network_begins_with_the_tagger_and_tunes_all_but_its_first_layers() -> None:
+    network = beginning_with(tagger(), StreamingCrnn)(config(9))
+    assert network.tagger is not None
+    for layer, theirs in zip(network.tagger.layers, tagger(), strict=False):
+        torch.testing.assert_close(layer.conv.weight, theirs.weight, rtol=0, atol=0)
+    tuned = {id(parameter) for parameter in network.tagger.tuned()}
+    for number, layer in enumerate(network.tagger.layers):
+        assert all((id(p) in tuned) == (number >= TAGGER_FROZEN_LAYERS) for p in layer.parameters())
+
+
+def test_frames_are_the_taggers_for_white_noise_at_its_level() -> None:
+    network = StreamingCrnn(config(7))
+    power = torch.full((64,), 0.25)
+    frames = (power.log() - network.mean) / network.std
+    assert network.std.eq(2).all()
+    assert frames.diff().abs().max() < 1  # filters that are wider hear more of a noise
+    assert frames[-1] > frames[10]
+
+
+@pytest.mark.parametrize("wrong", [{"tagger_layers": 8}, {"tagger_layers": 9, "n_mels": 80}])
+def test_what_cannot_be_cut_there_is_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="tagger_layers"):
+        ModelConfig(**({"n_mels": 64} | wrong))
+
+
+def test_branch_and_tagger_exclude_each_other() -> None:
+    with pytest.raises(ValueError, match="wavelet_channels"):
+        ModelConfig(n_mels=64, tagger_layers=9, wavelet_channels=16)
