@@ -147,6 +147,8 @@ class StreamingCrnn(nn.Module):
         if self.wavelets is not None:
             shapes |= self.wavelets.details.state_shapes()
         zeros = {name: self.mean.new_zeros(batch, *shape) for name, shape in shapes.items()}
+        if self.tagger is not None:
+            return zeros
         # Of the convolutions' own layout, or torch.cat would convert every activation twice.
         return {
             name: value.contiguous(memory_format=torch.channels_last) if value.dim() == 4 else value

@@ -94,10 +94,13 @@ class TaggerLayer(nn.Module):
         )
 
     def forward(self, x: Tensor, cache: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Map x [B, C, T, M] and the steps before it, if it looks at any, to the output and the new cache."""
+        """Map x [B, C, T, M] and the steps before it, if it looks at any, to the output and the new cache.
+
+        A cache is [B, past, M, C]: channels last, as convolutions lay out what they compute.
+        """
         if cache is not None:
-            x = torch.cat([cache, x], dim=2)
-            cache = x[:, :, x.shape[2] - self.shape.past :]
+            x = torch.cat([cache.permute(0, 3, 1, 2), x], dim=2)
+            cache = x[:, :, -self.shape.past :].permute(0, 2, 3, 1)
             if self.shape.stride == 2:  # as in the tagger: even sizes are padded at their end alone
                 x = pad(x, (0, 1))
         return hardtanh_(self._convolve(x), 0.0, 6.0), cache
@@ -142,7 +145,7 @@ class TaggerLayers(nn.Module):
     def state_shapes(self) -> dict[str, tuple[int, ...]]:
         """What each convolution that looks back carries on: steps of its input."""
         return {
-            _past(number): (shape.inputs, shape.past, shape.mels)
+            _past(number): (shape.past, shape.mels, shape.inputs)
             for number, shape in enumerate(self._shapes)
             if shape.past
         }
