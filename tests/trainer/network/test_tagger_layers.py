@@ -123,3 +123,11 @@ def test_what_cannot_be_cut_there_is_refused(wrong: dict[str, int]) -> None:
 def test_branch_and_tagger_exclude_each_other() -> None:
     with pytest.raises(ValueError, match="wavelet_channels"):
         ModelConfig(n_mels=64, tagger_layers=9, wavelet_channels=16)
+
+
+def test_frames_have_a_gradient_outside_of_training() -> None:
+    network = beginning_with(tagger(), StreamingCrnn)(config(9)).eval()
+    frames = torch.randn(1, 80, 64, generator=torch.Generator().manual_seed(3)).sub_(6).requires_grad_()
+    network(frames)[0].sum().backward()
+    assert frames.grad is not None
+    assert frames.grad.any()

@@ -155,7 +155,8 @@ class TaggerLayers(nn.Module):
         x = frames
         new_state: State = {}
         for number, layer in enumerate(self._layers()):
-            with torch.set_grad_enabled(torch.is_grad_enabled() and number >= TAGGER_FROZEN_LAYERS):
+            needs_gradient = number >= TAGGER_FROZEN_LAYERS or not self.training
+            with torch.set_grad_enabled(torch.is_grad_enabled() and needs_gradient):
                 x, cache = layer(x, state.get(_past(number)))
             if cache is not None:
                 new_state[_past(number)] = cache
