@@ -16,6 +16,7 @@ from earshot_trainer.corpus.cache import PcmCache  # noqa: E402
 from earshot_trainer.corpus.recordings import load_manifest  # noqa: E402
 from earshot_trainer.distillation.store import PIECE, hear_mixtures  # noqa: E402
 from earshot_trainer.distillation.tagger import EmbeddingTagger  # noqa: E402
+from earshot_trainer.network.architecture import TAGGER_FROZEN_LAYERS  # noqa: E402
 from earshot_trainer.training.checkpoint import load_checkpoint  # noqa: E402
 from earshot_trainer.training.command import RunRequest, load_network, run_training  # noqa: E402
 from earshot_trainer.training.recipe import load_recipe  # noqa: E402
@@ -65,7 +66,9 @@ def test_another_network_is_refused_in_one_line(teacher: Teacher, tmp_path: Path
     broken = Teacher(teacher.path)
     broken.path = tmp_path / "other.tflite"
     broken.path.write_bytes(b"\x18\x00\x00\x00TFL3" + bytes(200))
-    with pytest.raises(OperatorError, match=r"not the tagger that distillation knows .* distillation=null") as caught:
+    with pytest.raises(
+        OperatorError, match=r"not the tagger that distillation knows .* train without it: .*siren-own"
+    ) as caught:
         EmbeddingTagger.open(broken)
     assert "\n" not in str(caught.value)
 
@@ -94,6 +97,28 @@ def test_run_learns_from_mixtures_that_are_heard_once(teacher: Teacher, tmp_path
     record = json.loads((tmp_path / "first" / "run.json").read_text())
     assert record["recipe"]["distillation"]["components"] == 5
     assert record["teacher"]["name"] == "YAMNet"
+
+
+@pytest.mark.slow
+def test_run_begins_with_the_taggers_layers_and_goes_on_from_a_checkpoint(teacher: Teacher, tmp_path: Path) -> None:
+    manifest = make_corpus(tmp_path / "corpus")
+    text = TINY_RECIPE.replace("n_mels: 32", "n_mels: 64\n  tagger_layers: 9")
+    recipe = write_recipe(tmp_path, text + f"teacher: {{model: {teacher.path}, classes: []}}\n")
+    request = RunRequest(recipe, (str(manifest),), tmp_path / "run", device="cpu", threads=1, cache=tmp_path / "cache")
+    tagger = load_network(run_training(request)).tagger
+    assert tagger is not None
+    theirs = EmbeddingTagger.open(teacher).convolutions
+    moved = [
+        not torch.equal(layer.conv.weight, convolution.weight)
+        for layer, convolution in zip(tagger.layers, theirs, strict=False)
+    ]
+    assert moved == [number >= TAGGER_FROZEN_LAYERS for number in range(9)]
+    values = load_checkpoint(tmp_path / "run" / "checkpoint.pt")
+    assert (tmp_path / "run" / "checkpoint.pt").stat().st_size < 8_000_000
+    torch.save(values | {"steps_done": 8}, tmp_path / "run" / "checkpoint.pt")
+    again = load_network(run_training(request)).tagger
+    assert again is not None
+    assert torch.equal(again.layers[0].conv.weight, theirs[0].weight)
 
 
 @pytest.mark.slow

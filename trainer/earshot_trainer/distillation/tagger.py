@@ -63,7 +63,7 @@ class EmbeddingTagger(nn.Module):
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise OperatorError(
                 f"{teacher.path}: not the tagger that distillation knows ({error}); use the published yamnet.tflite, "
-                "or train without it: --set distillation=null"
+                "or train without it: --recipe config/recipes/siren-own.yaml"
             ) from error
         return tagger.eval()
 

@@ -236,8 +236,9 @@ class Tuner:
             if isinstance(module, nn.BatchNorm2d):
                 module.eval()
         logits, left = self.network(lesson.log_mel, _opening(self.network, self._left, carried))
-        self._left = {name: value.detach() for name, value in left.items()}
-        self._base_left = base_left
+        # Copies: a slice would keep the activations of the whole batch alive, and in checkpoints.
+        self._left = {name: value.detach().clone() for name, value in left.items()}
+        self._base_left = {name: value.clone() for name, value in base_left.items()}
         loss = self._loss(logits[:, :, 0], said, logits, lesson)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

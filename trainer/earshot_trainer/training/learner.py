@@ -193,7 +193,8 @@ class Learner:
         log_mel = batch.log_mel if lesson.heard is None else torch.cat([batch.log_mel, lesson.heard.log_mel])
         with torch.autocast(self.device.type, self._low_precision, enabled=self._low_precision is not None):
             outputs, left = self.network(log_mel, state)
-        self._left = {name: value.detach().float() for name, value in left.items()}
+        # Copies: a slice would keep the activations of the whole batch alive, and in checkpoints.
+        self._left = {name: value.detach().float().clone() for name, value in left.items()}
         outputs = outputs.float()
         logits = outputs[:rows, :, 0]
         loss = segment_loss(logits, batch.targets, batch.weights, self.recipe.training)
