@@ -7,6 +7,18 @@ from torch import Tensor, nn
 from earshot_trainer.network.architecture import MEL_HOP_SAMPLES, SAMPLE_RATE_HZ, ModelConfig
 
 
+def mel_filters(config: ModelConfig) -> Tensor:
+    """Return the HTK triangles of `config` over the bins of its window, [bins, n_mels]."""
+    filters: Tensor = torchaudio.functional.melscale_fbanks(
+        n_freqs=config.window_samples // 2 + 1,
+        f_min=config.mel_min_hz,
+        f_max=config.mel_max_hz,
+        n_mels=config.n_mels,
+        sample_rate=SAMPLE_RATE_HZ,
+    )
+    return filters
+
+
 class LogMel(nn.Module):
     """Causal log-mel spectrogram: torchaudio's MelSpectrogram (power 2, HTK) and a logarithm.
 
@@ -21,17 +33,10 @@ class LogMel(nn.Module):
         self.cache_samples = config.window_samples - MEL_HOP_SAMPLES
         self.power_floor = config.power_floor
         self.n_mels = config.n_mels
-        filters = torchaudio.functional.melscale_fbanks(
-            n_freqs=config.window_samples // 2 + 1,
-            f_min=config.mel_min_hz,
-            f_max=config.mel_max_hz,
-            n_mels=config.n_mels,
-            sample_rate=SAMPLE_RATE_HZ,
-        )
         self.window: Tensor
         self.mel_filters: Tensor
         self.register_buffer("window", torch.hann_window(self.window_samples), persistent=False)
-        self.register_buffer("mel_filters", filters, persistent=False)
+        self.register_buffer("mel_filters", mel_filters(config), persistent=False)
 
     def initial_cache(self, batch: int) -> Tensor:
         """Return silence: [batch, cache_samples] zeros."""

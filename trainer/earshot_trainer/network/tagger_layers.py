@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-import torchaudio
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, hardtanh_, pad
 
-from earshot_trainer.network.architecture import FRAMES_PER_HOP, SAMPLE_RATE_HZ, TAGGER_FROZEN_LAYERS, ModelConfig
+from earshot_trainer.network.architecture import FRAMES_PER_HOP, TAGGER_FROZEN_LAYERS, ModelConfig
+from earshot_trainer.network.features import mel_filters
 from earshot_trainer.network.state import State
 
 BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1))
@@ -173,13 +173,7 @@ def tagger_normalization(config: ModelConfig) -> tuple[Tensor, Tensor]:
     under a filter of area W are alike, the sum is the root of power times W; a window that is longer by a fifth makes
     magnitudes greater by as much.
     """
-    areas = torchaudio.functional.melscale_fbanks(
-        n_freqs=config.window_samples // 2 + 1,
-        f_min=config.mel_min_hz,
-        f_max=config.mel_max_hz,
-        n_mels=config.n_mels,
-        sample_rate=SAMPLE_RATE_HZ,
-    ).sum(dim=0)
+    areas = mel_filters(config).sum(dim=0)
     longer = config.window_samples / TAGGER_WINDOW_SAMPLES
     return -torch.log(areas.clamp_min(LEAST_AREA) / longer**2), torch.full((config.n_mels,), 2.0)
 

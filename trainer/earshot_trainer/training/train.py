@@ -106,11 +106,10 @@ def _begin(learner: Learner, start: Start | None, mixer: SegmentMixer, miner: Sp
     """Take over `start`'s weights and normalization, or normalize by this corpus; the tagger has its own."""
     if start is not None:
         learner.begin_with(start.network)
-    if start is not None or learner.network.tagger is not None:
-        return
-    # Every process computes the same from the same segments.
-    size = learner.recipe.training.batch_size
-    learner.normalize([mixer.batch(step, size, miner.odds) for step in NORMALIZATION_STEPS])
+    elif learner.network.tagger is None:
+        # Every process computes the same from the same segments.
+        size = learner.recipe.training.batch_size
+        learner.normalize([mixer.batch(step, size, miner.odds) for step in NORMALIZATION_STEPS])
 
 
 class _Pace:
