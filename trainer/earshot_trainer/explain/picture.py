@@ -79,8 +79,8 @@ def _draw_posterior(
     times_s = stretch.begin_s + (1 + np.arange(len(posteriors))) * hop_s
     axes.fill_between(times_s, 0, 1, where=attribution.target, step="pre", color=SPEAKS_FOR, alpha=0.2, linewidth=0)
     axes.plot(times_s, posteriors, color=LINE, drawstyle="steps-pre", linewidth=1.6)
-    for level, name in ((point.enter, "enter"), (point.leave, "leave")):
+    for level, name, side in ((point.enter, "enter", "bottom"), (point.leave, "leave", "top")):
         axes.axhline(level, color="#555555", linestyle=":", linewidth=0.9)
         axes.annotate(name, (1, level), xycoords=("axes fraction", "data"), xytext=(3, 0), textcoords="offset points",
-                      va="center", fontsize=7.5, color="#555555", annotation_clip=False)  # fmt: skip
+                      va=side, fontsize=7.5, color="#555555", annotation_clip=False)  # fmt: skip
     axes.set(ylim=(-0.02, 1.02), ylabel=f"posterior, {label}", xlabel="time in the recording, s")
