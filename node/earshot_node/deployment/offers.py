@@ -102,7 +102,7 @@ class Offers:
                 f"model {offer.version} may only run in the shadow; "
                 f"`trainer-cli deploy {offer.version} --force` lets it decide"
             )
-        if self._work:
+        if not all(task.done() for task in self._work):
             raise OperatorError("a model is being installed; wait for it")
         self._begin(offer)
 

@@ -103,6 +103,16 @@ async def test_same_version_offered_to_decide_later_is_an_update_and_ends_its_sh
     assert node.store.load().shadow is None
 
 
+async def test_offer_can_be_installed_the_moment_the_work_on_another_ends(node: OfferedNode) -> None:
+    node.offer("shadow")
+    (work,) = (task for task in asyncio.all_tasks() if task.get_name() == "offer")
+    while not work.done():
+        await asyncio.sleep(0)
+    node.offer("offer", "second")
+    node.offers.install()
+    await until(lambda: node.actions == ["shadowed", "installed"])
+
+
 @pytest.mark.parametrize("successor", ["", "offer"])
 async def test_offer_that_is_taken_back_or_replaced_while_it_is_fetched_is_not_installed(
     node: OfferedNode, successor: str, caplog: pytest.LogCaptureFixture
