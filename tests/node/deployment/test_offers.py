@@ -106,7 +106,7 @@ async def test_same_version_offered_to_decide_later_is_an_update_and_ends_its_sh
 async def test_offer_can_be_installed_the_moment_the_work_on_another_ends(node: OfferedNode) -> None:
     node.offer("shadow")
     (work,) = (task for task in asyncio.all_tasks() if task.get_name() == "offer")
-    while not work.done():
+    while not work.done():  # noqa: ASYNC110 - before what waits for it is told
         await asyncio.sleep(0)
     node.offer("offer", "second")
     node.offers.install()

@@ -102,8 +102,9 @@ def test_graph_has_the_agreed_inputs_and_outputs(float_graph: Path) -> None:
         ModelConfig(window_samples=320, n_mels=32, mel_min_hz=0),
         ModelConfig(window_samples=640, n_mels=48, mel_min_hz=300, mel_max_hz=3400),
         ModelConfig(n_mels=16, mel_min_hz=1000, mel_max_hz=1050),
+        ModelConfig(window_samples=400, n_mels=64, mel_min_hz=125, mel_max_hz=7500, magnitudes=True),
     ],
-    ids=["default", "short window", "long window", "one bin"],
+    ids=["default", "short window", "long window", "one bin", "magnitudes"],
 )
 def test_split_dft_is_the_dft(config: ModelConfig, noise_clips: NDArray[np.float32]) -> None:
     """The same filters over float64's FFT of every bin: splitting it and leaving bins out costs no digit."""

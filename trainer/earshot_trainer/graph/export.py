@@ -123,8 +123,8 @@ def _name_layers(graph: onnx_ir.Graph) -> None:
     A second node with the same weights is that name with `.2` behind it.
     """
     named: Counter[str] = Counter()
-    bands = ("bins_1_mod_2", "bins_2_mod_4", "bins_0_mod_4")
-    computed = iter([f"log_mel.{band}.{matrix}" for band in bands for matrix in ("dft", "mel_filters")])
+    matrices = ("cosines", "sines", "mel_filters")
+    computed = iter([f"log_mel.{bins}.{matrix}" for bins in ("even", "odd") for matrix in matrices])
     for node in graph:
         if node.op_type not in {"Conv", "GRU", "MatMul"}:
             continue

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from earshot_trainer.network.architecture import SAMPLE_RATE_HZ, ModelConfig
-from earshot_trainer.network.features import LogMel
+from earshot_trainer.network.architecture import MEL_HOP_SAMPLES, SAMPLE_RATE_HZ, ModelConfig
+from earshot_trainer.network.features import LogMel, hertz_to_mel, magnitude_filters, mel_filters
 from earshot_trainer.network.level import RunningLevel
 from earshot_trainer.network.model import Embedding, SignalPath, StreamingCrnn
 from earshot_trainer.network.wavelets import OCTAVES, HaarDetails
@@ -23,57 +23,82 @@ class MatrixLogMel(LogMel):
     onnxruntime folds them once at load, so a file carries no megabyte of cosines, and a product
     takes less time than its STFT operator at the few frames of a hop.
 
-    Two steps of decimation in frequency (Gentleman and Sande, 1966) go before the products. Of the DFT X of
-    x[0..N-1], odd bins follow from the difference of its halves and even ones from their sum, W = exp(-2 pi i / N):
+    What is symmetric is added up before the products. Half a sample later the DFT X of x[0..N-1] has the same powers:
 
-        X[2k + 1] = sum over n < N/2 of (x[n] - x[n + N/2]) W^(n (2k + 1))
-        X[2k]     = sum over n < N/2 of (x[n] + x[n + N/2]) W^(n 2k)
+        X[k] = sum over n of x[n] exp(-2 pi i k (n + 1/2) / N)
 
-    and the sum is the same task with half the samples. A product then takes half of the samples for half of the bins
-    and a quarter for two quarters: 3/8 of the multiplications of the whole matrix, and no sample is reordered.
+    and its cosines are alike at n and N-1-n, its sines opposite; both are alike or opposite again at n and N/2-1-n, by
+    whether k is even. With the window's quarters a[n] = x[n], b[n] = x[N/2-1-n], c[n] = x[N/2+n] and d[n] = x[N-1-n],
+
+        Re X[k] = sum over n < N/4 of ((a + d) + (b + c)) cos for even k, of ((a + d) - (b + c)) cos for odd k
+       -Im X[k] = sum over n < N/4 of ((a - d) - (b - c)) sin for even k, of ((a - d) + (b - c)) sin for odd k
+
+    which takes a quarter of the multiplications of the whole matrix.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        ends = (_hertz_to_mel(config.mel_min_hz), _hertz_to_mel(config.mel_max_hz))
+        self.config = config
+        ends = (hertz_to_mel(config.mel_min_hz), hertz_to_mel(config.mel_max_hz))
         edges = torch.linspace(*ends, config.n_mels + 2, dtype=torch.float64)
         self.edges_hz: Tensor
         self.register_buffer("edges_hz", (700.0 * (10.0 ** (edges / 2595.0) - 1.0)).float(), persistent=False)
         # Those that a filter lets through: on an outer edge it is zero.
-        self.used_bins = [
-            k
-            for k in range(self.window_samples // 2 + 1)
-            if config.mel_min_hz < k * SAMPLE_RATE_HZ / self.window_samples < config.mel_max_hz
-        ]
+        self.used_bins: list[int] = (mel_filters(config) > 0).any(dim=1).nonzero().flatten().tolist()
 
-    def mel_power(self, frames: Tensor) -> Tensor:
-        """Map frames of samples [B, F, window] to the power in each mel band [B, F, n_mels]."""
-        x = frames * self.window
-        first, second = x.chunk(2, dim=2)
-        power = self._power(first - second, 1, 2)
-        first, second = (first + second).chunk(2, dim=2)
-        return power + self._power(first - second, 2, 4) + self._power(first + second, 0, 4)
+    def mel_power(self, samples: Tensor) -> Tensor:
+        """Map the cache's samples and new ones [B, C + T] to the power in each mel band [B, T // 160, n_mels]."""
+        hops = samples.reshape(samples.shape[0], -1, MEL_HOP_SAMPLES)
+        backwards = hops.flip(2)
+        half, quarter = self.window_samples // 2, self.window_samples // 4
+        a = self._piece(hops, 0, quarter) * self.window[:quarter]
+        b = self._piece(backwards, quarter, half, is_backwards=True) * self.window[quarter:half].flip(0)
+        c = self._piece(hops, half, half + quarter) * self.window[half : half + quarter]
+        d = self._piece(backwards, half + quarter, 2 * half, is_backwards=True) * self.window[half + quarter :].flip(0)
+        outer_sum, outer_difference, inner_sum, inner_difference = a + d, a - d, b + c, b - c
+        even = self._add_up(outer_sum + inner_sum, outer_difference - inner_difference, 0)
+        bands = even + self._add_up(outer_sum - inner_sum, outer_difference + inner_difference, 1)
+        return bands * bands if self.magnitudes else bands  # square() becomes Pow, which takes longer
 
-    def _power(self, x: Tensor, remainder: int, modulus: int) -> Tensor:
-        """Return what bins k = `remainder` modulo `modulus` add to the mel bands; x [B, F, points] gives them."""
-        own = [k for k in self.used_bins if k % modulus == remainder] or [remainder]
-        bins = torch.arange(own[0], own[-1] + 1, modulus)
-        filters = self._filters(bins)
-        parts = x @ self._dft(x.shape[2], bins)
-        return (parts * parts) @ torch.cat([filters, filters])  # square() becomes Pow, which takes longer
+    def _piece(self, hops: Tensor, start: int, stop: int, *, is_backwards: bool = False) -> Tensor:
+        """Return samples `start` to `stop` of each window [B, F, stop - start] from all hops [B, H, 160].
 
-    def _dft(self, points: int, bins: Tensor) -> Tensor:
-        """Return [points, 2 * bins]: cosines, then sines, of the bins of a whole window.
-
-        A cosine is the sine a quarter of a turn ahead. Phases are reduced in integers and sines taken in float64: in
-        float32 the angles' rounding alone would double the error of log-mel frames.
+        Where the samples of hops are backwards, those of the piece are too.
         """
-        sines = torch.arange(points)[:, None] * bins
-        phase = torch.remainder(torch.cat([sines + self.window_samples // 4, sines], dim=1), self.window_samples)
-        return (phase.double() * (2 * math.pi / self.window_samples)).sin().float()
+        start, stop = start + self.unseen_samples, stop + self.unseen_samples
+        frames = hops.shape[1] - self.cache_samples // MEL_HOP_SAMPLES
+        parts = []
+        while start < stop:
+            hop, first = divmod(start, MEL_HOP_SAMPLES)
+            last = min(first + stop - start, MEL_HOP_SAMPLES)
+            span = slice(MEL_HOP_SAMPLES - last, MEL_HOP_SAMPLES - first) if is_backwards else slice(first, last)
+            parts.append(hops[:, hop : hop + frames, span])
+            start += last - first
+        return torch.cat(parts[::-1] if is_backwards else parts, dim=2)
+
+    def _add_up(self, of_cosines: Tensor, of_sines: Tensor, remainder: int) -> Tensor:
+        """Return what bins k = `remainder` modulo 2 add to the mel bands, from what cosines and sines are taken of."""
+        own = [k for k in self.used_bins if k % 2 == remainder] or [remainder]
+        bins = torch.arange(own[0], own[-1] + 1, 2)
+        real, imaginary = of_cosines @ self._waves(bins, self.window_samples), of_sines @ self._waves(bins, 0)
+        power = real * real + imaginary * imaginary
+        return (torch.sqrt(power) if self.magnitudes else power) @ self._filters(bins)
+
+    def _waves(self, bins: Tensor, ahead: int) -> Tensor:
+        """Return [N / 4, bins]: sin(2 pi (k (n + 1/2) / N + ahead / 4 N)); a cosine is the sine N ahead.
+
+        Phases are reduced in integers and sines taken in float64: in float32 the angles' rounding alone would double
+        the error of log-mel frames.
+        """
+        turn = 4 * self.window_samples
+        times = 4 * torch.arange(self.window_samples // 4) + 2
+        phase = torch.remainder(times[:, None] * bins + ahead, turn)
+        return (phase.double() * (2 * math.pi / turn)).sin().float()
 
     def _filters(self, bins: Tensor) -> Tensor:
-        """Return HTK triangles [bins, n_mels], as torchaudio's melscale_fbanks."""
+        """Return HTK triangles [bins, n_mels], as torchaudio's melscale_fbanks, or the tagger's."""
+        if self.magnitudes:
+            return magnitude_filters(self.config, bins)
         bins_hz = bins[:, None] * (SAMPLE_RATE_HZ / self.window_samples)
         rising = (bins_hz - self.edges_hz[:-2]) / (self.edges_hz[1:-1] - self.edges_hz[:-2])
         falling = (self.edges_hz[2:] - bins_hz) / (self.edges_hz[2:] - self.edges_hz[1:-1])
@@ -210,7 +235,3 @@ def exportable(network: StreamingCrnn) -> SignalPath:
 def _onnx_gates(weight: Tensor) -> Tensor:
     reset, update, new = weight.detach().chunk(3)
     return torch.cat([update, reset, new])
-
-
-def _hertz_to_mel(hertz: float) -> float:
-    return 2595.0 * math.log10(1.0 + hertz / 700.0)

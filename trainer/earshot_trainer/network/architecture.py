@@ -20,7 +20,8 @@ TAGGER_FROZEN_LAYERS = 5
 class ModelConfig:
     """The `model:` section of a recipe; everything else about the model follows from it.
 
-    `window_samples` is a multiple of the mel hop, so that frames are made of whole hops.
+    `window_samples` is a multiple of four, so that a window's quarters can be added up before the DFT.
+    `magnitudes` makes frames as the published tagger does (see `network/features.py`), which its layers expect.
     `channels` are the widths of the stem and of the three separable blocks behind it. `level_s` is the time constant of
     the level that frames are brought to (see `network/level.py`); 0 leaves them as they are. `wavelet_channels` is the
     width of the branch that sees slow changes (see `network/wavelets.py`); 0 leaves it out. `tagger_layers` is how many
@@ -35,6 +36,7 @@ class ModelConfig:
     mel_min_hz: float = 50.0
     mel_max_hz: float = 8_000.0
     power_floor: float = 1e-6
+    magnitudes: bool = False
     channels: tuple[int, int, int, int] = (16, 32, 64, 96)
     embedding: int = 96
     hidden: int = 112
@@ -49,10 +51,9 @@ class ModelConfig:
         object.__setattr__(self, "channels", tuple(self.channels))
         if not self.labels or len(set(self.labels)) != len(self.labels):
             raise ValueError(f"model.labels: {self.labels}: need at least one label, each once")
-        if self.window_samples % MEL_HOP_SAMPLES or self.window_samples < 2 * MEL_HOP_SAMPLES:
+        if self.window_samples % 4 or self.window_samples < 2 * MEL_HOP_SAMPLES:
             raise ValueError(
-                f"model.window_samples: {self.window_samples}: "
-                f"need a multiple of {MEL_HOP_SAMPLES}, at least {2 * MEL_HOP_SAMPLES}"
+                f"model.window_samples: {self.window_samples}: need a multiple of 4, at least {2 * MEL_HOP_SAMPLES}"
             )
         if self.level_s < 0:
             raise ValueError(f"model.level_s: {self.level_s}: need seconds, or 0 for none")

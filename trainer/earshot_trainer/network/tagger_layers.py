@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, hardtanh_, pad
 
 from earshot_trainer.network.architecture import FRAMES_PER_HOP, TAGGER_FROZEN_LAYERS, ModelConfig
-from earshot_trainer.network.features import mel_filters
+from earshot_trainer.network.features import mel_filters, tagger_triangles
 from earshot_trainer.network.state import State
 
 BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1))
@@ -169,13 +169,17 @@ class TaggerLayers(nn.Module):
 def tagger_normalization(config: ModelConfig) -> tuple[Tensor, Tensor]:
     """Mean and deviation that make our frames the tagger's, each [n_mels].
 
-    The tagger's frames are logarithms of magnitudes added up under a filter, ours of powers. Of noise, whose magnitudes
-    under a filter of area W are alike, the sum is the root of power times W; a window that is longer by a fifth makes
-    magnitudes greater by as much.
+    Its frames are logarithms of magnitudes added up under a filter. With `config.magnitudes` ours are of the same,
+    squared, over the filter's area. Otherwise they are of powers: of noise, whose magnitudes under a filter of area W
+    are alike, the sum is the root of power times W; a window that is longer by a fifth makes magnitudes greater by as
+    much.
     """
+    deviation = torch.full((config.n_mels,), 2.0)
+    if config.magnitudes:
+        return -torch.log(tagger_triangles(config).sum(dim=0).clamp_min(LEAST_AREA)), deviation
     areas = mel_filters(config).sum(dim=0)
     longer = config.window_samples / TAGGER_WINDOW_SAMPLES
-    return -torch.log(areas.clamp_min(LEAST_AREA) / longer**2), torch.full((config.n_mels,), 2.0)
+    return -torch.log(areas.clamp_min(LEAST_AREA) / longer**2), deviation
 
 
 def _past(number: int) -> str:

@@ -21,7 +21,7 @@ BLOCK_SAMPLES = 60 * SAMPLE_RATE_HZ
 SCHEMA = 2
 Int16Array = npt.NDArray[np.int16]
 Frames = npt.NDArray[np.float16]
-FEATURE_KEYS = ("window_samples", "n_mels", "mel_min_hz", "mel_max_hz", "power_floor")
+FEATURE_KEYS = ("window_samples", "n_mels", "mel_min_hz", "mel_max_hz", "power_floor", "magnitudes")
 
 
 class MelBank:
