@@ -144,7 +144,8 @@ class SourceListener:
     def _sketch(self, fact: Frames) -> list[Sketch]:
         if self._sketcher is None:
             return []
-        return self._sketcher.push(fact.begin_s, fact.log_mel, len(fact.posteriors) * self._hop_s / len(fact.log_mel))
+        mel_hop_s = len(fact.posteriors) * self._hop_s / len(fact.log_mel)
+        return self._sketcher.push(fact.begin_s, fact.log_mel, mel_hop_s, fact.mel_range_hz)
 
     def _begin(self, fact: Onset) -> EventMessage:
         event = fact.event

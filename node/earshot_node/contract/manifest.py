@@ -66,6 +66,12 @@ class Lineage(BaseModel):
     parent: Version | None = None
 
 
+MelRange = tuple[float, float]
+"""Edges in Hz of the lowest and of the highest band of log-mel frames; HTK mels between them."""
+MEL_RANGE_HZ: MelRange = (50.0, 8000.0)
+"""Of bundles that do not say."""
+
+
 class BundleManifest(BaseModel):
     """The JSON beside a model. Unknown fields are ignored, so that an older node reads a newer manifest of its schema.
 
@@ -84,6 +90,7 @@ class BundleManifest(BaseModel):
     mel_hop_samples: int = Field(gt=0)
     hop_samples: int = Field(gt=0)
     mels: int = Field(gt=0)
+    mel_range_hz: MelRange = MEL_RANGE_HZ
     state_tensors: tuple[StateTensor, ...]
     presets: Presets
     metrics: dict[str, Any]

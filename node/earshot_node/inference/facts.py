@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from earshot_node.contract.manifest import MEL_RANGE_HZ, MelRange
 from earshot_node.contract.names import SirenKind
 
 
@@ -56,6 +57,7 @@ class Frames:
         posteriors: float32[n, labels].
         log_mel: float32[n * mel frames per hop, mels].
         level_dbfs: level of these hops.
+        mel_range_hz: of the bands of `log_mel`.
     """
 
     source: str
@@ -64,6 +66,7 @@ class Frames:
     posteriors: NDArray[np.float32]
     log_mel: NDArray[np.float32]
     level_dbfs: float
+    mel_range_hz: MelRange = MEL_RANGE_HZ
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,8 +202,9 @@ class Pipeline:
                 stream.frame += hops
                 stream.state = output.states[row]
                 level = level_dbfs(samples[row])
-                facts.append(Frames(stream.source, stream.number, begin_s, posteriors, output.log_mel[row], level))
-                stream.kinds.push(output.log_mel[row])
+                log_mel, range_hz = output.log_mel[row], self._model.manifest.mel_range_hz
+                facts.append(Frames(stream.source, stream.number, begin_s, posteriors, log_mel, level, range_hz))
+                stream.kinds.push(log_mel)
                 facts.extend(stream.facts(stream.detector.push(posteriors)))
             if self._companion is not None:
                 self._companion.advance(at, samples)
@@ -224,4 +225,5 @@ class Pipeline:
 
 
 def _kind_collector(manifest: BundleManifest, frame: int = 0) -> KindCollector:
-    return KindCollector(manifest.mel_hop_samples / SAMPLE_RATE_HZ, frame * manifest.hop_s)
+    mel_hop_s = manifest.mel_hop_samples / SAMPLE_RATE_HZ
+    return KindCollector(mel_hop_s, frame * manifest.hop_s, manifest.mel_range_hz)

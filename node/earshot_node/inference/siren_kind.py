@@ -18,6 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from earshot_node.contract.manifest import MEL_RANGE_HZ, MelRange
 from earshot_node.contract.names import SirenKind
 from earshot_node.inference.siren_ridge import Frames, Ridge, Track, find_ridge, mel_centres_hz
 
@@ -56,10 +57,12 @@ class KindCollector:
     Args:
         mel_hop_s: seconds between frames.
         begin_s: stream time at which the first pushed frame begins.
+        range_hz: of the frames' bands.
     """
 
-    def __init__(self, mel_hop_s: float, begin_s: float = 0.0) -> None:
+    def __init__(self, mel_hop_s: float, begin_s: float = 0.0, range_hz: MelRange = MEL_RANGE_HZ) -> None:
         self._hop_s = mel_hop_s
+        self._range_hz = range_hz
         self._span = round(SPAN_S / mel_hop_s)
         self._kept: deque[NDArray[np.float16]] = deque()
         self._begin = self._end = round(begin_s / mel_hop_s)
@@ -82,17 +85,17 @@ class KindCollector:
         if last <= first:
             return "unknown"
         frames = np.concatenate(self._kept)[first - self._begin : last - self._begin]
-        return siren_kind(frames.astype(np.float32), self._hop_s)
+        return siren_kind(frames.astype(np.float32), self._hop_s, self._range_hz)
 
 
-def siren_kind(log_mel: Frames, hop_s: float) -> SirenKind:
+def siren_kind(log_mel: Frames, hop_s: float, range_hz: MelRange = MEL_RANGE_HZ) -> SirenKind:
     """Name the kind of siren that sounds through float32[frames, mels] (natural logarithm of power, HTK mels)."""
     if len(log_mel) * hop_s < _SHORTEST_S:
         return "unknown"
     paired = _pair(log_mel)
-    fast = find_recurrence(log_mel, hop_s, 1.0, (0.04, 0.62))
-    slow = find_recurrence(paired, 2.0 * hop_s, 3.0, (0.55, 3.3))
-    ridge = find_ridge(paired, 2.0 * hop_s)
+    fast = find_recurrence(log_mel, hop_s, 1.0, (0.04, 0.62), range_hz)
+    slow = find_recurrence(paired, 2.0 * hop_s, 3.0, (0.55, 3.3), range_hz)
+    ridge = find_ridge(paired, 2.0 * hop_s, range_hz)
     glides = _gliding_share(ridge)
     if fast.again >= max(0.1, 0.5 * fast.peak) and fast.peak >= 0.2:
         return "yelp" if _YELP_HZ[0] <= fast.rate_hz <= _YELP_HZ[1] and fast.trough > -0.5 else "unknown"
@@ -103,13 +106,19 @@ def siren_kind(log_mel: Frames, hop_s: float) -> SirenKind:
     return "steady" if _is_steady(ridge, fast, len(log_mel) * hop_s) else "unknown"
 
 
-def find_recurrence(log_mel: Frames, hop_s: float, local_s: float, periods_s: tuple[float, float]) -> Recurrence:
+def find_recurrence(
+    log_mel: Frames,
+    hop_s: float,
+    local_s: float,
+    periods_s: tuple[float, float],
+    range_hz: MelRange = MEL_RANGE_HZ,
+) -> Recurrence:
     """Find the period within `periods_s` after which the spectrum's shape comes back best.
 
     Each band counts against its own mean over `local_s` and each frame against its own mean, so that neither a change
     of colour nor one of loudness is taken for a siren that moves.
     """
-    correlation = _self_correlation(_shape(log_mel, round(local_s / hop_s)))
+    correlation = _self_correlation(_shape(log_mel, round(local_s / hop_s), range_hz))
     first, last = round(periods_s[0] / hop_s), round(periods_s[1] / hop_s)
     found: list[tuple[float, int, float, float]] = []
     for lag in range(max(2, first), min(last, int(0.67 * len(correlation)))):
@@ -130,8 +139,8 @@ def _pair(log_mel: Frames) -> Frames:
     return np.asarray(log_mel[: len(log_mel) // 2 * 2].reshape(-1, 2, log_mel.shape[1]).mean(axis=1), dtype=np.float32)
 
 
-def _shape(log_mel: Frames, local_frames: int) -> Track:
-    centres_hz = mel_centres_hz(log_mel.shape[1])
+def _shape(log_mel: Frames, local_frames: int, range_hz: MelRange) -> Track:
+    centres_hz = mel_centres_hz(log_mel.shape[1], range_hz)
     bands = log_mel[:, (centres_hz > _BAND_LOW_HZ) & (centres_hz < _BAND_HIGH_HZ)].astype(np.float64)
     half = local_frames // 2
     if local_frames < len(bands):

@@ -8,11 +8,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from earshot_node.contract.manifest import MEL_RANGE_HZ, MelRange
+
 Frames = NDArray[np.float32]
 Track = NDArray[np.float64]
 
-MEL_LOW_HZ: Final = 50.0
-MEL_HIGH_HZ: Final = 8000.0
 LOWEST_HZ: Final = 180.0
 BIN_OCTAVES: Final = 1.0 / 16.0
 BINS: Final = 56
@@ -89,27 +89,28 @@ class Ridge:
         return found
 
 
-def find_ridge(log_mel: Frames, hop_s: float) -> Ridge:
+def find_ridge(log_mel: Frames, hop_s: float, range_hz: MelRange = MEL_RANGE_HZ) -> Ridge:
     """Follow the strongest harmonic sound through float32[frames, mels] (natural logarithm of power, HTK mels)."""
-    salience = harmonic_salience(log_mel)
+    salience = harmonic_salience(log_mel, range_hz)
     path = _best_path(salience)
     heard = salience[np.arange(len(path)), path]
     return Ridge(path.astype(np.float64) * BIN_OCTAVES, heard > AUDIBLE_SALIENCE, hop_s)
 
 
-def mel_centres_hz(mels: int) -> Track:
-    """Centre frequencies of `mels` HTK bands between MEL_LOW_HZ and MEL_HIGH_HZ."""
-    edges = np.linspace(_mel(MEL_LOW_HZ), _mel(MEL_HIGH_HZ), mels + 2)[1:-1]
+def mel_centres_hz(mels: int, range_hz: MelRange = MEL_RANGE_HZ) -> Track:
+    """Centre frequencies of `mels` HTK bands within `range_hz`."""
+    low_hz, high_hz = range_hz
+    edges = np.linspace(_mel(low_hz), _mel(high_hz), mels + 2)[1:-1]
     return np.asarray(700.0 * (10.0 ** (edges / 2595.0) - 1.0))
 
 
-def harmonic_salience(log_mel: Frames) -> Track:
+def harmonic_salience(log_mel: Frames, range_hz: MelRange = MEL_RANGE_HZ) -> Track:
     """How far the harmonics of each pitch stand out of their neighbourhood: float[frames, BINS], in nepers of power."""
     half = _PEAK_BANDS // 2
     summed = np.cumsum(np.pad(log_mel.astype(np.float64), ((0, 0), (half + 1, half)), mode="edge"), axis=1)
     around = (summed[:, _PEAK_BANDS:] - summed[:, :-_PEAK_BANDS]) / _PEAK_BANDS
     peaks = np.clip(log_mel[:, : around.shape[1]] - around, 0.0, _HIGHEST_PEAK)
-    comb = _comb(log_mel.shape[1])[: around.shape[1]]
+    comb = _comb(log_mel.shape[1], *range_hz)[: around.shape[1]]
     pieces = range(0, max(1, len(peaks)), _PRODUCT_FRAMES)
     return np.concatenate([peaks[start : start + _PRODUCT_FRAMES] @ comb for start in pieces])
 
@@ -119,10 +120,10 @@ def _mel(frequency_hz: float) -> float:
 
 
 @lru_cache(maxsize=4)
-def _comb(mels: int) -> Track:
+def _comb(mels: int, low_hz: float, high_hz: float) -> Track:
     """Weights [mels, BINS]: bands of a pitch's overtones count for it, those half-way between count against it."""
     comb = np.zeros((mels, BINS))
-    low, high = _mel(MEL_LOW_HZ), _mel(MEL_HIGH_HZ)
+    low, high = _mel(low_hz), _mel(high_hz)
     step = (high - low) / (mels + 1)
     for bin_number in range(BINS):
         pitch_hz = LOWEST_HZ * 2.0 ** (bin_number * BIN_OCTAVES)

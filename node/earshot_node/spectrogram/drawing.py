@@ -10,7 +10,7 @@ from earshot_node.contract.messages import EventMessage
 from earshot_node.inference.siren_ridge import mel_centres_hz
 from earshot_node.spectrogram.heat import heat
 from earshot_node.spectrogram.lettering import ADVANCE, DOTS_HIGH, letter_dots, plain, text_width
-from earshot_node.spectrogram.memory import STEP, Shades
+from earshot_node.spectrogram.memory import STEP, Excerpt, Shades
 from earshot_node.spectrogram.png import Canvas, Color, encode_png
 from earshot_node.spectrogram.sketch import Sketch
 
@@ -41,7 +41,7 @@ def draw(sketch: Sketch, zone: tzinfo | None = None) -> bytes:
     canvas: Canvas = np.full((HEIGHT, WIDTH), _BACKGROUND, np.uint8)
     canvas[_TOP:_BOTTOM, _LEFT:_RIGHT] = _field(sketch.excerpt.frames)
     _write_titles(canvas, sketch.event, zone)
-    _draw_frequencies(canvas, sketch.excerpt.frames.shape[1])
+    _draw_frequencies(canvas, sketch.excerpt)
     _draw_times(canvas, sketch)
     return encode_png(canvas, (*heat(_SHADES), *_COLORS))
 
@@ -91,9 +91,12 @@ def _write_pair(canvas: Canvas, y: int, left: str, right: str) -> None:
     _write(canvas, _MARGIN, y, left if len(plain(left)) <= room else plain(left)[: room - 2] + "..")
 
 
-def _draw_frequencies(canvas: Canvas, bands: int) -> None:
-    centres_hz = mel_centres_hz(bands)
+def _draw_frequencies(canvas: Canvas, excerpt: Excerpt) -> None:
+    bands = excerpt.frames.shape[1]
+    centres_hz = mel_centres_hz(bands, excerpt.range_hz)
     for khz in _TICKS_KHZ:
+        if 1000 * khz > excerpt.range_hz[1]:
+            continue
         band = float(np.interp(1000 * khz, centres_hz, np.arange(bands))) + 0.5
         y = round(_BOTTOM - band / bands * (_BOTTOM - _TOP))
         canvas[y - 1 : y + 1, _LEFT - 8 : _LEFT] = _TEXT

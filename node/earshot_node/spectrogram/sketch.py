@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from earshot_node.contract.manifest import MEL_RANGE_HZ, MelRange
 from earshot_node.contract.messages import EventMessage
 from earshot_node.spectrogram.memory import Excerpt, FrameMemory
 
@@ -53,9 +54,11 @@ class Sketcher:
         self._memory.reset()
         self._open.clear()
 
-    def push(self, begin_s: float, log_mel: NDArray[np.float32], hop_s: float) -> list[Sketch]:
+    def push(
+        self, begin_s: float, log_mel: NDArray[np.float32], hop_s: float, range_hz: MelRange = MEL_RANGE_HZ
+    ) -> list[Sketch]:
         """Take float32[frames, mels], one each `hop_s`; return the sketches that are due with them."""
-        self._memory.push(begin_s, log_mel, hop_s)
+        self._memory.push(begin_s, log_mel, hop_s, range_hz)
         sketches: list[Sketch] = []
         for one in self._open.values():
             if not one.taken and self._memory.end_s >= one.due_s:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from support.mqtt_node import event
 
+from earshot_node.contract.manifest import MelRange
 from earshot_node.inference.siren_ridge import mel_centres_hz
 from earshot_node.spectrogram.drawing import HEIGHT, WIDTH, draw
 from earshot_node.spectrogram.lettering import letter_dots, plain, text_width
@@ -69,6 +70,17 @@ def test_tone_is_the_brightest_line_at_its_frequency_however_soft(tone_hz: int, 
     frames[150:550, band] = level + 60
     rows = pixels(draw(sketch(frames)))[76:388, 300:500].sum(axis=(1, 2))
     assert 1 - (float(np.argmax(rows)) + 2) / 312 == pytest.approx((band + 0.5) / 80, abs=0.02)
+
+
+@pytest.mark.parametrize(("range_hz", "ticks_khz"), [((50.0, 8000.0), 5), ((125.0, 7500.0), 4)])
+def test_frequencies_are_marked_where_the_bands_lie(range_hz: MelRange, ticks_khz: int) -> None:
+    frames = np.zeros((300, 64), np.uint8)
+    picture = pixels(draw(Sketch(event(1), Excerpt(frames, 0.0, 0.02, range_hz), 3.0, None)))
+    marked = np.flatnonzero((picture[76:388, 52:60] == (224, 228, 236)).all(axis=(1, 2)))
+    shares = 1 - marked[::2][::-1] / 312
+    centres_hz = mel_centres_hz(64, range_hz)
+    expected = [(np.interp(1000 * khz, centres_hz, np.arange(64)) + 0.5) / 64 for khz in (0.5, 1, 2, 4, 8)]
+    assert shares == pytest.approx(expected[:ticks_khz], abs=0.01)
 
 
 def test_time_is_local_and_duration_is_told() -> None:

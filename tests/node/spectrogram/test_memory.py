@@ -63,7 +63,11 @@ def test_another_models_bands_begin_anew() -> None:
     memory.push(1.0, FRAMES[:100, :8], HOP_S)
     kept = memory.excerpt(0.0, 10.0)
     assert kept is not None
-    assert kept.frames.shape == (50, 8)
+    assert (kept.frames.shape, kept.range_hz) == ((50, 8), (50.0, 8000.0))
+    memory.push(2.0, FRAMES[:100, :8], HOP_S, (125.0, 7500.0))
+    kept = memory.excerpt(0.0, 10.0)
+    assert kept is not None
+    assert (kept.begin_s, len(kept.frames), kept.range_hz) == (2.0, 50, (125.0, 7500.0))
 
 
 def test_nothing_heard_is_no_excerpt() -> None:

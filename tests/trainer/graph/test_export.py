@@ -16,6 +16,7 @@ from earshot_trainer.graph.export_layers import MatrixLogMel, OnnxEmbedding  # n
 from earshot_trainer.graph.operator_table import stored_bytes  # noqa: E402
 from earshot_trainer.graph.session import GraphSession  # noqa: E402
 from earshot_trainer.network.model import LogMel, ModelConfig, SignalPath, StreamingCrnn  # noqa: E402
+from earshot_trainer.packaging.graph import read_interface  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -116,6 +117,13 @@ def test_split_dft_is_the_dft(config: ModelConfig, noise_clips: NDArray[np.float
     frames, _ = exported(samples, cache)
     expected, _ = exact(samples.double(), cache.double())
     torch.testing.assert_close(frames.double(), expected, rtol=0, atol=1e-4)
+
+
+def test_graph_says_where_its_bands_lie(float_graph: Path, tmp_path: Path) -> None:
+    assert read_interface(float_graph.read_bytes(), "graph").mel_range_hz == (50.0, 8_000.0)
+    narrow = ModelConfig(mel_min_hz=125.0, mel_max_hz=7_500.0)
+    export.export_float(StreamingCrnn(narrow).eval(), tmp_path / "model.onnx")
+    assert read_interface((tmp_path / "model.onnx").read_bytes(), "graph").mel_range_hz == (125.0, 7_500.0)
 
 
 def test_file_holds_no_matrix_that_load_time_can_compute(network: StreamingCrnn, float_graph: Path) -> None:

@@ -27,6 +27,7 @@ from earshot_trainer.graph.quantize import (
 )
 from earshot_trainer.graph.session import GraphSession
 from earshot_trainer.graph.weights import quantize_per_channel
+from earshot_trainer.network.architecture import MEL_RANGE_KEY
 
 pytestmark = pytest.mark.torch
 
@@ -120,6 +121,7 @@ def test_between_convolutions_nothing_is_float(
     assert all(node.inputs[0] in made_int8 for node in convolutions)
     joins = [node for node in model.graph if node.op_type == "Concat" and set(node.inputs) <= made_int8]
     assert len(joins) == 4  # each 3 by 3 convolution's input with what it carries
+    assert model.metadata_props[MEL_RANGE_KEY] == onnx_ir.load(float_graph).metadata_props[MEL_RANGE_KEY]
     assert independence_deviation(tmp_path / "between.onnx", noise_clips[2:4]) <= INDEPENDENCE_LIMIT
 
 

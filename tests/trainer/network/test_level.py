@@ -17,8 +17,13 @@ from earshot_trainer.network.model import LogMel, ModelConfig, StreamingCrnn  # 
 CONFIG = ModelConfig(level_s=3.0)
 
 
-def log_mel(samples: "torch.Tensor") -> "torch.Tensor":
-    front = LogMel(CONFIG)
+MAGNITUDES = ModelConfig(
+    window_samples=400, n_mels=64, mel_min_hz=125.0, mel_max_hz=7500.0, magnitudes=True, level_s=3.0
+)
+
+
+def log_mel(samples: "torch.Tensor", config: ModelConfig = CONFIG) -> "torch.Tensor":
+    front = LogMel(config)
     return front(samples, front.initial_cache(len(samples)))[0]
 
 
@@ -31,8 +36,8 @@ def noise(seconds: float, dbfs: float) -> "torch.Tensor":
     return torch.randn(1, count, generator=torch.Generator().manual_seed(1)) * 10 ** (dbfs / 20)
 
 
-def dbfs_of(frames: "torch.Tensor") -> "torch.Tensor":
-    return 10 / math.log(10) * (frames.exp().sum(dim=2).log() - full_scale_log_power(CONFIG))
+def dbfs_of(frames: "torch.Tensor", config: ModelConfig = CONFIG) -> "torch.Tensor":
+    return 10 / math.log(10) * (frames.exp().sum(dim=2).log() - full_scale_log_power(config))
 
 
 def test_loud_and_soft_become_the_same() -> None:
@@ -40,6 +45,13 @@ def test_loud_and_soft_become_the_same() -> None:
     # But for the few numbers of a noise's spectrum that reach the floor of the logarithm.
     assert (loud - soft)[:, 4:].abs().quantile(0.999) < 0.05
     assert dbfs_of(loud)[:, 200:].mean() == pytest.approx(-23.0, abs=0.5)
+
+
+@pytest.mark.parametrize("config", [CONFIG, MAGNITUDES], ids=["powers", "magnitudes"])
+def test_level_is_the_sound_s(config: ModelConfig) -> None:
+    tone = 0.1 * 2**0.5 * torch.sin(torch.arange(64_000) * (2 * math.pi * 1_000 / 16_000))[None]
+    assert dbfs_of(log_mel(noise(4, -20), config), config)[:, 4:].mean() == pytest.approx(-20.0, abs=0.5)
+    assert dbfs_of(log_mel(tone, config), config)[:, 4:].mean() == pytest.approx(-20.0, abs=1.5)
 
 
 def test_first_hop_is_at_the_level_already() -> None:

@@ -1,10 +1,11 @@
 """The tagger's convolutions: what they give for a stream is what the tagger gives for a window, a decision apart."""
 
+import math
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is missing; run scripts/test without --node")
 
-import torchaudio  # noqa: E402
 from torch.nn.functional import conv2d, pad  # noqa: E402
 
 from earshot_trainer.network.architecture import (  # noqa: E402
@@ -107,17 +108,39 @@ def test_network_begins_with_the_tagger_and_tunes_all_but_its_first_layers() -> 
         assert all((id(p) in tuned) == (number >= TAGGER_FROZEN_LAYERS) for p in layer.parameters())
 
 
-def test_noise_gives_the_frames_that_the_tagger_makes_of_it() -> None:
-    network = StreamingCrnn(config(7))
-    noise = torch.randn(1, 160_000, generator=torch.Generator().manual_seed(4)) * 0.1
+def tagger_frames(samples: "torch.Tensor") -> "torch.Tensor":
+    """Log magnitudes [F, 64] as YAMNet's published code makes them: TensorFlow's mel matrix over a padded window."""
+    low, high = (1127.0 * math.log1p(edge / 700.0) for edge in (125.0, 7500.0))
+    edges = torch.linspace(low, high, 66, dtype=torch.float64)
+    bins = 1127.0 * torch.log1p(torch.arange(257, dtype=torch.float64)[:, None] * 31.25 / 700.0)
+    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    windows = samples.unfold(0, 400, 160) * torch.hann_window(400)
+    magnitudes = torch.fft.rfft(windows, n=512).abs().double() @ torch.minimum(rising, falling).relu()
+    return torch.log(magnitudes + 1e-3).float()
+
+
+@pytest.mark.parametrize(
+    ("features", "of_noise", "of_siren"),
+    [
+        ({"window_samples": 400, "mel_min_hz": 125.0, "mel_max_hz": 7500.0, "magnitudes": True}, 0.1, 0.2),
+        ({"mel_min_hz": 125.0, "mel_max_hz": 7500.0}, 0.3, 0.6),
+    ],
+    ids=["magnitudes", "powers"],
+)
+def test_frames_are_the_tagger_s(features: dict[str, float], of_noise: float, of_siren: float) -> None:
+    network = StreamingCrnn(ModelConfig(n_mels=64, tagger_layers=7, level_s=3.0, **features))  # type: ignore[arg-type]
     log_mel = LogMel(network.config)
-    frames, _ = log_mel(noise, log_mel.initial_cache(1))
-    ours = ((frames - network.mean) / network.std)[0, 3:].mean(dim=0)
-    filters = torchaudio.functional.melscale_fbanks(257, 50.0, 8_000.0, 64, 16_000)
-    windows = noise[0].unfold(0, 400, 160) * torch.hann_window(400)
-    theirs = torch.log(torch.fft.rfft(windows, n=512).abs() @ filters + 1e-3).mean(dim=0)
-    assert (ours - theirs).abs().max() < 0.25
-    assert abs(float((ours - theirs).mean())) < 0.1  # without the windows' lengths it would be .11
+    noise = torch.randn(80_000, generator=torch.Generator().manual_seed(4))
+    pitch_hz = 900.0 + 500.0 * torch.sin(torch.arange(80_000) * (2 * math.pi / 32_000))
+    siren = torch.sin(torch.cumsum(pitch_hz * (2 * math.pi / 16_000), dim=0))
+    for samples, allowed in ((0.1 * noise, of_noise), (0.3 * siren + 0.01 * noise, of_siren)):
+        frames, _ = log_mel(samples[None], log_mel.initial_cache(1))
+        ours = ((frames - network.mean) / network.std)[0, 3:]
+        theirs = tagger_frames(samples[240:])  # windows that end where ours do
+        difference = ours[: len(theirs)] - theirs[: len(ours)]
+        assert difference.square().mean().sqrt() < allowed
+        assert abs(float(difference.mean())) < 0.1
 
 
 @pytest.mark.parametrize("wrong", [{"tagger_layers": 8}, {"tagger_layers": 9, "n_mels": 80}])

@@ -1,5 +1,6 @@
 """The trained network as one ONNX file: samples and state in, posteriors, frames and new state out."""
 
+import json
 import logging
 import os
 import warnings
@@ -16,7 +17,7 @@ from onnx_ir.passes.common import ClearMetadataAndDocStringPass, RemoveUnusedNod
 
 from earshot_trainer.graph.export_layers import ONNX_OPSET, exportable
 from earshot_trainer.graph.session import GraphSession
-from earshot_trainer.network.architecture import HOP_SAMPLES
+from earshot_trainer.network.architecture import HOP_SAMPLES, MEL_RANGE_KEY
 from earshot_trainer.network.model import SignalPath, StreamingCrnn
 
 IR_VERSION = 10
@@ -43,6 +44,7 @@ def export_float(network: StreamingCrnn, path: Path) -> None:
     _name_layers(model.graph)
     RemoveUnusedNodesPass()(model)
     _clear_metadata(model)
+    model.metadata_props[MEL_RANGE_KEY] = json.dumps([network.config.mel_min_hz, network.config.mel_max_hz])
     model.ir_version = IR_VERSION
     model.producer_name, model.producer_version = "earshot", ""
     partial = path.with_name(f"{path.name}.partial")

@@ -31,7 +31,7 @@ def picture(view: View, width: int, rows: int, *, in_colour: bool) -> list[Text]
         return [Text("too short to show")]
     columns = max(10, width - _MARGIN - 1)
     levels = shades_of(view.log_mel, columns, rows * 2 if in_colour else rows)
-    names = _names(view.log_mel.shape[1], rows)
+    names = _names(view, rows)
     lines = []
     for row in range(rows):
         line = Text(f"{names.get(row, ''):>{_MARGIN - 1}} ", style="dim")
@@ -76,8 +76,9 @@ def _heat(shade: float) -> str:
     return _HEAT[min(len(_HEAT) - 1, int(shade * len(_HEAT)))]
 
 
-def _names(mels: int, rows: int) -> dict[int, str]:
-    centres_hz = mel_centres_hz(mels)
+def _names(view: View, rows: int) -> dict[int, str]:
+    mels = view.log_mel.shape[1]
+    centres_hz = mel_centres_hz(mels, view.mel_range_hz)
     names = {}
     for mark_hz in _MARKS_HZ:
         band = int(np.abs(centres_hz - mark_hz).argmin())

@@ -31,7 +31,7 @@ def review_picture(view: View) -> bytes:
     if len(view.log_mel):
         shades = shades_of(view.log_mel, WIDTH, MEL_HEIGHT)
         canvas[:MEL_HEIGHT] = np.rint(shades * (_SHADES - 1)).astype(np.uint8)
-        _draw_frequencies(canvas, view.log_mel.shape[1])
+        _draw_frequencies(canvas, view)
         _draw_times(canvas, len(view.log_mel) * view.mel_hop_s)
         for number in range(len(view.labels)):
             top = MEL_HEIGHT + _GAP + number * (CURVE_HEIGHT + _GAP)
@@ -47,9 +47,11 @@ def _draw_curve(place: Canvas, view: View, number: int) -> None:
     place[rows >= CURVE_HEIGHT - heights[None, :]] = _CURVE
 
 
-def _draw_frequencies(canvas: Canvas, mels: int) -> None:
+def _draw_frequencies(canvas: Canvas, view: View) -> None:
+    mels = view.log_mel.shape[1]
+    centres_hz = mel_centres_hz(mels, view.mel_range_hz)
     for khz in _MARKS_KHZ:
-        band = float(np.interp(1000 * khz, mel_centres_hz(mels), np.arange(mels))) + 0.5
+        band = float(np.interp(1000 * khz, centres_hz, np.arange(mels))) + 0.5
         y = round(MEL_HEIGHT * (1 - band / mels))
         canvas[y, :6] = _TEXT
         _write(canvas, 9, y - DOTS_HIGH * _LETTERS // 2, f"{khz:g} kHz")

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from earshot_node.audio.block import SAMPLE_RATE_HZ, Block, Samples
 from earshot_node.audio.flac import decode_flac
+from earshot_node.contract.manifest import MelRange
 from earshot_node.contract.operating_point import PRESET_SENSITIVITY
 from earshot_node.errors import OperatorError
 from earshot_node.inference.bundle import Bundle
@@ -25,6 +26,7 @@ class View:
         labels: the columns of `posteriors`.
         posteriors: float32[frames, labels], a row each `hop_s`.
         log_mel: float32[frames, mels], natural logarithm of power, a row each `mel_hop_s`.
+        mel_range_hz: of its bands.
         events: by the balanced preset, all ended.
     """
 
@@ -34,6 +36,7 @@ class View:
     hop_s: float
     log_mel: NDArray[np.float32]
     mel_hop_s: float
+    mel_range_hz: MelRange
     events: tuple[SoundEvent, ...]
 
     @property
@@ -85,6 +88,7 @@ class Ear:
             hop_s=manifest.hop_s,
             log_mel=log_mel,
             mel_hop_s=manifest.hop_s * hops / max(1, len(log_mel)),
+            mel_range_hz=manifest.mel_range_hz,
             events=tuple(fact.event for fact in facts if isinstance(fact, Offset)),
         )
 

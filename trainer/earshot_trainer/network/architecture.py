@@ -9,6 +9,8 @@ MEL_HOP_SAMPLES = 160
 FRAMES_PER_HOP = 4
 HOP_SAMPLES = MEL_HOP_SAMPLES * FRAMES_PER_HOP
 """One decision every 40 ms."""
+MEL_RANGE_KEY = "mel_range_hz"
+"""In an exported graph's metadata: JSON, edges of the lowest and the highest band."""
 TAGGER_LAYERS = (7, 9, 11, 13, 15)
 """Where the published tagger can be cut: behind a pointwise convolution, once a step is 40 ms."""
 TAGGER_MELS = 64

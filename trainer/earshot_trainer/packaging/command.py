@@ -122,6 +122,7 @@ def build_manifest(
             mel_hop_samples=MEL_HOP_SAMPLES,
             hop_samples=HOP_SAMPLES,
             mels=interface.mels,
+            mel_range_hz=interface.mel_range_hz,
             state_tensors=interface.state_tensors,
             presets=presets,
             metrics=metrics,

@@ -1,15 +1,24 @@
 """What an exported graph says about itself, and a manifest for one that has no bundle yet."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
 import onnxruntime
 
 from earshot_node import __version__
-from earshot_node.contract.manifest import MODEL_NAME, BundleManifest, Lineage, ReferenceClip, StateTensor
+from earshot_node.contract.manifest import (
+    MEL_RANGE_HZ,
+    MODEL_NAME,
+    BundleManifest,
+    Lineage,
+    MelRange,
+    ReferenceClip,
+    StateTensor,
+)
 from earshot_node.contract.operating_point import Presets
 from earshot_node.errors import OperatorError
-from earshot_trainer.network.architecture import HOP_SAMPLES, MEL_HOP_SAMPLES, SAMPLE_RATE_HZ
+from earshot_trainer.network.architecture import HOP_SAMPLES, MEL_HOP_SAMPLES, MEL_RANGE_KEY, SAMPLE_RATE_HZ
 
 NO_HASH = "0" * 64
 
@@ -21,11 +30,13 @@ class GraphInterface:
     Attributes:
         label_count: columns of `posteriors`.
         mels: columns of `log_mel`.
+        mel_range_hz: of its bands.
         state_tensors: in the order of the graph's inputs.
     """
 
     label_count: int
     mels: int
+    mel_range_hz: MelRange
     state_tensors: tuple[StateTensor, ...]
 
 
@@ -52,6 +63,7 @@ def read_interface(model: bytes, origin: str) -> GraphInterface:
     return GraphInterface(
         label_count=_fixed(shapes["posteriors"][-1], "posteriors", origin),
         mels=_fixed(shapes["log_mel"][-1], "log_mel", origin),
+        mel_range_hz=_mel_range(session, origin),
         state_tensors=tuple(
             StateTensor(
                 name=name, shape=tuple(_fixed(size, f"state_{name}", origin) for size in shapes[f"state_{name}"][1:])
@@ -78,6 +90,7 @@ def bare_manifest(model: bytes, origin: str, labels: tuple[str, ...], presets: P
         mel_hop_samples=MEL_HOP_SAMPLES,
         hop_samples=HOP_SAMPLES,
         mels=interface.mels,
+        mel_range_hz=interface.mel_range_hz,
         state_tensors=interface.state_tensors,
         presets=presets,
         metrics={},
@@ -97,6 +110,18 @@ def check_labels(interface: GraphInterface, labels: tuple[str, ...], origin: str
             f"{origin} gives {interface.label_count} posteriors a frame, but the labels are {', '.join(labels)}; "
             "name them all with --label, in the order of training"
         )
+
+
+def _mel_range(session: onnxruntime.InferenceSession, origin: str) -> MelRange:
+    """Read the range from the graph's metadata; graphs exported before it was there have the usual one."""
+    text = session.get_modelmeta().custom_metadata_map.get(MEL_RANGE_KEY)
+    if text is None:
+        return MEL_RANGE_HZ
+    try:
+        low_hz, high_hz = (float(edge) for edge in json.loads(text))
+    except (TypeError, ValueError) as error:
+        raise OperatorError(f"{origin}: its metadata {MEL_RANGE_KEY} is {text}, not two edges in Hz") from error
+    return low_hz, high_hz
 
 
 def _fixed(size: Any, name: str, origin: str) -> int:
