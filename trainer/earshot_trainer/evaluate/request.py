@@ -34,15 +34,18 @@ class EvaluateRequest:
     seed: int = 1
 
     def command_line(self) -> str:
-        """Return the command that measures the model again, without `--against`; report and card carry it."""
+        """Return the command that measures the model again, without `--against`; report and card carry it.
+
+        Cards go out with bundles: models that lie outside of the working directory are named without their folders.
+        """
         words = ["trainer-cli", "evaluate"]
         if self.model is not None:
-            words += ["--onnx", str(self.model)] if self.model.suffix == ".onnx" else [str(self.model)]
+            words += ["--onnx", _named(self.model)] if self.model.suffix == ".onnx" else [_named(self.model)]
         selection = self.selection
         options: dict[str, tuple[object, ...]] = {
-            "--run": self.runs,
+            "--run": tuple(map(_named, self.runs)),
             "--label": () if self.labels == ("siren",) else self.labels,
-            "--presets": (self.presets,) if self.presets else (),
+            "--presets": (_named(self.presets),) if self.presets else (),
             "--data": selection.manifests,
             "--fold": selection.folds,
             "--source": selection.sources,
@@ -52,3 +55,11 @@ class EvaluateRequest:
         }
         words += [word for option, values in options.items() for value in values for word in (option, str(value))]
         return shlex.join(words)
+
+
+def _named(path: Path) -> str:
+    """Return `path` from the working directory, or its last two parts where it lies elsewhere."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return "/".join(path.resolve().parts[-2:])
