@@ -60,6 +60,6 @@ class EvaluateRequest:
 def _named(path: Path) -> str:
     """Return `path` from the working directory, or its last two parts where it lies elsewhere."""
     try:
-        return str(path.resolve().relative_to(Path.cwd()))
+        return str(path.absolute().relative_to(Path.cwd()))
     except ValueError:
-        return "/".join(path.resolve().parts[-2:])
+        return "/".join(path.absolute().parts[-2:])
