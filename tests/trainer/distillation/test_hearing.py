@@ -16,6 +16,7 @@ from earshot_trainer.corpus.cache import PcmCache  # noqa: E402
 from earshot_trainer.corpus.recordings import load_manifest  # noqa: E402
 from earshot_trainer.distillation.store import PIECE, hear_mixtures  # noqa: E402
 from earshot_trainer.distillation.tagger import EmbeddingTagger  # noqa: E402
+from earshot_trainer.network.architecture import TAGGER_FROZEN_LAYERS  # noqa: E402
 from earshot_trainer.training.checkpoint import load_checkpoint  # noqa: E402
 from earshot_trainer.training.command import RunRequest, load_network, run_training  # noqa: E402
 from earshot_trainer.training.recipe import load_recipe  # noqa: E402
@@ -107,9 +108,11 @@ def test_run_begins_with_the_taggers_layers_and_goes_on_from_a_checkpoint(teache
     tagger = load_network(run_training(request)).tagger
     assert tagger is not None
     theirs = EmbeddingTagger.open(teacher).convolutions
-    assert len(tagger.layers) == 9
-    for layer, convolution in zip(tagger.layers, theirs, strict=False):
-        assert torch.equal(layer.conv.weight, convolution.weight)
+    moved = [
+        not torch.equal(layer.conv.weight, convolution.weight)
+        for layer, convolution in zip(tagger.layers, theirs, strict=False)
+    ]
+    assert moved == [number >= TAGGER_FROZEN_LAYERS for number in range(9)]
     values = load_checkpoint(tmp_path / "run" / "checkpoint.pt")
     assert (tmp_path / "run" / "checkpoint.pt").stat().st_size < 8_000_000
     torch.save(values | {"steps_done": 8}, tmp_path / "run" / "checkpoint.pt")

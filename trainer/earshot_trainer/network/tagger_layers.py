@@ -12,9 +12,9 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import hardtanh_, pad
+from torch.nn.functional import conv2d, hardtanh_, pad
 
-from earshot_trainer.network.architecture import FRAMES_PER_HOP, ModelConfig
+from earshot_trainer.network.architecture import FRAMES_PER_HOP, TAGGER_FROZEN_LAYERS, ModelConfig
 from earshot_trainer.network.features import mel_filters, tagger_triangles
 from earshot_trainer.network.state import State
 
@@ -103,13 +103,19 @@ class TaggerLayer(nn.Module):
             cache = x[:, :, -self.shape.past :].permute(0, 2, 3, 1)
             if self.shape.stride == 2:  # as in the tagger: even sizes are padded at their end alone
                 x = pad(x, (0, 1))
-        return hardtanh_(self.conv(x), 0.0, 6.0), cache
+        return hardtanh_(self._convolve(x), 0.0, 6.0), cache
+
+    def _convolve(self, x: Tensor) -> Tensor:
+        dilation, conv = self.shape.dilation, self.conv
+        if dilation == 1 or not self.training or x.shape[2] % dilation:
+            return conv(x)  # type: ignore[no-any-return]
+        # Every second step is a stream of its own: torch's gradient of a dilated depthwise convolution is slow.
+        x = conv2d(_apart(x, dilation), conv.weight, conv.bias, conv.stride, conv.padding, groups=conv.groups)
+        return _together(x, dilation)
 
 
 class TaggerLayers(nn.Module):
     """The tagger's first `config.tagger_layers` convolutions, then a pointwise one to `config.channels[-1]` of our own.
-
-    The tagger's stay as they are: tuned to a few hundred sirens they forget what keeps other sounds apart.
 
     Attributes:
         bands: of the output.
@@ -120,7 +126,7 @@ class TaggerLayers(nn.Module):
         self._shapes = layer_shapes(config.tagger_layers, config.n_mels)
         self.bands = self._shapes[-1].mels
         self.layers = nn.ModuleList(TaggerLayer(shape) for shape in self._shapes)
-        self.layers.requires_grad_(False)
+        self.layers[:TAGGER_FROZEN_LAYERS].requires_grad_(False)
         self.pointwise = nn.Conv2d(self._shapes[-1].outputs, config.channels[-1], 1, bias=False)
         self.norm = nn.BatchNorm2d(config.channels[-1])
 
@@ -131,6 +137,10 @@ class TaggerLayers(nn.Module):
                 layer.conv.weight.copy_(theirs.weight)
                 assert layer.conv.bias is not None
                 layer.conv.bias.copy_(theirs.bias)
+
+    def tuned(self) -> Iterator[nn.Parameter]:
+        """The tagger's weights that training may change."""
+        return (parameter for parameter in self.layers.parameters() if parameter.requires_grad)
 
     def state_shapes(self) -> dict[str, tuple[int, ...]]:
         """What each convolution that looks back carries on: steps of its input."""
@@ -144,11 +154,12 @@ class TaggerLayers(nn.Module):
         """Map the tagger's frames [B, 1, 4n, M] to [B, channels[-1], n, bands] and the new state."""
         x = frames
         new_state: State = {}
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.training):
-            for number, layer in enumerate(self._layers()):
+        for number, layer in enumerate(self._layers()):
+            needs_gradient = number >= TAGGER_FROZEN_LAYERS or not self.training
+            with torch.set_grad_enabled(torch.is_grad_enabled() and needs_gradient):
                 x, cache = layer(x, state.get(_past(number)))
-                if cache is not None:
-                    new_state[_past(number)] = cache
+            if cache is not None:
+                new_state[_past(number)] = cache
         return torch.relu(self.norm(self.pointwise(x))), new_state
 
     def _layers(self) -> "Iterator[TaggerLayer]":
@@ -173,3 +184,17 @@ def tagger_normalization(config: ModelConfig) -> tuple[Tensor, Tensor]:
 
 def _past(number: int) -> str:
     return f"tagger{number}"
+
+
+def _apart(x: Tensor, count: int) -> Tensor:
+    """Map [B, C, T, M] to [B * count, C, T / count, M]: every `count`-th step; channels stay last in memory."""
+    batch, channels, steps, mels = x.shape
+    x = x.permute(0, 2, 3, 1).reshape(batch, steps // count, count, mels, channels).transpose(1, 2)
+    return x.reshape(batch * count, steps // count, mels, channels).permute(0, 3, 1, 2)
+
+
+def _together(x: Tensor, count: int) -> Tensor:
+    """Undo `_apart`."""
+    batch, channels, steps, mels = x.shape
+    x = x.permute(0, 2, 3, 1).reshape(batch // count, count, steps, mels, channels).transpose(1, 2)
+    return x.reshape(batch // count, steps * count, mels, channels).permute(0, 3, 1, 2)

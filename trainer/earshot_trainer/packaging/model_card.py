@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from earshot_node.contract.manifest import BundleManifest
+from earshot_trainer.network.architecture import TAGGER_FROZEN_LAYERS
 from earshot_trainer.packaging.card_figures import evaluation_section, quantization_section, title_of
 from earshot_trainer.packaging.card_points import points_section
 from earshot_trainer.packaging.figures import QUANTIZATION, SHIPPED, condense, held_out_reports
@@ -153,8 +154,8 @@ def _of_tagger(run: RunRecord) -> str:
     if not layers:
         return "nothing of it is in this bundle"
     return (
-        f"the network begins with its first {layers} convolutions, as they were but for INT8; nothing else of "
-        "it is in this bundle"
+        f"the network began with its first {layers} convolutions, the first {TAGGER_FROZEN_LAYERS} of them as they "
+        "were but for INT8; nothing else of it is in this bundle"
     )
 
 

@@ -212,7 +212,11 @@ class Tuner:
         named = list(self.network.named_parameters())
         added_ones = {id(p) for name, p in named if name.startswith(ADDED_ROWS)}
         groups = parameter_groups(
-            [p for _, p in named if id(p) not in added_ones], settings.learning_rate, settings.weight_decay
+            [p for _, p in named if id(p) not in added_ones],
+            self.network.tagger,
+            settings.learning_rate,
+            settings.weight_decay,
+            self._recipe.training.tagger_rate,
         )
         if rows := [p for _, p in named if id(p) in added_ones]:
             groups.append({"params": rows, "weight_decay": 0.0, "lr": settings.label_learning_rate})

@@ -12,6 +12,7 @@ from earshot_trainer.distillation.lessons import HeardBatch, HeardLessons
 from earshot_trainer.network.architecture import ModelConfig
 from earshot_trainer.network.model import StreamingCrnn
 from earshot_trainer.network.state import State
+from earshot_trainer.network.tagger_layers import TaggerLayers
 from earshot_trainer.segments import augment
 from earshot_trainer.segments.mixing import Batch
 from earshot_trainer.training.losses import segment_loss, teacher_loss
@@ -81,7 +82,13 @@ class Learner:
         self.average.load_state_dict(self.network.state_dict())
         self._left: State = {}
         settings = recipe.training
-        groups = parameter_groups(list(self.network.parameters()), settings.learning_rate, settings.weight_decay)
+        groups = parameter_groups(
+            list(self.network.parameters()),
+            self.network.tagger,
+            settings.learning_rate,
+            settings.weight_decay,
+            settings.tagger_rate,
+        )
         self._optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
         self._scheduler = torch.optim.lr_scheduler.LambdaLR(self._optimizer, self._schedule)
         self._low_precision = low_precision(recipe, device)
@@ -254,15 +261,26 @@ def with_teacher_outputs(recipe: Recipe) -> ModelConfig:
 
 
 def parameter_groups(
-    parameters: Sequence[nn.Parameter], learning_rate: float, weight_decay: float
+    parameters: Sequence[nn.Parameter],
+    tagger: TaggerLayers | None,
+    learning_rate: float,
+    weight_decay: float,
+    tagger_rate: float,
 ) -> list[dict[str, Any]]:
-    """What an optimizer takes: matrices and kernels decay, biases and norms do not; frozen layers are left out."""
-    learning = [parameter for parameter in parameters if parameter.requires_grad]
+    """What an optimizer takes: matrices and kernels decay, biases and norms do not.
+
+    The tagger's own layers learn at `tagger_rate` times the rate of the others, its frozen ones not at all.
+    """
+    of_tagger = {id(parameter) for parameter in tagger.tuned()} if tagger is not None else set()
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for parameter in parameters:
+        if parameter.requires_grad:
+            groups.setdefault((id(parameter) in of_tagger, parameter.ndim >= 2), []).append(parameter)
     return [
         {
-            "params": [parameter for parameter in learning if (parameter.ndim >= 2) == decays],
+            "params": chosen,
             "weight_decay": weight_decay if decays else 0.0,
-            "lr": learning_rate,
+            "lr": learning_rate * (tagger_rate if is_taggers else 1.0),
         }
-        for decays in (True, False)
+        for (is_taggers, decays), chosen in sorted(groups.items(), key=lambda group: (group[0][0], not group[0][1]))
     ]

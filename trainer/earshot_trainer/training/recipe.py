@@ -170,6 +170,7 @@ class TrainingRecipe(Section):
         clip_loss_weight: weight of a segment's loudest opinion beside the frames'.
         carry_share: segments that begin with the state in which the network left another one, as on a node, which
             never hears silence first.
+        tagger_rate: learning rate of the tagger's own convolutions (`model.tagger_layers`), relative to the others'.
     """
 
     steps: int = Field(3000, ge=1)
@@ -183,6 +184,7 @@ class TrainingRecipe(Section):
     clip_loss_weight: float = Field(0.3, ge=0)
     negative_weight: float = Field(1.0, gt=0)
     carry_share: Share = 0.7
+    tagger_rate: Share = 0.3
     checkpoint_every_steps: int = Field(250, ge=1)
     seed: int = 1
 
