@@ -174,7 +174,7 @@ def test_command_measures_out_of_fold_and_says_which_runs_judged_what(
     }
     assert set(evidence.figures["siren"]) == {"quiet", "balanced", "sensitive"}
     assert evidence.figures["siren"]["balanced"]["per_hour"] >= 0
-    assert " ".join(f"--run {run}" for run in runs) in values["command"]
+    assert " ".join(f"--run {run.parent.name}/{run.name}" for run in runs) in values["command"]
 
 
 def test_other_graphs_of_the_same_runs_are_compared_out_of_fold(corpus: Path, runs: list[Path], tmp_path: Path) -> None:
