@@ -16,12 +16,11 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
 from earshot_node.errors import OperatorError
+from earshot_trainer.network.features import TAGGER_DFT_SAMPLES, TAGGER_WINDOW_SAMPLES
 from earshot_trainer.training.teacher import SIREN_CLASSES, Teacher
 
 EMBEDDING = 1024
 MEL_HOP_SAMPLES = 160
-MEL_WINDOW_SAMPLES = 400
-DFT_SAMPLES = 512
 WINDOW_FRAMES = 96
 RELU6 = 3  # tflite's ActivationFunctionType
 SAME = 0  # tflite's Padding
@@ -99,8 +98,8 @@ class _FrontEnd(nn.Module):
 
     def forward(self, samples: Tensor) -> Tensor:
         """Frames [B, F, 64] of samples [B, T]."""
-        pieces = samples.unfold(1, MEL_WINDOW_SAMPLES, MEL_HOP_SAMPLES) * self.window
-        return torch.log(torch.fft.rfft(pieces, n=DFT_SAMPLES).abs() @ self.filters.T + self.offset)
+        pieces = samples.unfold(1, TAGGER_WINDOW_SAMPLES, MEL_HOP_SAMPLES) * self.window
+        return torch.log(torch.fft.rfft(pieces, n=TAGGER_DFT_SAMPLES).abs() @ self.filters.T + self.offset)
 
 
 class _Convolution(nn.Module):

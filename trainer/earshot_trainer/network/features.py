@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from earshot_trainer.network.architecture import MEL_HOP_SAMPLES, SAMPLE_RATE_HZ, ModelConfig
 
+TAGGER_WINDOW_SAMPLES = 400
 TAGGER_DFT_SAMPLES = 512
-"""The published tagger (YAMNet) pads its windows of 400 samples with zeros to a power of two."""
+"""The published tagger (YAMNet) pads its windows with zeros to a power of two."""
 
 
 def mel_filters(config: ModelConfig) -> Tensor:

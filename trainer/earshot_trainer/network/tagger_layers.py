@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, hardtanh_, pad
 
 from earshot_trainer.network.architecture import FRAMES_PER_HOP, TAGGER_FROZEN_LAYERS, ModelConfig
-from earshot_trainer.network.features import mel_filters, tagger_triangles
+from earshot_trainer.network.features import TAGGER_WINDOW_SAMPLES, mel_filters, tagger_triangles
 from earshot_trainer.network.state import State
 
 BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1))
@@ -23,7 +23,6 @@ BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1))
 STEM_WIDTH = 32
 QUIETEST = math.log(1e-3)
 """The tagger adds .001 to magnitudes before it takes their logarithm."""
-TAGGER_WINDOW_SAMPLES = 400
 LEAST_AREA = 1e-3
 """Of a filter too narrow for any bin of the DFT: it hears nothing."""
 
