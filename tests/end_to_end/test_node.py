@@ -64,8 +64,11 @@ def test_sirens_of_a_scene_arrive_as_events_and_states(broker: Mosquitto, scene:
     """Played as fast as possible, the node tells exactly what `analyze` finds in the file, and ends by itself."""
     found = Analyzer(load_bundled()).analyze(scene).events
     assert len(found) >= 3
-    node = NodeProcess(tmp_path / "node", config(broker, scene, "fast", real_time=False))
+    path = tmp_path / "scene.wav"  # not there before the node is online: what it heard earlier it would not tell as ON
+    node = NodeProcess(tmp_path / "node", config(broker, path, "fast", real_time=False))
     with Subscriber(broker.port, "earshot/fast/#") as subscriber, node:
+        wait_until(lambda: subscriber.payloads("earshot/fast/status") == [b"online"], 20, "online")
+        path.hardlink_to(scene)
         assert node.wait() == 0
         onsets, offsets = events(subscriber, "onset", "fast"), events(subscriber, "offset", "fast")
         assert {event["id"] for event in onsets} == {event["id"] for event in offsets}
