@@ -96,7 +96,7 @@ class HeardLessons:
         self.decisions = torch.from_numpy(window_decisions(active.shape[1] * HOP_SAMPLES)).to(device)
         share = _share_of_windows(active, self.decisions.cpu().numpy())
         embeddings = heard.embeddings[self._numbers]
-        log_odds = _regress(_Gist.of(embeddings).whitened(embeddings, REGRESSION_COMPONENTS), share)
+        log_odds = _regress(Gist.of(embeddings).whitened(embeddings, REGRESSION_COMPONENTS), share)
         recorded = np.array([any(side.sirens[row] for row in heard.ingredients[one]) for one in self._numbers])
         siren, weights = _view(log_odds, share, np.asarray(active.any(axis=1)), recorded, recipe.doubt)
         self._siren, self._weights = torch.from_numpy(siren).to(device), torch.from_numpy(weights).to(device)
@@ -129,15 +129,16 @@ class HeardLessons:
 
 
 @dataclass(frozen=True)
-class _Gist:
-    """Principal components of vectors."""
+class Gist:
+    """Principal components of vectors: their mean, axes and deviations, the greatest first."""
 
     mean: FloatArray
     axes: FloatArray
     deviations: FloatArray
 
     @classmethod
-    def of(cls, vectors: npt.NDArray[np.floating]) -> "_Gist":
+    def of(cls, vectors: npt.NDArray[np.floating]) -> "Gist":
+        """Those of some of the vectors [..., C]."""
         windows = vectors.reshape(-1, vectors.shape[-1])
         rows = np.random.default_rng(0).permutation(len(windows))[:FITTED_ON]
         some = windows[np.sort(rows)].astype(np.float32)
@@ -197,7 +198,7 @@ def _opinions(
     logits = np.concatenate([classes.logits(part) for part in np.array_split(embeddings, PARTS) if len(part)])
     own = np.concatenate([log_odds[..., None], logits[..., sirens]], axis=-1)
     own = (own - own.mean(axis=(0, 1))) / (own.std(axis=(0, 1)) + 1e-6)
-    gist = _Gist.of(logits)
+    gist = Gist.of(logits)
     rest = gist.whitened(logits, count - own.shape[-1])
     spread = np.sqrt(gist.deviations[: rest.shape[-1]])
     most = spread.max(initial=1e-6)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from earshot_trainer.corpus.recordings import Recording, dataset_hash, expand_pa
 from earshot_trainer.graph.export import export_float
 from earshot_trainer.graph.quantize import QuantizationReport, quantize_model
 from earshot_trainer.network.architecture import SAMPLE_RATE_HZ
+from earshot_trainer.second_opinion.adding import SECOND_NAME, add_second_opinion
 from earshot_trainer.training.command import load_network
 from earshot_trainer.training.run_record import load_run, record_graphs
 
@@ -58,6 +59,10 @@ def run_quantization(request: QuantizeRequest, console: Console | None = None) -
     float_path, int8_path = request.out / FLOAT_NAME, request.out / INT8_NAME
     export_float(network, float_path)
     report = quantize_model(float_path, clips, int8_path)
+    second_path = request.model.with_name(SECOND_NAME)
+    if second_path.exists():
+        add_second_opinion(second_path, network.config, float_path, int8_path)
+        report = replace(report, file_bytes=int8_path.stat().st_size)
     report_path = request.out / REPORT_NAME
     calibration = {"dataset_sha256": dataset_hash(picked), "clips": len(picked), "seed": request.seed}
     values = report.to_dict() | {"calibration": calibration}

@@ -20,6 +20,8 @@ from earshot_trainer.graph.session import GraphSession
 from earshot_trainer.network.architecture import HOP_SAMPLES, MEL_RANGE_KEY
 from earshot_trainer.network.model import SignalPath, StreamingCrnn
 
+FRAMES_NODE = "tagger_frames"
+"""Name of the node that makes the tagger's frames, at one level, for its layers and for a second opinion."""
 IR_VERSION = 10
 """Read by every onnxruntime from 1.20 on."""
 EXPORT_TOLERANCE = 1e-4
@@ -42,6 +44,7 @@ def export_float(network: StreamingCrnn, path: Path) -> None:
             _make_shape_constant(node)
     _name_dynamic_outputs(model.graph)
     _name_layers(model.graph)
+    _name_tagger_frames(model.graph)
     RemoveUnusedNodesPass()(model)
     _clear_metadata(model)
     model.metadata_props[MEL_RANGE_KEY] = json.dumps([network.config.mel_min_hz, network.config.mel_max_hz])
@@ -60,7 +63,7 @@ def _capture(signal_path: SignalPath) -> onnx_ir.Model:
     """Trace the signal path; nothing is folded yet, so that the DFT stays a computation."""
     state = signal_path.initial_state(3)
     batch, hops = torch.export.Dim("batch"), torch.export.Dim("n")
-    with _quiet_exporter(), torch.no_grad():
+    with quiet_exporter(), torch.no_grad():
         program = torch.onnx.export(
             signal_path,
             (torch.zeros(3, 2 * HOP_SAMPLES),),
@@ -80,7 +83,7 @@ def _capture(signal_path: SignalPath) -> onnx_ir.Model:
 
 
 @contextmanager
-def _quiet_exporter() -> Iterator[None]:
+def quiet_exporter() -> Iterator[None]:
     """Hide the exporter's own deprecations, and that it misses torchvision."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
@@ -136,6 +139,15 @@ def _name_layers(graph: onnx_ir.Graph) -> None:
         name = weight.name.removeprefix("network.").rpartition(".")[0] if weight.is_initializer() else next(computed)
         named[name] += 1
         node.name = name if named[name] == 1 else f"{name}.{named[name]}"
+
+
+def _name_tagger_frames(graph: onnx_ir.Graph) -> None:
+    """Call the node that ends the normalization by its name: a second opinion listens there."""
+    for node in graph:
+        if any(value is not None and value.name == "network.std" for value in node.inputs):
+            (last,) = node.outputs[0].consumers()
+            if last.op_type == "Clip":
+                last.name = FRAMES_NODE
 
 
 def _clear_metadata(model: onnx_ir.Model) -> None:

@@ -170,11 +170,14 @@ class StreamingCrnn(nn.Module):
         x, of_memory = self._remember(self.dropout(self.embedding(x)), state)
         return self.output(self.dropout(x)).transpose(0, 1), new_state | of_convolutions | of_memory
 
+    def tagger_frames(self, levelled: Tensor) -> Tensor:
+        """Map frames [B, T, M] at one level to those that the published tagger would make: logarithms of magnitudes."""
+        return ((levelled - self.mean) / self.std).clamp_min(QUIETEST)
+
     def _convolve(self, log_mel: Tensor, levelled: Tensor, state: State) -> tuple[Tensor, State]:
         """Map frames [B, 4n, M], as they came and at one level, to [B, channels[-1], n, bands] and the new state."""
         if self.tagger is not None:
-            frames = ((levelled - self.mean) / self.std).clamp_min(QUIETEST)
-            return self.tagger(frames[:, None], state)  # type: ignore[no-any-return]
+            return self.tagger(self.tagger_frames(levelled)[:, None], state)  # type: ignore[no-any-return]
         x, new_state = self._see(levelled, state)
         x, new_state["stem"] = self.stem(x, state["stem"])
         x = torch.relu(self.stem_norm(x))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from earshot_node.errors import OperatorError
+from earshot_node.inference.bundle import load_bundled
 from earshot_trainer.catalogue.library import Library
 from earshot_trainer.catalogue.members import Members
 from earshot_trainer.catalogue.opening import open_catalogue
@@ -40,6 +41,7 @@ from earshot_trainer.retraining.parts import (
     material_of,
     own_recordings,
 )
+from earshot_trainer.retraining.run_folder import RunFolder
 from earshot_trainer.retraining.stage import Stage
 from earshot_trainer.retraining.synthetic import count_of, is_synthetic, synthetic_set
 from earshot_trainer.training.checkpoint import MODEL_NAME
@@ -224,13 +226,26 @@ def quantize(stage: Stage) -> None:
     export_float(load_network(run / MODEL_NAME), run / FLOAT_NAME)
     # Weights alone: fine-tuning changes no operator, and choosing by measured time is not worth a household's minutes.
     report = quantize_model(run / FLOAT_NAME, clips, run / INT8_NAME, groups=(), timed_calls=TIMED_CALLS)
+    _hand_on_second_opinion(run)
     calibration = {"dataset_sha256": dataset_hash(picked), "clips": len(picked), "seed": settings.seed}
     hashes = {hashlib.sha256((run / name).read_bytes()).hexdigest(): name for name in (FLOAT_NAME, INT8_NAME)}
     record_graphs(run.folder, hashes)
     stage.write(run / FLOAT_NAME)
+    report = replace(report, file_bytes=(run / INT8_NAME).stat().st_size)
     stage.write(run / INT8_NAME, f"{report.file_bytes} bytes, mean deviation {report.candidates[0].mean_deviation:.5f}")
     stage.write(run.write(REPORT_NAME, report.to_dict() | {"calibration": calibration}))
     stage.wrote.append(run / RUN_NAME)
+
+
+def _hand_on_second_opinion(run: RunFolder) -> None:
+    """Let the candidate ask whom the shipped model asks, where it began with that."""
+    from earshot_trainer.second_opinion.adding import hand_on_second_opinion
+    from earshot_trainer.training.command import load_network
+
+    shipped = load_bundled().model
+    if hashlib.sha256(shipped).hexdigest() == base_of(run).pin.model_sha256:
+        config = load_network(run / MODEL_NAME).config
+        hand_on_second_opinion(shipped, config, run / FLOAT_NAME, run / INT8_NAME)
 
 
 def _gather(base: Base, own: OwnRecordings, material: Material, stage: Stage) -> "TuningSounds":

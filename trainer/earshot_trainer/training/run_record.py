@@ -68,6 +68,7 @@ class RunRecord(BaseModel):
         excluded: names of folds, groups and sources that were kept out of training.
         started_from: whose weights it began with; None for random ones.
         graphs: sha256 -> file name of every graph that `trainer-cli quantize` made of this run's weights.
+        second_opinion: what the network that is asked beside it was fitted to; None without one.
         retraining: settings of a household's retraining; what its base heard is not among `training_groups`.
     """
 
@@ -88,6 +89,7 @@ class RunRecord(BaseModel):
     on_neither_side: Summary = Summary()
     audio_licences: dict[str, int] = Field(min_length=1)
     figures: dict[str, Any] = Field(default_factory=dict)
+    second_opinion: dict[str, Any] | None = None
     retraining: dict[str, Any] | None = None
 
     @property
@@ -177,7 +179,16 @@ def load_run(folder: Path) -> RunRecord:
 
 def record_graphs(folder: Path, graphs: Mapping[str, str]) -> None:
     """Add graphs (sha256 -> file name) to the `run.json` in `folder`, so that `package` knows where they come from."""
+    values = json.loads((folder / RUN_NAME).read_text(encoding="utf-8"))
+    _record(folder, "graphs", values.get("graphs", {}) | dict(graphs))
+
+
+def record_second_opinion(folder: Path, made_of: Mapping[str, Any]) -> None:
+    """Say in the `run.json` in `folder` what the run's second opinion was fitted to."""
+    _record(folder, "second_opinion", dict(made_of))
+
+
+def _record(folder: Path, key: str, value: Any) -> None:
     path = folder / RUN_NAME
-    values = json.loads(path.read_text(encoding="utf-8"))
-    values["graphs"] = values.get("graphs", {}) | dict(graphs)
+    values = json.loads(path.read_text(encoding="utf-8")) | {key: value}
     write_atomically(path, (json.dumps(values, indent=1) + "\n").encode())

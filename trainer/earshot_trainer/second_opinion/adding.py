@@ -1,0 +1,50 @@
+"""A run's second opinion goes into its graphs: as it is into the float one, in four bits into the INT8 one."""
+
+import os
+from pathlib import Path
+
+import onnx
+import onnx_ir
+from onnx import ModelProto
+
+from earshot_trainer.graph.weights import store_weights_as_int8
+from earshot_trainer.network.architecture import ModelConfig
+from earshot_trainer.second_opinion.four_bits import in_four_bits
+from earshot_trainer.second_opinion.joining import join, second_of
+
+SECOND_NAME = "second.onnx"
+LABEL = "siren"
+"""What the second opinion is about."""
+
+
+def add_second_opinion(second_path: Path, config: ModelConfig, float_path: Path, int8_path: Path) -> None:
+    """Put the second opinion at `second_path` into both graphs of a network with this configuration.
+
+    Raises:
+        OperatorError: the network does not hear the tagger's frames.
+    """
+    second, column = onnx.load(second_path), config.labels.index(LABEL)
+    _write(join(onnx.load(float_path), second, column), float_path)
+    _write(join(onnx.load(int8_path), _small(second), column), int8_path)
+
+
+def hand_on_second_opinion(bundled: bytes, config: ModelConfig, float_path: Path, int8_path: Path) -> None:
+    """Put the second opinion of a bundle's graph, if it has one, into the graphs of a model that was made of it."""
+    second = second_of(onnx.load_from_string(bundled))
+    if second is not None:
+        column = config.labels.index(LABEL)
+        for path in (float_path, int8_path):
+            _write(join(onnx.load(path), second, column), path)
+
+
+def _small(second: ModelProto) -> ModelProto:
+    """What is not many is stored as INT8."""
+    model = onnx_ir.from_proto(in_four_bits(second))
+    store_weights_as_int8(model)
+    return onnx_ir.to_proto(model)
+
+
+def _write(model: ModelProto, path: Path) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    onnx.save(model, partial)
+    os.replace(partial, path)  # noqa: PTH105

@@ -1,0 +1,259 @@
+"""Two graphs in one: the streaming network, and the second opinion where that suspects a siren.
+
+    frames of the streaming graph -> the last .96 s of them, carried from call to call
+    its posterior -> greatest of the last second -> above `GATE`: worth a question
+    every `ASK_EVERY` hops that are -> windows -> second opinion (inside an If: nothing is computed without a question)
+    its answer holds until the next question; log-odds of both are added up
+
+The node sees one streaming graph as before, with three more states. Below `GATE` nothing is asked and posteriors stay
+what they were; above it a posterior is the two networks' together. Until the answer is there it does not exceed `GATE`,
+and just above `GATE` it moves from one to the other, so that a rounding error changes no more than as much.
+"""
+
+import numpy as np
+import onnx
+from onnx import GraphProto, ModelProto, NodeProto, numpy_helper
+
+from earshot_node.errors import OperatorError
+from earshot_trainer.graph.export import FRAMES_NODE
+
+GATE = 0.2
+"""Posterior of the streaming network from which the other one is asked."""
+CROSSING = 0.1
+"""How much further the answer counts in full."""
+ASK_EVERY = 6
+"""Hops between questions: .24 s."""
+SUSPECT_HOPS = 25
+"""A suspicion lasts so long: about a window's length, which is what the answer is about."""
+FIRST_WEIGHT = 0.5
+"""Of the streaming network's log-odds beside the other one's."""
+QUESTION = "second_opinion"
+"""Name of the If node."""
+NO_ANSWER = 30.0
+"""Answers are kept this much higher, above zero: zero is that there is none."""
+PREFIX = "second_"
+BRANCH = "asked_"
+"""In front of the names inside the If: a graph and the graphs in it share their names."""
+STATES = ("second_frames", "second_suspicion", "second_answer")
+
+_LOGIC = f"""
+<ir_version: 10, opset_import: ["" : 20]>
+joint (
+    float[batch, n, labels] {PREFIX}first, float[batch, f, 64] {PREFIX}heard,
+    float[batch, 92, 64] state_second_frames,
+    float[batch, {SUSPECT_HOPS - 1}] state_second_suspicion,
+    float[batch, 2] state_second_answer
+) => (
+    float[batch, n, labels] posteriors,
+    float[batch, 92, 64] next_state_second_frames,
+    float[batch, {SUSPECT_HOPS - 1}] next_state_second_suspicion,
+    float[batch, 2] next_state_second_answer
+) {{
+    m92 = Constant <value_ints = [-92]> ()
+    mS = Constant <value_ints = [{1 - SUSPECT_HOPS}]> ()
+    m1 = Constant <value_ints = [-1]> ()
+    i0 = Constant <value_ints = [0]> ()
+    i1 = Constant <value_ints = [1]> ()
+    i2 = Constant <value_ints = [2]> ()
+    s0 = Constant <value_int = 0> ()
+    s1 = Constant <value_int = 1> ()
+    most = Constant <value_ints = [9223372036854775807]> ()
+    column = Constant <value_ints = [COLUMN]> ()
+    next_column = Constant <value_ints = [COLUMN_AFTER]> ()
+    floor = Constant <value_float = -6.907755> ()
+    gate = Constant <value_float = {GATE}> ()
+    crossing = Constant <value_float = {CROSSING}> ()
+    every = Constant <value_int = {ASK_EVERY}> ()
+    four = Constant <value_int = 4> ()
+    none = Constant <value_float = {NO_ANSWER}> ()
+    weight = Constant <value_float = {FIRST_WEIGHT}> ()
+    zero = Constant <value_float = 0.0> ()
+    one = Constant <value_float = 1.0> ()
+    small = Constant <value_float = 0.000001> ()
+    large = Constant <value_float = 0.999999> ()
+
+    above_floor = Sub({PREFIX}heard, floor)
+    frames = Concat <axis = 1> (state_second_frames, above_floor)
+    next_state_second_frames = Slice(frames, m92, most, i1)
+
+    p_column = Slice({PREFIX}first, column, next_column, i2)
+    p = Squeeze(p_column, i2)
+    suspicion = Concat <axis = 1> (state_second_suspicion, p)
+    next_state_second_suspicion = Slice(suspicion, mS, most, i1)
+    suspicion_3d = Unsqueeze(suspicion, i1)
+    greatest_3d = MaxPool <kernel_shape = [{SUSPECT_HOPS}]> (suspicion_3d)
+    greatest = Squeeze(greatest_3d, i1)
+
+    shape = Shape(p)
+    count = Gather(shape, s1)
+    hop = Range(s0, count, s1)
+    hop_after = Add(hop, s1)
+    since_f = Slice(state_second_answer, i0, i1, i1)
+    since = Cast <to = 7> (since_f)
+    elapsed = Add(since, hop_after)
+    rest = Mod(elapsed, every)
+    is_due = Equal(rest, s0)
+    is_suspect = Greater(greatest, gate)
+    asks = And(is_due, is_suspect)
+
+    asked_t = NonZero(asks)
+    asked = Transpose <perm = [1, 0]> (asked_t)
+    rows = Gather <axis = 1> (asked, s0)
+    hops = Gather <axis = 1> (asked, s1)
+    frames_shape = Shape(frames)
+    length = Gather(frames_shape, s1)
+    row_start = Mul(rows, length)
+    hop_start = Mul(hops, four)
+    start = Add(row_start, hop_start)
+    start_2d = Unsqueeze(start, i1)
+    offsets = Constant <value_ints = [OFFSETS]> ()
+    places = Add(start_2d, offsets)
+    flat_shape = Constant <value_ints = [-1, 64]> ()
+    flat = Reshape(frames, flat_shape)
+    lifted = Gather <axis = 0> (flat, places)
+    {PREFIX}windows = Add(lifted, floor)
+    asked_count = Size(rows)
+    {PREFIX}is_asked = Greater(asked_count, s0)
+
+    lifted_answers = Add({PREFIX}answers, none)
+    kept_answers = Max(lifted_answers, small)
+    no_answers = Expand(zero, shape)
+    placed = ScatterND(no_answers, asked, kept_answers)
+    last_answer = Slice(state_second_answer, i1, i2, i1)
+    all_answers = Concat <axis = 1> (last_answer, placed)
+    latest = Sub(hop_after, rest)
+    latest_kept = Max(latest, s0)
+    answer = GatherElements <axis = 1> (all_answers, latest_kept)
+
+    bounded_low = Max(greatest, small)
+    bounded = Min(bounded_low, large)
+    complement = Sub(one, bounded)
+    odds = Div(bounded, complement)
+    log_odds = Log(odds)
+    weighed = Mul(log_odds, weight)
+    answer_logit = Sub(answer, none)
+    together = Add(answer_logit, weighed)
+    joint_p = Sigmoid(together)
+    over = Sub(greatest, gate)
+    over_share = Div(over, crossing)
+    over_low = Max(over_share, zero)
+    share = Min(over_low, one)
+    at_most = Min(p, gate)
+    is_answered = Greater(answer, zero)
+    difference = Sub(joint_p, at_most)
+    moved = Mul(share, difference)
+    crossed = Add(at_most, moved)
+    own = Where(is_answered, crossed, at_most)
+    own_3d = Unsqueeze(own, i2)
+    before = Slice({PREFIX}first, i0, column, i2)
+    behind = Slice({PREFIX}first, next_column, most, i2)
+    posteriors = Concat <axis = 2> (before, own_3d, behind)
+
+    last_rest = Slice(rest, m1, most, i1)
+    last_rest_f = Cast <to = 1> (last_rest)
+    held = Slice(answer, m1, most, i1)
+    next_state_second_answer = Concat <axis = 1> (last_rest_f, held)
+}}
+"""
+
+
+def join(first: ModelProto, second: ModelProto, column: int) -> ModelProto:
+    """Return a streaming graph that asks `second` where `first` suspects what its `column` stands for.
+
+    Args:
+        first: what `export_float` or `quantize_model` wrote, of a network that hears as the tagger does.
+        second: windows [K, 96, 64] to logits [K].
+        column: of the first's posteriors.
+
+    Raises:
+        OperatorError: the first graph makes no frames that the second one could listen to, or has one already.
+    """
+    joint = ModelProto()
+    joint.CopyFrom(first)
+    graph = joint.graph
+    frames = next((node.output[0] for node in graph.node if node.name == FRAMES_NODE), None)
+    if frames is None or second_of(first) is not None:
+        raise OperatorError(
+            "this graph cannot ask for a second opinion: it must hear the tagger's frames (model.magnitudes) and have "
+            "none yet"
+        )
+    logic = _logic(column)
+    _rename_value(graph, "posteriors", f"{PREFIX}first")
+    _rename_in(logic, f"{PREFIX}heard", frames)
+    nodes = list(logic.node)
+    place = next(i for i, node in enumerate(nodes) if f"{PREFIX}answers" in node.input)
+    graph.node.extend([*nodes[:place], _question(second.graph), *nodes[place:]])
+    graph.input.extend(logic.input[2:])
+    outputs = [logic.output[0] if one.name == f"{PREFIX}first" else one for one in graph.output]
+    graph.ClearField("output")
+    graph.output.extend([*outputs, *logic.output[1:]])
+    return joint
+
+
+def second_of(joint: ModelProto) -> ModelProto | None:
+    """The second opinion inside a graph that `join` made, or None."""
+    question = next((node for node in joint.graph.node if node.name == QUESTION), None)
+    if question is None:
+        return None
+    branch = next(one.g for one in question.attribute if one.name == "then_branch")
+    second = ModelProto()
+    second.CopyFrom(joint)
+    second.ClearField("metadata_props")
+    second.graph.CopyFrom(branch)
+    second.graph.input.append(
+        onnx.helper.make_tensor_value_info(f"{PREFIX}windows", onnx.TensorProto.FLOAT, ["k", 96, 64])
+    )
+    return second
+
+
+def _logic(column: int) -> GraphProto:
+    text = _LOGIC.replace("COLUMN_AFTER", str(column + 1)).replace("COLUMN", str(column))
+    logic = onnx.parser.parse_model(text.replace("OFFSETS", ", ".join(map(str, range(96))))).graph
+    public = {value.name for value in (*logic.input, *logic.output)}
+    names = {name for node in logic.node for name in (*node.input, *node.output)} - public
+    for name in names:
+        if not name.startswith(PREFIX):
+            _rename_in(logic, name, f"{PREFIX}{name}")
+    for number, node in enumerate(logic.node):
+        node.name = f"{PREFIX}{number}"
+    return logic
+
+
+def _question(second: GraphProto) -> NodeProto:
+    """An If: the second opinion of all windows, or no number for none."""
+    branch = GraphProto()
+    branch.CopyFrom(second)
+    branch.name = "asked"
+    windows = branch.input[0].name
+    del branch.input[:]
+    named = {tensor.name for tensor in branch.initializer} | {name for node in branch.node for name in node.output}
+    new = {name: f"{BRANCH}{name.removeprefix(BRANCH)}" for name in named} | {windows: f"{PREFIX}windows"}
+    for node in branch.node:
+        node.input[:] = [new.get(name, name) for name in node.input]
+        node.output[:] = [new[name] for name in node.output]
+    for value in (*branch.initializer, *branch.output):
+        value.name = new[value.name]
+    nothing = onnx.helper.make_node(
+        "Constant", [], [f"{PREFIX}nothing"], value=numpy_helper.from_array(np.zeros(0, np.float32))
+    )
+    empty = onnx.helper.make_graph(
+        [nothing], "unasked", [], [onnx.helper.make_tensor_value_info(f"{PREFIX}nothing", onnx.TensorProto.FLOAT, [0])]
+    )
+    return onnx.helper.make_node(
+        "If", [f"{PREFIX}is_asked"], [f"{PREFIX}answers"], name=QUESTION, then_branch=branch, else_branch=empty
+    )
+
+
+def _rename_value(graph: GraphProto, old: str, new: str) -> None:
+    _rename_in(graph, old, new)
+    for value in graph.output:
+        if value.name == old:
+            value.name = new
+
+
+def _rename_in(graph: GraphProto, old: str, new: str) -> None:
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for index, name in enumerate(names):
+                if name == old:
+                    names[index] = new

@@ -1,0 +1,103 @@
+"""The published tagger (YAMNet), or a narrower one, and one linear output: a siren or not, for .96 s of frames.
+
+    frames [K, 96, 64] -> 27 convolutions -> mean over time and mels [K, widths[-1]] -> logit [K]
+
+The streaming network begins with the tagger's first layers, which is what can run every 40 ms. What tells a siren from
+all that sounds like one is learnt in the layers behind. They are worth asking only now and then.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import hardtanh, pad
+
+from earshot_trainer.distillation.tagger import WINDOW_FRAMES
+from earshot_trainer.second_opinion.four_bits import is_stored_in_four_bits, rounded
+
+STRIDES = (2, 1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
+"""Of the tagger's first convolution, and of each pair of a depthwise and a pointwise one behind it."""
+TAGGER_WIDTHS = (32, 64, 128, 128, 256, 256, *[512] * 6, 1024, 1024)
+"""Its channels behind each of them."""
+
+
+def widths_of(share: float) -> tuple[int, ...]:
+    """About so much of the tagger's channels: all of the first layer, multiples of 64 behind it, 64 at least."""
+    stem, *widths = TAGGER_WIDTHS
+    return stem, *(max(64, round(width * share / 64) * 64) for width in widths)
+
+
+class WindowLayer(nn.Module):
+    """A convolution with the tagger's padding and ReLU6.
+
+    Even sizes with a stride of 2 are padded at their end alone.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, *, depthwise: bool = False) -> None:
+        super().__init__()
+        groups = inputs if depthwise else 1
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, groups=groups)
+        before = 1 if kernel > 1 and stride == 1 else 0
+        self.padding = (before, kernel // 2, before, kernel // 2)
+
+    def convolve(self, x: Tensor) -> Tensor:
+        """What comes before the ReLU6."""
+        convolved: Tensor = self.conv(pad(x, self.padding))
+        return convolved
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B, C, T, M] to the next layer's input."""
+        return hardtanh(self.convolve(x), 0.0, 6.0)
+
+
+class SecondOpinion(nn.Module):
+    """Windows of the tagger's frames to the log-odds of a siren.
+
+    Args:
+        widths: channels of the stem and of each pair of convolutions.
+
+    Attributes:
+        layers: the stem, then a depthwise and a pointwise convolution in turns.
+    """
+
+    def __init__(self, widths: Sequence[int] = TAGGER_WIDTHS) -> None:
+        super().__init__()
+        self.widths = tuple(widths)
+        layers = [WindowLayer(1, widths[0], 3, STRIDES[0])]
+        for (inputs, outputs), stride in zip(pairwise(widths), STRIDES[1:], strict=True):
+            layers += [WindowLayer(inputs, inputs, 3, stride, depthwise=True), WindowLayer(inputs, outputs, 1, 1)]
+        self.layers = nn.ModuleList(layers)
+        self.output = nn.Linear(widths[-1], 1)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @torch.no_grad()
+    def set_output(self, weight: npt.NDArray[np.float32], bias: float) -> None:
+        """Set the linear output: weights [widths[-1]] and a bias."""
+        self.output.weight.copy_(torch.from_numpy(weight)[None])
+        self.output.bias.fill_(bias)
+
+    @torch.no_grad()
+    def round_weights(self) -> None:
+        """Round the weights to what is stored of them in four bits."""
+        for layer in self.layers:
+            assert isinstance(layer, WindowLayer)
+            weight = layer.conv.weight
+            if is_stored_in_four_bits(tuple(weight.shape)):
+                weight.copy_(torch.from_numpy(rounded(weight.contiguous().numpy())))
+
+    def embed(self, frames: Tensor) -> Tensor:
+        """Embeddings [K, widths[-1]] of windows of frames [K, 96, 64]."""
+        if frames.shape[1] != WINDOW_FRAMES:
+            raise ValueError(f"a window has {WINDOW_FRAMES} frames, not {frames.shape[1]}")
+        x = frames[:, None].contiguous(memory_format=torch.channels_last)
+        for layer in self.layers:
+            x = layer(x)
+        return x.mean(dim=(2, 3))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Logits [K] of windows of frames [K, 96, 64]."""
+        logits: Tensor = self.output(self.embed(frames))
+        return logits[:, 0]
