@@ -145,9 +145,9 @@ def _name_tagger_frames(graph: onnx_ir.Graph) -> None:
     """Call the node that ends the normalization by its name: a second opinion listens there."""
     for node in graph:
         if any(value is not None and value.name == "network.std" for value in node.inputs):
-            (last,) = node.outputs[0].consumers()
-            if last.op_type == "Clip":
-                last.name = FRAMES_NODE
+            for last in node.outputs[0].consumers():
+                if last.op_type == "Clip":
+                    last.name = FRAMES_NODE
 
 
 def _clear_metadata(model: onnx_ir.Model) -> None:
