@@ -197,9 +197,11 @@ def test_model_that_was_made_of_a_bundle_asks_whom_that_asks(tmp_path: Path, gra
         path.write_bytes(graphs[0].read_bytes())
     add_second_opinion(tmp_path / "second.onnx", CONFIG, *own)
     assert all(second_of(onnx.load(path)) is not None for path in own)
-    hand_on_second_opinion(own[1].read_bytes(), CONFIG, *tuned)
+    second = second_of(onnx.load(own[1]))
+    assert second is not None
+    hand_on_second_opinion(second, CONFIG, *tuned)
     assert [onnx.load(path) for path in tuned] == [onnx.load(own[1])] * 2
-    hand_on_second_opinion(graphs[0].read_bytes(), CONFIG, tmp_path / "none", tmp_path / "none")  # it asks nobody
+    assert second_of(onnx.load(graphs[0])) is None  # it asks nobody
 
 
 def test_graph_that_hears_other_frames_cannot_ask(tmp_path: Path, graphs: tuple[Path, Path]) -> None:

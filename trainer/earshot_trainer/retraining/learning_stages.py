@@ -41,7 +41,6 @@ from earshot_trainer.retraining.parts import (
     material_of,
     own_recordings,
 )
-from earshot_trainer.retraining.run_folder import RunFolder
 from earshot_trainer.retraining.stage import Stage
 from earshot_trainer.retraining.synthetic import count_of, is_synthetic, synthetic_set
 from earshot_trainer.training.checkpoint import MODEL_NAME
@@ -50,6 +49,8 @@ from earshot_trainer.training.run_record import RUN_NAME, record_graphs
 if TYPE_CHECKING:
     from earshot_trainer.network.architecture import ModelConfig
     from earshot_trainer.retraining.tuning import TuningSounds
+    from earshot_trainer.segments.synthetic import SyntheticSound
+    from earshot_trainer.training.recipe import Recipe
 
 FEWEST_OWN: Final = 4
 CALIBRATION_CLIPS: Final = 32
@@ -228,7 +229,7 @@ def quantize(stage: Stage) -> None:
     export_float(network, run / FLOAT_NAME)
     # Weights alone: fine-tuning changes no operator, and choosing by measured time is not worth a household's minutes.
     report = quantize_model(run / FLOAT_NAME, clips, run / INT8_NAME, groups=(), timed_calls=TIMED_CALLS)
-    _hand_on_second_opinion(run, network.config)
+    _hand_on_second_opinion(stage, own, material, network.config)
     calibration = {"dataset_sha256": dataset_hash(picked), "clips": len(picked), "seed": settings.seed}
     hashes = {hashlib.sha256((run / name).read_bytes()).hexdigest(): name for name in (FLOAT_NAME, INT8_NAME)}
     record_graphs(run.folder, hashes)
@@ -239,13 +240,50 @@ def quantize(stage: Stage) -> None:
     stage.wrote.append(run / RUN_NAME)
 
 
-def _hand_on_second_opinion(run: RunFolder, config: "ModelConfig") -> None:
-    """Let the candidate ask whom the shipped model asks, where it began with that."""
-    from earshot_trainer.second_opinion.adding import hand_on_second_opinion
+def _hand_on_second_opinion(stage: Stage, own: OwnRecordings, material: Material, config: "ModelConfig") -> None:
+    """Let the candidate ask whom the shipped model asks, where it began with that; it learns what was taught, too."""
+    import onnx
 
-    shipped = load_bundled().model
-    if hashlib.sha256(shipped).hexdigest() == base_of(run).pin.model_sha256:
-        hand_on_second_opinion(shipped, config, run / FLOAT_NAME, run / INT8_NAME)
+    from earshot_trainer.retraining.second_output import Lessons, teach
+    from earshot_trainer.second_opinion.adding import hand_on_second_opinion
+    from earshot_trainer.second_opinion.joining import second_of
+
+    run, shipped, base = stage.run, load_bundled().model, base_of(stage.run)
+    second = second_of(onnx.load_from_string(shipped))
+    if second is None or hashlib.sha256(shipped).hexdigest() != base.pin.model_sha256:
+        return
+    cache = PcmCache(default_cache_dir())
+    cache.add((*own.train, *material.replay))
+    lessons = Lessons(
+        sirens=[cache.samples(one) for one in own.train if one.is_siren],
+        others=[cache.samples(one) for one in own.train if not one.is_siren],
+        known=[*(cache.samples(one) for one in material.replay), *(one.samples for one in _pool(base, stage))],
+    )
+    with counting("the second opinion listens", len(lessons)) as advance:
+        taught = teach(second, config, lessons, run.request.settings.tuning, advance)
+    hand_on_second_opinion(taught.second, config, run / FLOAT_NAME, run / INT8_NAME)
+    stage.note(
+        f"second opinion: right about {taught.right_after} of {taught.windows} windows of what was learnt from, "
+        f"{taught.right_before} before"
+    )
+
+
+def _recipe(base: Base) -> "Recipe":
+    """The base's, without what only a whole training needs."""
+    from earshot_trainer.training.recipe import Recipe
+
+    recipe = Recipe.model_validate(json.loads(base.values["recipe"]))
+    alone = {"mixing": recipe.mixing.model_copy(update={"streets": 0}), "teacher": None, "distillation": None}
+    return recipe.model_copy(update=alone)
+
+
+def _pool(base: Base, stage: Stage) -> list["SyntheticSound"]:
+    """Synthesized sirens, traps and music of the retraining's own number."""
+    from earshot_trainer.segments.synthetic import load_pool
+
+    amounts, seed = stage.run.request.settings.material, stage.run.request.settings.seed
+    counts = {"sirens": amounts.pool_sirens, "traps": amounts.pool_traps, "music": amounts.pool_music}
+    return load_pool(_recipe(base).synthetic.model_copy(update=counts), seed, default_cache_dir())
 
 
 def _gather(base: Base, own: OwnRecordings, material: Material, stage: Stage) -> "TuningSounds":
@@ -255,17 +293,10 @@ def _gather(base: Base, own: OwnRecordings, material: Material, stage: Stage) ->
     """
     from earshot_trainer.retraining.tuning import TuningSounds, drawn_from, only_audible
     from earshot_trainer.segments.sounds import gather_sounds
-    from earshot_trainer.segments.synthetic import load_pool
-    from earshot_trainer.training.recipe import Recipe
 
-    amounts, seed, folder = stage.run.request.settings.material, stage.run.request.settings.seed, default_cache_dir()
-    recipe = Recipe.model_validate(json.loads(base.values["recipe"]))
-    alone = {"mixing": recipe.mixing.model_copy(update={"streets": 0}), "teacher": None, "distillation": None}
-    recipe = recipe.model_copy(update=alone)
-    counts = {"sirens": amounts.pool_sirens, "traps": amounts.pool_traps, "music": amounts.pool_music}
+    folder, recipe = default_cache_dir(), _recipe(base)
     labels = added_labels(stage.run)
-    pool = load_pool(recipe.synthetic.model_copy(update=counts), seed, folder)
-    pool = [one for one in pool if not any(shares_word(label, one.kind) for label in labels)]
+    pool = [one for one in _pool(base, stage) if not any(shares_word(label, one.kind) for label in labels)]
     replay = [one for one in material.replay if all(presence(one, label) == "without" for label in labels)]
     cache = PcmCache(folder)
     with counting("decoding", len(own.train) + len(replay)) as advance:

@@ -10,7 +10,7 @@ from earshot_node.atomic_file import write_atomically
 from earshot_trainer.graph.weights import store_weights_as_int8
 from earshot_trainer.network.architecture import ModelConfig
 from earshot_trainer.second_opinion.four_bits import in_four_bits
-from earshot_trainer.second_opinion.joining import join, second_of
+from earshot_trainer.second_opinion.joining import join
 
 SECOND_NAME = "second.onnx"
 LABEL = "siren"
@@ -28,13 +28,11 @@ def add_second_opinion(second_path: Path, config: ModelConfig, float_path: Path,
     _write(join(onnx.load(int8_path), _small(second), column), int8_path)
 
 
-def hand_on_second_opinion(bundled: bytes, config: ModelConfig, float_path: Path, int8_path: Path) -> None:
-    """Put the second opinion of a bundle's graph, if it has one, into the graphs of a model that was made of it."""
-    second = second_of(onnx.load_from_string(bundled))
-    if second is not None:
-        column = config.labels.index(LABEL)
-        for path in (float_path, int8_path):
-            _write(join(onnx.load(path), second, column), path)
+def hand_on_second_opinion(second: ModelProto, config: ModelConfig, float_path: Path, int8_path: Path) -> None:
+    """Put a second opinion that comes from a bundle's graph into both graphs of another network, as it is."""
+    column = config.labels.index(LABEL)
+    for path in (float_path, int8_path):
+        _write(join(onnx.load(path), second, column), path)
 
 
 def _small(second: ModelProto) -> ModelProto:

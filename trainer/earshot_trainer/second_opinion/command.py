@@ -155,8 +155,8 @@ def _hear(
     with_siren = [one for one in learnt if one.is_siren]
     without = [one for one in learnt if not one.is_siren]
     with counting("hearing recordings", len(learnt)) as advance:
-        sirens = hear_windows(with_siren, ears, cache, [network.embed, sirens_heard], advance)
-        others = hear_windows(without, ears, cache, [network.embed], advance)
+        sirens = hear_windows(map(cache.samples, with_siren), ears, [network.embed, sirens_heard], advance)
+        others = hear_windows(map(cache.samples, without), ears, [network.embed], advance)
     empty = np.zeros((0, network.widths[-1]), np.float32)
     return (
         np.concatenate([empty, *(embeddings[is_heard] for embeddings, is_heard in sirens)]),

@@ -1,14 +1,12 @@
 """What a second opinion makes of every window of recordings."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from earshot_trainer.corpus.cache import PcmCache
-from earshot_trainer.corpus.recordings import Recording
 from earshot_trainer.distillation.tagger import WINDOW_FRAMES
 from earshot_trainer.network.architecture import SAMPLE_RATE_HZ
 from earshot_trainer.second_opinion.ears import Ears
@@ -22,25 +20,25 @@ Floats = npt.NDArray[np.float32]
 
 @torch.inference_mode()
 def hear_windows(
-    recordings: Sequence[Recording],
+    sounds: Iterable[npt.NDArray[np.int16]],
     ears: Ears,
-    cache: PcmCache,
     listeners: Sequence[Callable[[Tensor], Tensor]],
     progress: Callable[[], None] = lambda: None,
+    hop_frames: int = WINDOW_HOP_FRAMES,
 ) -> list[list[Floats]]:
-    """Return for each recording what each listener makes of its windows, one every .48 s: [windows, ...].
+    """Return for each sound what each listener makes of its windows: [windows, ...].
 
     Args:
-        recordings: what to hear.
+        sounds: samples at 16 kHz.
         ears: what makes frames of samples.
-        cache: holds the recordings.
         listeners: map windows of frames [K, 96, 64] to [K, ...].
-        progress: called after each recording.
+        progress: called after each sound.
+        hop_frames: from one window to the next, of .01 s each.
     """
     heard = []
-    for recording in recordings:
-        frames = ears.frames(cache.samples(recording)[: LONGEST_S * SAMPLE_RATE_HZ])
-        windows = frames.unfold(0, WINDOW_FRAMES, WINDOW_HOP_FRAMES).transpose(1, 2)
+    for samples in sounds:
+        frames = ears.frames(samples[: LONGEST_S * SAMPLE_RATE_HZ])
+        windows = frames.unfold(0, WINDOW_FRAMES, hop_frames).transpose(1, 2)
         parts = torch.split(windows, AT_ONCE)
         heard.append([torch.cat([listener(part) for part in parts]).numpy() for listener in listeners])
         progress()
