@@ -60,6 +60,30 @@ class StartRecord(BaseModel):
     heard_besides: tuple[str, ...] = ()
 
 
+class FittedTo(BaseModel):
+    """How many windows a second opinion's output was fitted to."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    siren_windows: int
+    other_windows: int
+
+
+class SecondOpinionRecord(BaseModel):
+    """The deeper network that the run's graphs ask.
+
+    Attributes:
+        widths: channels of its first convolution and behind each pair of the others.
+        steps: of its training; 0 where it has the tagger's own weights.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    widths: tuple[int, ...]
+    steps: int
+    fitted_to: FittedTo
+
+
 class RunRecord(BaseModel):
     """The part of `run.json` that graphs, manifest and model card are made and checked by.
 
@@ -89,6 +113,7 @@ class RunRecord(BaseModel):
     audio_licences: dict[str, int] = Field(min_length=1)
     figures: dict[str, Any] = Field(default_factory=dict)
     retraining: dict[str, Any] | None = None
+    second_opinion: SecondOpinionRecord | None = None
 
     @property
     def recipe_name(self) -> str:
