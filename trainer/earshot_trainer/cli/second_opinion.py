@@ -14,26 +14,16 @@ Examples:
 @click.command("second-opinion", epilog=EXAMPLE, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--data", "manifests", multiple=True, required=True, metavar="MANIFEST", help="Manifest CSV; repeatable.")
-@click.option(
-    "--share", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True, help="Of the tagger's width."
-)
-@click.option(
-    "--steps", type=click.IntRange(min=1), default=4000, show_default=True, help="Of teaching, with a share below 1."
-)
-@click.option("--seed", type=int, default=1, show_default=True, help="Chooses what is learnt when.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Decoded audio; $EARSHOT_CACHE or ~/.cache/earshot.")
-def command(model: Path, manifests: tuple[str, ...], share: float, steps: int, seed: int, cache: Path | None) -> None:
+def command(model: Path, manifests: tuple[str, ...], cache: Path | None) -> None:
     """Give MODEL (a model.pt of `train`, with run.json beside it) a deeper network to ask when it suspects a siren.
 
     It is the published tagger, of which MODEL has the first layers, with an output of its own, fitted to those
-    recordings of the manifests that MODEL was trained on. With --share it is narrower: it begins with the channels that
-    matter most and learns what the tagger makes of the recipe's mixtures; name the manifests of the training then.
+    recordings of the manifests that MODEL was trained on.
 
     Writes second.onnx beside MODEL; `trainer-cli quantize` puts both into one graph. Needs the extra `teacher` and the
     tagger's file.
     """
     from earshot_trainer.second_opinion.command import SecondOpinionRequest, make_second_opinion
 
-    make_second_opinion(
-        SecondOpinionRequest(model=model, manifests=manifests, share=share, steps=steps, seed=seed, cache=cache)
-    )
+    make_second_opinion(SecondOpinionRequest(model=model, manifests=manifests, cache=cache))

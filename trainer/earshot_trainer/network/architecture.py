@@ -15,6 +15,7 @@ TAGGER_LAYERS = (7, 9, 11, 13, 15)
 """Where the published tagger can be cut: behind a pointwise convolution, once a step is 40 ms."""
 TAGGER_MELS = 64
 TAGGER_FROZEN_LAYERS = 5
+TAGGER_CONVOLUTIONS = 27
 """The first ones, up to 40 ms a step, stay as they are: edges and onsets are what they are, and they cost the most."""
 
 

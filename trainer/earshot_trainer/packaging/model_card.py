@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from earshot_node.contract.manifest import BundleManifest
-from earshot_trainer.network.architecture import TAGGER_FROZEN_LAYERS
+from earshot_trainer.network.architecture import TAGGER_CONVOLUTIONS, TAGGER_FROZEN_LAYERS
 from earshot_trainer.packaging.card_figures import evaluation_section, quantization_section, title_of
 from earshot_trainer.packaging.card_points import points_section
 from earshot_trainer.packaging.figures import QUANTIZATION, SHIPPED, condense, held_out_reports
 from earshot_trainer.packaging.held_out import PointsChosenOn, Whose
 from earshot_trainer.packaging.markdown import table
-from earshot_trainer.training.run_record import RunRecord, SecondOpinionRecord, Summary
+from earshot_trainer.training.run_record import RunRecord, Summary
 
 INTENDED_USE = """\
 Home use: a microphone tells a smart home that an emergency vehicle's siren is to be heard, so that a person or an
@@ -161,17 +161,10 @@ def _of_tagger(run: RunRecord) -> str:
     if second is None:
         return f"{began}; nothing else of it is in this bundle"
     return (
-        f"{began}; where it suspects a siren, it asks {_whom(second)}, with an output of the project's own that was "
-        f"fitted to {second.fitted_to.siren_windows} windows of .96 s with a siren and "
+        f"{began}; where it suspects a siren, it asks all {TAGGER_CONVOLUTIONS} of them, rounded to four bits, with an "
+        f"output of the project's own, fitted to {second.fitted_to.siren_windows} windows of .96 s with a siren and "
         f"{second.fitted_to.other_windows} without"
     )
-
-
-def _whom(second: SecondOpinionRecord) -> str:
-    layers = 2 * len(second.widths) - 1
-    if second.steps:
-        return f"a narrower copy of all {layers} of them, taught for {second.steps} steps and rounded to four bits"
-    return f"all {layers} of them, rounded to four bits"
 
 
 def _counts(summary: Summary) -> tuple[str, ...]:

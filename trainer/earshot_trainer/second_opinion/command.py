@@ -1,12 +1,11 @@
-"""One `trainer-cli second-opinion`: make the tagger narrow, teach it, fit its output, write the graph.
+"""One `trainer-cli second-opinion`: round the tagger's weights, fit an output, write the graph.
 
-run.json and manifests -> mixtures that the tagger heard, without what the run keeps out
-  -> narrow network, taught what the tagger makes of their windows
-  -> its embeddings of the recordings that the run was trained on -> output -> second.onnx
+run.json and manifests -> recordings that the run was trained on -> windows of the frames that the run's network hears
+  -> embeddings by the tagger's rounded layers -> output -> second.onnx
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,26 +16,19 @@ from rich.console import Console
 from earshot_node.errors import OperatorError
 from earshot_trainer.corpus.cache import PcmCache, default_cache_dir
 from earshot_trainer.corpus.recordings import Recording, dataset_hash, expand_path, load_manifests
-from earshot_trainer.distillation.store import PIECE, hear_mixtures
-from earshot_trainer.distillation.tagger import WINDOW_FRAMES, EmbeddingTagger
+from earshot_trainer.distillation.tagger import EmbeddingTagger
 from earshot_trainer.evaluate.console import counting
-from earshot_trainer.network.architecture import TAGGER_MELS, ModelConfig
+from earshot_trainer.network.architecture import ModelConfig
 from earshot_trainer.second_opinion.adding import SECOND_NAME
 from earshot_trainer.second_opinion.ears import Ears
 from earshot_trainer.second_opinion.exporting import export_second
 from earshot_trainer.second_opinion.fitting import fit_output
-from earshot_trainer.second_opinion.learning import SecondLessons, learn
-from earshot_trainer.second_opinion.network import SecondOpinion, widths_of
-from earshot_trainer.second_opinion.pruning import begin_with
+from earshot_trainer.second_opinion.network import SecondOpinion
 from earshot_trainer.second_opinion.windows import Floats, hear_windows
 from earshot_trainer.training.checkpoint import load_checkpoint
 from earshot_trainer.training.recipe import Recipe
 from earshot_trainer.training.run_record import load_run, record_second_opinion
 from earshot_trainer.training.teacher import open_teacher
-
-MIXTURES_A_STEP = 10
-PRUNED_ON = 80
-"""Mixtures whose windows say which of the tagger's channels matter."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +37,6 @@ class SecondOpinionRequest:
 
     model: Path
     manifests: tuple[str, ...]
-    share: float = 1.0
-    steps: int = 4000
-    seed: int = 1
     cache: Path | None = None
 
 
@@ -70,18 +59,10 @@ def make_second_opinion(request: SecondOpinionRequest, console: Console | None =
     recordings = load_manifests([expand_path(text) for text in request.manifests])
     cache = PcmCache(folder)
     cache.add(recordings)
-    allowed = [one.group in run.training_groups for one in recordings]
-    if request.share < 1:
-        lessons = _lessons(recordings, allowed, recipe, ears, folder, request.seed)
-        torch.manual_seed(request.seed)
-        network = SecondOpinion(widths_of(request.share))
-        begin_with(network, tagger.convolutions, lessons.batch(request.steps, PRUNED_ON)[0])
-        network = _teach(network, lessons, request.steps, console)
-    else:
-        network = SecondOpinion()
-        begin_with(network, tagger.convolutions, torch.zeros(1, WINDOW_FRAMES, TAGGER_MELS))
+    network = SecondOpinion()
+    network.take_layers(tagger.convolutions)
     network.round_weights()
-    learnt = [one for one, is_allowed in zip(recordings, allowed, strict=True) if is_allowed]
+    learnt = [one for one in recordings if one.group in run.training_groups]
     sirens, others = _hear(learnt, ears, cache, network, tagger, recipe.teacher.least_siren_score)
     network.set_output(*fit_output(sirens, others))
     out = request.model.with_name(SECOND_NAME)
@@ -91,46 +72,12 @@ def make_second_opinion(request: SecondOpinionRequest, console: Console | None =
         {
             "sha256": hashlib.sha256(out.read_bytes()).hexdigest(),
             "dataset_sha256": dataset_hash(learnt),
-            "widths": network.widths,
-            "steps": request.steps if request.share < 1 else 0,
-            "seed": request.seed,
             "fitted_to": {"siren_windows": len(sirens), "other_windows": len(others)},
         },
     )
     console.print(f"fitted to {len(sirens)} windows with a siren and {len(others)} without; wrote {out}")
     console.print("next: trainer-cli quantize --help")
     return out
-
-
-def _lessons(
-    recordings: Sequence[Recording], allowed: Sequence[bool], recipe: Recipe, ears: Ears, folder: Path, seed: int
-) -> SecondLessons:
-    """What the tagger heard in the run's mixtures.
-
-    Raises:
-        OperatorError: the recipe has no mixtures.
-    """
-    if recipe.distillation is None or recipe.teacher is None:
-        raise OperatorError("a narrower second opinion learns from the recipe's mixtures, and it has no distillation")
-    teacher = open_teacher(recipe.teacher)
-    with counting("the teacher hears mixtures", recipe.distillation.mixtures // PIECE) as advance:
-        heard = hear_mixtures(recordings, recipe, teacher, folder, lambda count: _advance(advance, count // PIECE))
-    return SecondLessons(heard, allowed, EmbeddingTagger.open(teacher).classes, ears, seed)
-
-
-def _teach(network: SecondOpinion, lessons: SecondLessons, steps: int, console: Console) -> SecondOpinion:
-    told = max(1, steps // 10)
-
-    def report(step: int, loss: float) -> None:
-        if step % told == 0:
-            console.print(f"step {step}/{steps}: loss {loss:.4f}")
-
-    return learn(network, lessons, steps, MIXTURES_A_STEP, report)
-
-
-def _advance(advance: Callable[[], None], count: int) -> None:
-    for _ in range(count):
-        advance()
 
 
 def _hear(

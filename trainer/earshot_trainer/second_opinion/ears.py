@@ -16,7 +16,7 @@ BLOCK_HOPS = 250
 
 
 class Ears:
-    """Samples or log-mel frames to the tagger's frames; those of any network with this configuration.
+    """Samples to the tagger's frames; those of any network with this configuration.
 
     Raises:
         OperatorError: such a network does not hear the tagger's frames at one level.
@@ -37,20 +37,11 @@ class Ears:
         hops = max(-(-len(samples) // HOP_SAMPLES), WINDOW_FRAMES // FRAMES_PER_HOP)
         sound = torch.zeros(1, hops * HOP_SAMPLES)
         sound[0, : len(samples)] = torch.from_numpy(samples.astype(np.float32) / 32768)
+        level = self._network.level
+        assert isinstance(level, RunningLevel)
         cache, state, parts = self._log_mel.initial_cache(1), torch.zeros(1, 2), []
         for block in torch.split(sound, BLOCK_HOPS * HOP_SAMPLES, dim=1):
             log_mel, cache = self._log_mel(block, cache)
-            levelled, state = self._level(log_mel, state)
+            levelled, state = level(log_mel, state)
             parts.append(self._network.tagger_frames(levelled)[0])
         return torch.cat(parts)
-
-    @torch.no_grad()
-    def of_log_mel(self, log_mel: Tensor) -> Tensor:
-        """Frames [B, F, 64] of log-mel frames [B, F, 64] of streams that begin there."""
-        return self._network.tagger_frames(self._level(log_mel, torch.zeros(len(log_mel), 2))[0])
-
-    def _level(self, log_mel: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        level = self._network.level
-        assert isinstance(level, RunningLevel)
-        levelled, state = level(log_mel, state)
-        return levelled, state

@@ -1,4 +1,4 @@
-"""The published tagger (YAMNet), or a narrower one, and one linear output: a siren or not, for .96 s of frames.
+"""The published tagger (YAMNet) and one linear output: a siren or not, for .96 s of frames.
 
     frames [K, 96, 64] -> 27 convolutions -> mean over time and mels [K, widths[-1]] -> logit [K]
 
@@ -8,6 +8,7 @@ all that sounds like one is learnt in the layers behind. They are worth asking o
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,10 +25,11 @@ TAGGER_WIDTHS = (32, 64, 128, 128, 256, 256, *[512] * 6, 1024, 1024)
 """Its channels behind each of them."""
 
 
-def widths_of(share: float) -> tuple[int, ...]:
-    """About so much of the tagger's channels: all of the first layer, multiples of 64 behind it, 64 at least."""
-    stem, *widths = TAGGER_WIDTHS
-    return stem, *(max(64, round(width * share / 64) * 64) for width in widths)
+class TaggerConvolution(Protocol):
+    """A layer of the tagger: `weight` [out, in / groups, k, k], `bias` [out]."""
+
+    weight: Tensor
+    bias: Tensor
 
 
 class WindowLayer(nn.Module):
@@ -43,14 +45,9 @@ class WindowLayer(nn.Module):
         before = 1 if kernel > 1 and stride == 1 else 0
         self.padding = (before, kernel // 2, before, kernel // 2)
 
-    def convolve(self, x: Tensor) -> Tensor:
-        """What comes before the ReLU6."""
-        convolved: Tensor = self.conv(pad(x, self.padding))
-        return convolved
-
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, C, T, M] to the next layer's input."""
-        return hardtanh(self.convolve(x), 0.0, 6.0)
+        return hardtanh(self.conv(pad(x, self.padding)), 0.0, 6.0)
 
 
 class SecondOpinion(nn.Module):
@@ -74,6 +71,21 @@ class SecondOpinion(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.no_grad()
+    def take_layers(self, tagger: Sequence[TaggerConvolution]) -> None:
+        """Copy the tagger's weights.
+
+        Raises:
+            ValueError: the tagger has layers of another number or shape.
+        """
+        ours, theirs = [tuple(one.conv.weight.shape) for one in self._layers()], [tuple(o.weight.shape) for o in tagger]
+        if ours != theirs:
+            raise ValueError(f"the tagger's layers have weights of {theirs}, the network's of {ours}")
+        for layer, original in zip(self._layers(), tagger, strict=True):
+            layer.conv.weight.copy_(original.weight)
+            assert layer.conv.bias is not None
+            layer.conv.bias.copy_(original.bias)
+
+    @torch.no_grad()
     def set_output(self, weight: npt.NDArray[np.float32], bias: float) -> None:
         """Set the linear output: weights [widths[-1]] and a bias."""
         self.output.weight.copy_(torch.from_numpy(weight)[None])
@@ -82,8 +94,7 @@ class SecondOpinion(nn.Module):
     @torch.no_grad()
     def round_weights(self) -> None:
         """Round the weights to what is stored of them in four bits."""
-        for layer in self.layers:
-            assert isinstance(layer, WindowLayer)
+        for layer in self._layers():
             weight = layer.conv.weight
             if is_stored_in_four_bits(tuple(weight.shape)):
                 weight.copy_(torch.from_numpy(rounded(weight.contiguous().numpy())))
@@ -96,6 +107,9 @@ class SecondOpinion(nn.Module):
         for layer in self.layers:
             x = layer(x)
         return x.mean(dim=(2, 3))
+
+    def _layers(self) -> list[WindowLayer]:
+        return [layer for layer in self.layers if isinstance(layer, WindowLayer)]
 
     def forward(self, frames: Tensor) -> Tensor:
         """Logits [K] of windows of frames [K, 96, 64]."""

@@ -70,17 +70,10 @@ class FittedTo(BaseModel):
 
 
 class SecondOpinionRecord(BaseModel):
-    """The deeper network that the run's graphs ask.
-
-    Attributes:
-        widths: channels of its first convolution and behind each pair of the others.
-        steps: of its training; 0 where it has the tagger's own weights.
-    """
+    """The deeper network that the run's graphs ask."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    widths: tuple[int, ...]
-    steps: int
     fitted_to: FittedTo
 
 
