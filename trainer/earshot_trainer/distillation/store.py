@@ -38,7 +38,7 @@ TAGGER_DBFS = -23.0
 levels that recordings have."""
 LOWEST_FRAME = -21.0
 FRAME_STEP = 0.125
-"""Log-mel frames are kept in steps of .54 dB from here on, as bytes: from below the recipe's floor to above full scale."""
+"""Log-mel frames are kept in steps of .54 dB from here on, as bytes: from the recipe's floor to above full scale."""
 Frames = npt.NDArray[np.uint8]
 
 

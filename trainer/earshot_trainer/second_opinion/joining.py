@@ -2,13 +2,17 @@
 
     frames of the streaming graph -> the last .96 s of them, carried from call to call
     its posterior -> greatest of the last second -> above `GATE`: worth a question
-    every `ASK_EVERY` hops that are -> windows -> second opinion (inside an If: nothing is computed without a question)
+    every `ASK_EVERY` hops that are -> windows -> second opinion
     its answer holds until the next question; log-odds of both are added up
+
+What depends on a suspicion is inside an If, the second opinion inside another one: without, a call costs little more.
 
 The node sees one streaming graph as before, with three more states. Below `GATE` nothing is asked and posteriors stay
 what they were; above it a posterior is the two networks' together. Until the answer is there it does not exceed `GATE`,
 and just above `GATE` it moves from one to the other, so that a rounding error changes no more than as much.
 """
+
+from collections.abc import Mapping
 
 import numpy as np
 import onnx
@@ -16,6 +20,7 @@ from onnx import GraphProto, ModelProto, NodeProto, numpy_helper
 
 from earshot_node.errors import OperatorError
 from earshot_trainer.graph.export import FRAMES_NODE
+from earshot_trainer.network.tagger_layers import QUIETEST
 
 GATE = 0.2
 """Posterior of the streaming network from which the other one is asked."""
@@ -27,8 +32,9 @@ SUSPECT_HOPS = 25
 """A suspicion lasts so long: about a window's length, which is what the answer is about."""
 FIRST_WEIGHT = 0.5
 """Of the streaming network's log-odds beside the other one's."""
-QUESTION = "second_opinion"
-"""Name of the If node."""
+ALARM, QUESTION = "second_opinion", "second_question"
+"""Names of the If nodes: is anything suspected, and is anybody to be asked now?"""
+MOST = 2**63 - 1
 NO_ANSWER = 30.0
 """Answers are kept this much higher, above zero: zero is that there is none."""
 PREFIX = "second_"
@@ -36,9 +42,9 @@ BRANCH = "asked_"
 """In front of the names inside the If: a graph and the graphs in it share their names."""
 STATES = ("second_frames", "second_suspicion", "second_answer")
 
-_LOGIC = f"""
+_WATCH = f"""
 <ir_version: 10, opset_import: ["" : 20]>
-joint (
+watch (
     float[batch, n, labels] {PREFIX}first, float[batch, f, 64] {PREFIX}heard,
     float[batch, 92, 64] state_second_frames,
     float[batch, {SUSPECT_HOPS - 1}] state_second_suspicion,
@@ -50,18 +56,65 @@ joint (
     float[batch, 2] next_state_second_answer
 ) {{
     m92 = Constant <value_ints = [-92]> ()
-    mS = Constant <value_ints = [{1 - SUSPECT_HOPS}]> ()
+    older = Constant <value_ints = [{1 - SUSPECT_HOPS}]> ()
+    i1 = Constant <value_ints = [1]> ()
+    i2 = Constant <value_ints = [2]> ()
+    most = Constant <value_ints = [{MOST}]> ()
+    column = Constant <value_ints = [COLUMN]> ()
+    next_column = Constant <value_ints = [COLUMN_AFTER]> ()
+    floor = Constant <value_float = {QUIETEST}> ()
+    {PREFIX}gate = Constant <value_float = {GATE}> ()
+
+    above_floor = Sub({PREFIX}heard, floor)
+    {PREFIX}frames = Concat <axis = 1> (state_second_frames, above_floor)
+    next_state_second_frames = Slice({PREFIX}frames, m92, most, i1)
+
+    p_column = Slice({PREFIX}first, column, next_column, i2)
+    {PREFIX}p = Squeeze(p_column, i2)
+    suspicion = Concat <axis = 1> (state_second_suspicion, {PREFIX}p)
+    next_state_second_suspicion = Slice(suspicion, older, most, i1)
+    suspicion_3d = Unsqueeze(suspicion, i1)
+    greatest_3d = MaxPool <kernel_shape = [{SUSPECT_HOPS}]> (suspicion_3d)
+    {PREFIX}greatest = Squeeze(greatest_3d, i1)
+    greatest_of_all = ReduceMax <keepdims = 0> ({PREFIX}greatest)
+    {PREFIX}is_suspect = Greater(greatest_of_all, {PREFIX}gate)
+}}
+"""
+"""What runs in every call: the frames and the suspicion that are carried on."""
+
+_CALM = f"""
+calm () => (float[batch, n, labels] posteriors, float[batch, 2] next_answer) {{
+    i0 = Constant <value_ints = [0]> ()
+    i1 = Constant <value_ints = [1]> ()
+    i2 = Constant <value_ints = [2]> ()
+    every = Constant <value_float = {ASK_EVERY}.0> ()
+    zero = Constant <value_float = 0.0> ()
+    posteriors = Identity({PREFIX}first)
+    shape = Shape <start = 1, end = 2> ({PREFIX}p)
+    count = Cast <to = 1> (shape)
+    since = Slice(state_second_answer, i0, i1, i1)
+    elapsed = Add(since, count)
+    rest = Mod <fmod = 1> (elapsed, every)
+    was_due = GreaterOrEqual(elapsed, every)
+    last = Slice(state_second_answer, i1, i2, i1)
+    held = Where(was_due, zero, last)
+    next_answer = Concat <axis = 1> (rest, held)
+}}
+"""
+"""Nothing is suspected: posteriors are as they are, and an answer is forgotten once the next question would be due."""
+
+_ALERT = f"""
+alert () => (float[batch, n, labels] posteriors, float[batch, 2] next_answer) {{
     m1 = Constant <value_ints = [-1]> ()
     i0 = Constant <value_ints = [0]> ()
     i1 = Constant <value_ints = [1]> ()
     i2 = Constant <value_ints = [2]> ()
     s0 = Constant <value_int = 0> ()
     s1 = Constant <value_int = 1> ()
-    most = Constant <value_ints = [9223372036854775807]> ()
+    most = Constant <value_ints = [{MOST}]> ()
     column = Constant <value_ints = [COLUMN]> ()
     next_column = Constant <value_ints = [COLUMN_AFTER]> ()
-    floor = Constant <value_float = -6.907755> ()
-    gate = Constant <value_float = {GATE}> ()
+    floor = Constant <value_float = {QUIETEST}> ()
     crossing = Constant <value_float = {CROSSING}> ()
     every = Constant <value_int = {ASK_EVERY}> ()
     four = Constant <value_int = 4> ()
@@ -72,19 +125,7 @@ joint (
     small = Constant <value_float = 0.000001> ()
     large = Constant <value_float = 0.999999> ()
 
-    above_floor = Sub({PREFIX}heard, floor)
-    frames = Concat <axis = 1> (state_second_frames, above_floor)
-    next_state_second_frames = Slice(frames, m92, most, i1)
-
-    p_column = Slice({PREFIX}first, column, next_column, i2)
-    p = Squeeze(p_column, i2)
-    suspicion = Concat <axis = 1> (state_second_suspicion, p)
-    next_state_second_suspicion = Slice(suspicion, mS, most, i1)
-    suspicion_3d = Unsqueeze(suspicion, i1)
-    greatest_3d = MaxPool <kernel_shape = [{SUSPECT_HOPS}]> (suspicion_3d)
-    greatest = Squeeze(greatest_3d, i1)
-
-    shape = Shape(p)
+    shape = Shape({PREFIX}p)
     count = Gather(shape, s1)
     hop = Range(s0, count, s1)
     hop_after = Add(hop, s1)
@@ -93,14 +134,14 @@ joint (
     elapsed = Add(since, hop_after)
     rest = Mod(elapsed, every)
     is_due = Equal(rest, s0)
-    is_suspect = Greater(greatest, gate)
+    is_suspect = Greater({PREFIX}greatest, {PREFIX}gate)
     asks = And(is_due, is_suspect)
 
     asked_t = NonZero(asks)
     asked = Transpose <perm = [1, 0]> (asked_t)
     rows = Gather <axis = 1> (asked, s0)
     hops = Gather <axis = 1> (asked, s1)
-    frames_shape = Shape(frames)
+    frames_shape = Shape({PREFIX}frames)
     length = Gather(frames_shape, s1)
     row_start = Mul(rows, length)
     hop_start = Mul(hops, four)
@@ -109,7 +150,7 @@ joint (
     offsets = Constant <value_ints = [OFFSETS]> ()
     places = Add(start_2d, offsets)
     flat_shape = Constant <value_ints = [-1, 64]> ()
-    flat = Reshape(frames, flat_shape)
+    flat = Reshape({PREFIX}frames, flat_shape)
     lifted = Gather <axis = 0> (flat, places)
     {PREFIX}windows = Add(lifted, floor)
     asked_count = Size(rows)
@@ -125,7 +166,7 @@ joint (
     latest_kept = Max(latest, s0)
     answer = GatherElements <axis = 1> (all_answers, latest_kept)
 
-    bounded_low = Max(greatest, small)
+    bounded_low = Max({PREFIX}greatest, small)
     bounded = Min(bounded_low, large)
     complement = Sub(one, bounded)
     odds = Div(bounded, complement)
@@ -134,11 +175,11 @@ joint (
     answer_logit = Sub(answer, none)
     together = Add(answer_logit, weighed)
     joint_p = Sigmoid(together)
-    over = Sub(greatest, gate)
+    over = Sub({PREFIX}greatest, {PREFIX}gate)
     over_share = Div(over, crossing)
     over_low = Max(over_share, zero)
     share = Min(over_low, one)
-    at_most = Min(p, gate)
+    at_most = Min({PREFIX}p, {PREFIX}gate)
     is_answered = Greater(answer, zero)
     difference = Sub(joint_p, at_most)
     moved = Mul(share, difference)
@@ -152,9 +193,10 @@ joint (
     last_rest = Slice(rest, m1, most, i1)
     last_rest_f = Cast <to = 1> (last_rest)
     held = Slice(answer, m1, most, i1)
-    next_state_second_answer = Concat <axis = 1> (last_rest_f, held)
+    next_answer = Concat <axis = 1> (last_rest_f, held)
 }}
 """
+"""Something is suspected in one of the rows: the questions that are due, and what comes of them."""
 
 
 def join(first: ModelProto, second: ModelProto, column: int) -> ModelProto:
@@ -177,46 +219,69 @@ def join(first: ModelProto, second: ModelProto, column: int) -> ModelProto:
             "this graph cannot ask for a second opinion: it must hear the tagger's frames (model.magnitudes) and have "
             "none yet"
         )
-    logic = _logic(column)
-    _rename_value(graph, "posteriors", f"{PREFIX}first")
-    _rename_in(logic, f"{PREFIX}heard", frames)
-    nodes = list(logic.node)
-    place = next(i for i, node in enumerate(nodes) if f"{PREFIX}answers" in node.input)
-    graph.node.extend([*nodes[:place], _question(second.graph), *nodes[place:]])
-    graph.input.extend(logic.input[2:])
-    outputs = [logic.output[0] if one.name == f"{PREFIX}first" else one for one in graph.output]
+    watch = onnx.parser.parse_model(_filled(_WATCH, column)).graph
+    _name_apart(watch, PREFIX)
+    _rename(graph, {"posteriors": f"{PREFIX}first"})
+    _rename(watch, {f"{PREFIX}heard": frames})
+    graph.node.extend([*watch.node, _alarm(second.graph, column)])
+    graph.input.extend(watch.input[2:])
+    outputs = [watch.output[0] if one.name == f"{PREFIX}first" else one for one in graph.output]
     graph.ClearField("output")
-    graph.output.extend([*outputs, *logic.output[1:]])
+    graph.output.extend([*outputs, *watch.output[1:]])
     return joint
 
 
 def second_of(joint: ModelProto) -> ModelProto | None:
     """The second opinion inside a graph that `join` made, or None."""
-    question = next((node for node in joint.graph.node if node.name == QUESTION), None)
-    if question is None:
+    alarm = next((node for node in joint.graph.node if node.name == ALARM), None)
+    if alarm is None:
         return None
-    branch = next(one.g for one in question.attribute if one.name == "then_branch")
+    question = next(node for node in _branch(alarm, "then_branch").node if node.name == QUESTION)
     second = ModelProto()
     second.CopyFrom(joint)
     second.ClearField("metadata_props")
-    second.graph.CopyFrom(branch)
+    second.graph.CopyFrom(_branch(question, "then_branch"))
     second.graph.input.append(
         onnx.helper.make_tensor_value_info(f"{PREFIX}windows", onnx.TensorProto.FLOAT, ["k", 96, 64])
     )
     return second
 
 
-def _logic(column: int) -> GraphProto:
-    text = _LOGIC.replace("COLUMN_AFTER", str(column + 1)).replace("COLUMN", str(column))
-    logic = onnx.parser.parse_model(text.replace("OFFSETS", ", ".join(map(str, range(96))))).graph
-    public = {value.name for value in (*logic.input, *logic.output)}
-    names = {name for node in logic.node for name in (*node.input, *node.output)} - public
-    for name in names:
-        if not name.startswith(PREFIX):
-            _rename_in(logic, name, f"{PREFIX}{name}")
-    for number, node in enumerate(logic.node):
-        node.name = f"{PREFIX}{number}"
-    return logic
+def _branch(node: NodeProto, name: str) -> GraphProto:
+    branch: GraphProto = next(one.g for one in node.attribute if one.name == name)
+    return branch
+
+
+def _filled(text: str, column: int) -> str:
+    offsets = ", ".join(map(str, range(96)))
+    return text.replace("COLUMN_AFTER", str(column + 1)).replace("COLUMN", str(column)).replace("OFFSETS", offsets)
+
+
+def _alarm(second: GraphProto, column: int) -> NodeProto:
+    """An If: what comes of a suspicion, or posteriors as they are."""
+    alert, calm = (onnx.parser.parse_graph(_filled(text, column)) for text in (_ALERT, _CALM))
+    for branch in (alert, calm):
+        _name_apart(branch, f"{PREFIX}{branch.name}_")
+    nodes = list(alert.node)
+    place = next(i for i, node in enumerate(nodes) if f"{PREFIX}answers" in node.input)
+    del alert.node[:]
+    alert.node.extend([*nodes[:place], _question(second), *nodes[place:]])
+    return onnx.helper.make_node(
+        "If",
+        [f"{PREFIX}is_suspect"],
+        ["posteriors", "next_state_second_answer"],
+        name=ALARM,
+        then_branch=alert,
+        else_branch=calm,
+    )
+
+
+def _name_apart(graph: GraphProto, prefix: str) -> None:
+    """Put `prefix` before the graph's own names; those with PREFIX in them are known outside, too."""
+    own = {name for node in graph.node for name in node.output if PREFIX not in name}
+    _rename(graph, {name: f"{prefix}{name}" for name in own})
+    for number, node in enumerate(graph.node):
+        node.name = f"{prefix}{number}"
 
 
 def _question(second: GraphProto) -> NodeProto:
@@ -227,12 +292,7 @@ def _question(second: GraphProto) -> NodeProto:
     windows = branch.input[0].name
     del branch.input[:]
     named = {tensor.name for tensor in branch.initializer} | {name for node in branch.node for name in node.output}
-    new = {name: f"{BRANCH}{name.removeprefix(BRANCH)}" for name in named} | {windows: f"{PREFIX}windows"}
-    for node in branch.node:
-        node.input[:] = [new.get(name, name) for name in node.input]
-        node.output[:] = [new[name] for name in node.output]
-    for value in (*branch.initializer, *branch.output):
-        value.name = new[value.name]
+    _rename(branch, {name: f"{BRANCH}{name.removeprefix(BRANCH)}" for name in named} | {windows: f"{PREFIX}windows"})
     nothing = onnx.helper.make_node(
         "Constant", [], [f"{PREFIX}nothing"], value=numpy_helper.from_array(np.zeros(0, np.float32))
     )
@@ -244,16 +304,10 @@ def _question(second: GraphProto) -> NodeProto:
     )
 
 
-def _rename_value(graph: GraphProto, old: str, new: str) -> None:
-    _rename_in(graph, old, new)
-    for value in graph.output:
-        if value.name == old:
-            value.name = new
-
-
-def _rename_in(graph: GraphProto, old: str, new: str) -> None:
+def _rename(graph: GraphProto, new: Mapping[str, str]) -> None:
+    """Give values of the graph other names; graphs inside it keep theirs."""
     for node in graph.node:
-        for names in (node.input, node.output):
-            for index, name in enumerate(names):
-                if name == old:
-                    names[index] = new
+        node.input[:] = [new.get(name, name) for name in node.input]
+        node.output[:] = [new.get(name, name) for name in node.output]
+    for value in (*graph.initializer, *graph.output):
+        value.name = new.get(value.name, value.name)
