@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is missing; run scripts/test without --node")
 
-from torch.nn.functional import conv2d, pad  # noqa: E402
+from support.toy_tagger import Convolution  # noqa: E402
 
 from earshot_trainer.network.architecture import (  # noqa: E402
     FRAMES_PER_HOP,
@@ -24,23 +24,6 @@ HOPS = 40
 
 def config(layers: int) -> ModelConfig:
     return ModelConfig(n_mels=64, channels=(16, 32, 64, 64), tagger_layers=layers, level_s=3.0)
-
-
-class Convolution:
-    """A layer of a tagger with random weights, computed as TFLite does: padding SAME, ReLU6."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, depthwise: bool) -> None:
-        generator = torch.Generator().manual_seed(inputs + outputs + kernel + stride)
-        shape = (outputs, 1 if depthwise else inputs, kernel, kernel)
-        self.weight = torch.randn(shape, generator=generator) * (2 / (shape[1] * kernel**2)) ** 0.5
-        self.bias = torch.randn(outputs, generator=generator) * 0.1
-        self.stride, self.groups = stride, inputs if depthwise else 1
-
-    def __call__(self, x: "torch.Tensor") -> "torch.Tensor":
-        if self.weight.shape[-1] > 1:
-            before = 1 if self.stride == 1 else 0
-            x = pad(x, (before, 1, before, 1))
-        return conv2d(x, self.weight, self.bias, self.stride, groups=self.groups).clamp(0, 6)
 
 
 def tagger() -> list[Convolution]:

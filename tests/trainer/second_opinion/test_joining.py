@@ -12,6 +12,7 @@ import onnxruntime  # noqa: E402
 from hypothesis import HealthCheck, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
+from support.toy_tagger import hearing_as_the_tagger  # noqa: E402
 
 from earshot_node.errors import OperatorError  # noqa: E402
 from earshot_trainer.graph.export import export_float  # noqa: E402
@@ -32,19 +33,7 @@ from earshot_trainer.second_opinion.joining import (  # noqa: E402
 )
 
 pytestmark = pytest.mark.torch
-CONFIG = ModelConfig(
-    labels=("siren", "horn"),
-    window_samples=400,
-    n_mels=64,
-    mel_min_hz=125.0,
-    mel_max_hz=7500.0,
-    magnitudes=True,
-    level_s=3.0,
-    tagger_layers=7,
-    channels=(8, 8, 8, 8),
-    embedding=8,
-    hidden=8,
-)
+CONFIG = hearing_as_the_tagger(labels=("siren", "horn"), embedding=8, hidden=8)
 HOPS = 150
 SLOPE, BIAS = 1.5, 4.0
 """What stands in for the second opinion: log-odds are SLOPE times a window's mean plus BIAS, by which it hears what is

@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is missing; run scripts/test without --node")
 
 import onnxruntime  # noqa: E402
-from torch.nn.functional import conv2d, pad  # noqa: E402
+from support.toy_tagger import Convolution, hearing_as_the_tagger  # noqa: E402
 
 from earshot_node.errors import OperatorError  # noqa: E402
 from earshot_trainer.distillation.store import PIECE, HeardMixtures, encode_frames  # noqa: E402
@@ -25,33 +25,7 @@ from earshot_trainer.second_opinion.pruning import begin_with  # noqa: E402
 pytestmark = pytest.mark.torch
 WIDE = (8, 8, 16, 16, 16, 16, 24, 24, 24, 24, 24, 24, 32, 32)
 NARROW = (6, 6, 12, 12, 12, 12, 16, 16, 16, 16, 16, 16, 24, 20)
-CONFIG = ModelConfig(
-    window_samples=400,
-    n_mels=64,
-    mel_min_hz=125.0,
-    mel_max_hz=7500.0,
-    magnitudes=True,
-    level_s=3.0,
-    tagger_layers=7,
-    channels=(8, 8, 8, 8),
-)
-
-
-class Convolution:
-    """A layer of a tagger with random weights, computed as TFLite does: padding SAME, ReLU6."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, *, depthwise: bool) -> None:
-        generator = torch.Generator().manual_seed(inputs + outputs + kernel + stride)
-        shape = (outputs, 1 if depthwise else inputs, kernel, kernel)
-        self.weight = torch.randn(shape, generator=generator) * (2 / (shape[1] * kernel**2)) ** 0.5
-        self.bias = torch.randn(outputs, generator=generator) * 0.1
-        self.stride, self.groups = stride, inputs if depthwise else 1
-
-    def __call__(self, x: "torch.Tensor") -> "torch.Tensor":
-        if self.weight.shape[-1] > 1:
-            before = 1 if self.stride == 1 else 0
-            x = pad(x, (before, 1, before, 1))
-        return conv2d(x, self.weight, self.bias, self.stride, groups=self.groups).clamp(0, 6)
+CONFIG = hearing_as_the_tagger()
 
 
 def tagger() -> list[Convolution]:

@@ -48,6 +48,7 @@ from earshot_trainer.training.checkpoint import MODEL_NAME
 from earshot_trainer.training.run_record import RUN_NAME, record_graphs
 
 if TYPE_CHECKING:
+    from earshot_trainer.network.architecture import ModelConfig
     from earshot_trainer.retraining.tuning import TuningSounds
 
 FEWEST_OWN: Final = 4
@@ -223,10 +224,11 @@ def quantize(stage: Stage) -> None:
     stage.read(f"{run / MODEL_NAME}")
     picked = pick_calibration((*own.train, *material.replay), CALIBRATION_CLIPS, settings.seed)
     clips = calibration_clips(picked, settings.seed, default_cache_dir())
-    export_float(load_network(run / MODEL_NAME), run / FLOAT_NAME)
+    network = load_network(run / MODEL_NAME)
+    export_float(network, run / FLOAT_NAME)
     # Weights alone: fine-tuning changes no operator, and choosing by measured time is not worth a household's minutes.
     report = quantize_model(run / FLOAT_NAME, clips, run / INT8_NAME, groups=(), timed_calls=TIMED_CALLS)
-    _hand_on_second_opinion(run)
+    _hand_on_second_opinion(run, network.config)
     calibration = {"dataset_sha256": dataset_hash(picked), "clips": len(picked), "seed": settings.seed}
     hashes = {hashlib.sha256((run / name).read_bytes()).hexdigest(): name for name in (FLOAT_NAME, INT8_NAME)}
     record_graphs(run.folder, hashes)
@@ -237,14 +239,12 @@ def quantize(stage: Stage) -> None:
     stage.wrote.append(run / RUN_NAME)
 
 
-def _hand_on_second_opinion(run: RunFolder) -> None:
+def _hand_on_second_opinion(run: RunFolder, config: "ModelConfig") -> None:
     """Let the candidate ask whom the shipped model asks, where it began with that."""
     from earshot_trainer.second_opinion.adding import hand_on_second_opinion
-    from earshot_trainer.training.command import load_network
 
     shipped = load_bundled().model
     if hashlib.sha256(shipped).hexdigest() == base_of(run).pin.model_sha256:
-        config = load_network(run / MODEL_NAME).config
         hand_on_second_opinion(shipped, config, run / FLOAT_NAME, run / INT8_NAME)
 
 

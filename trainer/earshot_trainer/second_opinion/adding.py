@@ -1,12 +1,12 @@
 """A run's second opinion goes into its graphs: as it is into the float one, in four bits into the INT8 one."""
 
-import os
 from pathlib import Path
 
 import onnx
 import onnx_ir
 from onnx import ModelProto
 
+from earshot_node.atomic_file import write_atomically
 from earshot_trainer.graph.weights import store_weights_as_int8
 from earshot_trainer.network.architecture import ModelConfig
 from earshot_trainer.second_opinion.four_bits import in_four_bits
@@ -45,6 +45,4 @@ def _small(second: ModelProto) -> ModelProto:
 
 
 def _write(model: ModelProto, path: Path) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    onnx.save(model, partial)
-    os.replace(partial, path)  # noqa: PTH105
+    write_atomically(path, model.SerializeToString())

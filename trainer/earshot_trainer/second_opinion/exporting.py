@@ -1,12 +1,11 @@
 """The second opinion as an ONNX file of its own."""
 
-import os
 from pathlib import Path
 
-import onnx
 import torch
 from onnx import ModelProto
 
+from earshot_node.atomic_file import write_atomically
 from earshot_trainer.distillation.tagger import WINDOW_FRAMES
 from earshot_trainer.graph.export import IR_VERSION, quiet_exporter
 from earshot_trainer.graph.export_layers import ONNX_OPSET
@@ -31,9 +30,7 @@ def export_second(network: SecondOpinion, path: Path) -> None:
     model: ModelProto = program.model_proto
     model.ir_version = IR_VERSION
     _clear_notes(model)
-    partial = path.with_name(f"{path.name}.partial")
-    onnx.save(model, partial)
-    os.replace(partial, path)  # noqa: PTH105
+    write_atomically(path, model.SerializeToString())
 
 
 def _clear_notes(model: ModelProto) -> None:

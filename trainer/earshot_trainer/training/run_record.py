@@ -68,7 +68,6 @@ class RunRecord(BaseModel):
         excluded: names of folds, groups and sources that were kept out of training.
         started_from: whose weights it began with; None for random ones.
         graphs: sha256 -> file name of every graph that `trainer-cli quantize` made of this run's weights.
-        second_opinion: what the network that is asked beside it was fitted to; None without one.
         retraining: settings of a household's retraining; what its base heard is not among `training_groups`.
     """
 
@@ -89,7 +88,6 @@ class RunRecord(BaseModel):
     on_neither_side: Summary = Summary()
     audio_licences: dict[str, int] = Field(min_length=1)
     figures: dict[str, Any] = Field(default_factory=dict)
-    second_opinion: dict[str, Any] | None = None
     retraining: dict[str, Any] | None = None
 
     @property
