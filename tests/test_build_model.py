@@ -36,7 +36,8 @@ mkdir -p "$2"/{one-music,two-data} && echo path,label | tee "$2"/{one-music,two-
 RECIPES = ["config/recipes/siren.yaml"]
 SOUNDFONTS = ("sf2/FluidR3_GM.sf2", "sf3/MuseScore_General.sf3", "sf2/OPL-3_FM_128M.sf2")
 MUSIC = ["corpora"] * len(SOUNDFONTS)
-MODEL = (*("train" for _ in RECIPES), "quantize")
+LEARNING = ("train", "second-opinion")
+MODEL = (*("train" for _ in RECIPES), "second-opinion", "quantize")
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def test_music_is_composed_and_trained_on_and_not_measured_on(clone: Path) -> No
     assert [call.rpartition("--licence ")[2] for call in calls[: len(MUSIC)]] == ["MIT", "MIT", "CC BY-SA 4.0"]
     for call in calls[len(MUSIC) :]:
         heard = [f"--data runs/model/music/{name}/manifest.csv" in call for name in names]
-        assert heard == [call.split()[0] == "train"] * len(names), call
+        assert heard == [call.split()[0] in LEARNING] * len(names), call
     without = build(clone, "--without-music")[1]
     assert "/music/" not in "".join(without)
     assert kinds(without)[0] == "train"
@@ -105,7 +106,7 @@ def test_sounds_of_games_are_trained_on_and_not_measured_on(clone: Path) -> None
     _, calls, _ = build(clone)
     for call in calls[len(MUSIC) :]:
         heard = [f"--data runs/model/sounds/{name}/manifest.csv" in call for name in ("one-music", "two-data")]
-        assert heard == [call.split()[0] == "train"] * 2, call
+        assert heard == [call.split()[0] in LEARNING] * 2, call
     assert "model/sounds/" not in "".join(build(clone, "--without-sounds")[1])
 
 
@@ -127,16 +128,20 @@ def test_a_soundfont_that_is_not_there_is_named_with_its_package(clone: Path) ->
 def test_each_recipe_goes_on_from_the_run_before(clone: Path) -> None:
     recipes = [*RECIPES, "config/recipes/siren-own.yaml", "config/recipes/siren.yaml"]
     _, calls, _ = build(clone, *(word for recipe in recipes for word in ("--recipe", recipe)))
-    *runs, quantize = (call.split() for call in calls[len(MUSIC) :][: len(recipes) + 1])
+    *runs, second, quantize = (call.split() for call in calls[len(MUSIC) :][: len(recipes) + 2])
     assert [run[run.index("--recipe") + 1] for run in runs] == recipes
     begun = ["runs/model/a/1", "runs/model/a/2"]
     assert [run[run.index("--out") + 1] for run in runs] == [*begun, "runs/model/a"]
     assert [run[run.index("--start") + 1] for run in runs[1:]] == begun
     assert "--start" not in runs[0]
-    assert quantize[1] == "runs/model/a/model.pt"
+    assert second[1] == quantize[1] == "runs/model/a/model.pt"
     _, calls, _ = build(clone)
-    assert kinds(calls[:2]) == ["train", "quantize"]
+    assert kinds(calls[:3]) == list(MODEL)
     assert "--start" not in calls[0]
+
+
+def test_recipe_of_other_frames_has_nobody_to_ask(clone: Path) -> None:
+    assert "second-opinion" not in kinds(build(clone, "--recipe", "config/recipes/siren-own.yaml")[1])
 
 
 def test_second_run_does_no_finished_step_again(clone: Path) -> None:
