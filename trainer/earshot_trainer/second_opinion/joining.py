@@ -1,7 +1,7 @@
 """Two graphs in one: the streaming network, and the second opinion where that suspects a siren.
 
     frames of the streaming graph -> the last .96 s of them, carried from call to call
-    its posterior -> greatest of the last second -> above `GATE`: worth a question
+    its posterior -> greatest of the last half second -> above `GATE`: worth a question
     every `ASK_EVERY` hops that are -> windows -> second opinion
     its answer holds until the next question; log-odds of both are added up
 
@@ -26,11 +26,11 @@ GATE = 0.2
 """Posterior of the streaming network from which the other one is asked."""
 CROSSING = 0.1
 """How much further the answer counts in full."""
-ASK_EVERY = 6
-"""Hops between questions: .24 s."""
-SUSPECT_HOPS = 25
-"""A suspicion lasts so long: about a window's length, which is what the answer is about."""
-FIRST_WEIGHT = 0.5
+ASK_EVERY = 3
+"""Hops between questions: .12 s."""
+SUSPECT_HOPS = 12
+"""A suspicion lasts so long: about half of the window that the answer is about."""
+FIRST_WEIGHT = 0.35
 """Of the streaming network's log-odds beside the other one's."""
 ALARM, QUESTION = "second_opinion", "second_question"
 """Names of the If nodes: is anything suspected, and is anybody to be asked now?"""
