@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from earshot_node.errors import OperatorError
-from earshot_node.inference.bundle import load_bundled
 from earshot_trainer.catalogue.library import Library
 from earshot_trainer.catalogue.members import Members
 from earshot_trainer.catalogue.opening import open_catalogue
@@ -241,16 +240,21 @@ def quantize(stage: Stage) -> None:
 
 
 def _hand_on_second_opinion(stage: Stage, own: OwnRecordings, material: Material, config: "ModelConfig") -> None:
-    """Let the candidate ask whom the shipped model asks, where it began with that; it learns what was taught, too."""
+    """Let the candidate ask whom the model asks that it began with; that one learns what was taught, too."""
     import onnx
 
+    from earshot_trainer.retraining.run_values import base_bundle
     from earshot_trainer.retraining.second_output import Lessons, teach
     from earshot_trainer.second_opinion.adding import hand_on_second_opinion
     from earshot_trainer.second_opinion.joining import second_of
 
-    run, shipped, base = stage.run, load_bundled().model, base_of(stage.run)
-    second = second_of(onnx.load_from_string(shipped))
-    if second is None or hashlib.sha256(shipped).hexdigest() != base.pin.model_sha256:
+    run, base = stage.run, base_of(stage.run)
+    began_with = base_bundle(run, base)
+    if began_with is None or hashlib.sha256(began_with.model).hexdigest() != base.pin.model_sha256:
+        stage.note(f"no second opinion: model {base.pin.version}, which it began with, is not at hand")
+        return
+    second = second_of(onnx.load_from_string(began_with.model))
+    if second is None:
         return
     cache = PcmCache(default_cache_dir())
     cache.add((*own.train, *material.replay))
