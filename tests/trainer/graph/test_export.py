@@ -119,6 +119,21 @@ def test_split_dft_is_the_dft(config: ModelConfig, noise_clips: NDArray[np.float
     torch.testing.assert_close(frames.double(), expected, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("floor", [1e-6, 1e-9, 1e-10])
+def test_silence_is_the_floor_and_what_is_hardly_more_is_as_in_training(floor: float, tmp_path: Path) -> None:
+    """The exporter takes an addition of less than 1e-8 for none."""
+    config = ModelConfig(power_floor=floor)
+    export.export_float(StreamingCrnn(config).eval(), tmp_path / "model.onnx")
+    session = GraphSession(tmp_path / "model.onnx")
+    silence = np.zeros((1, 6400), np.float32)
+    np.testing.assert_allclose(session.run(silence).log_mel, np.log(floor), rtol=0, atol=1e-4)
+    hiss = (np.sqrt(floor) / 10 * np.random.default_rng(1).standard_normal((1, 6400))).astype(np.float32)
+    log_mel = LogMel(config)
+    expected, _ = log_mel(torch.from_numpy(hiss), log_mel.initial_cache(1))
+    assert float(expected.std()) > 0.1
+    np.testing.assert_allclose(session.run(hiss).log_mel, expected, rtol=0, atol=1e-3)
+
+
 def test_graph_says_where_its_bands_lie(float_graph: Path, tmp_path: Path) -> None:
     assert read_interface(float_graph.read_bytes(), "graph").mel_range_hz == (50.0, 8_000.0)
     narrow = ModelConfig(mel_min_hz=125.0, mel_max_hz=7_500.0)

@@ -46,6 +46,17 @@ class MatrixLogMel(LogMel):
         # Those that a filter lets through: on an outer edge it is zero.
         self.used_bins: list[int] = (mel_filters(config) > 0).any(dim=1).nonzero().flatten().tolist()
 
+    def forward(self, samples: Tensor, cache: Tensor) -> tuple[Tensor, Tensor]:
+        """Map samples [B, T] and cache [B, C] to frames [B, T // 160, n_mels] and the new cache.
+
+        Power is counted in floors: what is added to a power would be lost where it is below 1e-8, which the exporter
+        takes for nothing.
+        """
+        extended = torch.cat([cache, samples], dim=1)
+        power = self.mel_power(extended)
+        log_mel = torch.log(power * (1.0 / self.power_floor) + 1.0) + math.log(self.power_floor)
+        return log_mel, extended[:, -self.cache_samples :]
+
     def mel_power(self, samples: Tensor) -> Tensor:
         """Map the cache's samples and new ones [B, C + T] to the power in each mel band [B, T // 160, n_mels]."""
         hops = samples.reshape(samples.shape[0], -1, MEL_HOP_SAMPLES)
