@@ -1,5 +1,7 @@
 """The streaming model in onnxruntime: samples and state in, posteriors and new state out."""
 
+import contextlib
+import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -87,6 +89,17 @@ def _open_session(model: bytes) -> onnxruntime.InferenceSession:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise BundleError(f"the model's graph cannot be loaded: {str(error).splitlines()[0]}") from error
+    _give_memory_back()
+    return session
+
+
+def _give_memory_back() -> None:
+    """Let the C library return what it keeps for later: loading restores weights and takes several times what stays.
+
+    Only glibc keeps that much, and only there is it asked.
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
