@@ -1,4 +1,7 @@
-"""The siren of a drill: a wail, the same every time. Little code and memory, for it is made in a running node."""
+"""The siren of a drill: a yelp, the same every time, of the kind that models hear surest.
+
+Little code and memory, for it is made in a running node.
+"""
 
 from typing import Final
 
@@ -7,9 +10,9 @@ import numpy as np
 from earshot_node.audio.block import SAMPLE_RATE_HZ, Samples
 
 LENGTH_S: Final = 8.0
-_LOW_HZ: Final = 600.0
-_HIGH_HZ: Final = 1450.0
-_PERIOD_S: Final = 3.2
+_LOW_HZ: Final = 700.0
+_HIGH_HZ: Final = 1600.0
+_PERIOD_S: Final = 0.35
 _FADE_S: Final = 0.5
 _PIECE_SAMPLES: Final = 8_000
 _HARMONICS: Final = (1.0, 0.6, 0.35, 0.2, 0.1)
