@@ -18,6 +18,8 @@ from earshot_trainer.second_opinion.fitting import LEAST_DEVIATION, STRENGTH
 from earshot_trainer.second_opinion.output_layer import Floats
 
 ITERATIONS = 200
+SURE = 4.0
+"""Log-odds that a taught siren shall exceed: the points of `quiet` and `balanced` lie up there."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def refit_output(
         sirens, others, known = (kind @ moved[:-1] + moved[-1] for kind in kinds)
         total = moved[:-1].square().sum() / (2 * STRENGTH)
         if len(sirens):
-            total = total + own_weight * softplus(-(before[0] + sirens)).mean() / 2
+            total = total + own_weight * softplus(SURE - (before[0] + sirens)).mean() / 2
         if len(others):
             total = total + own_weight * softplus(before[1] + others).mean() / 2
         if len(known):
