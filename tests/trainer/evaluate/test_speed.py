@@ -20,7 +20,7 @@ def test_longer_blocks_are_faster_and_a_live_decision_is_faster_than_real_time()
     assert len(rates) == len(BLOCK_HOPS)
     assert rates[-1] > rates[0] > 1
     assert speed.throughput == max(rates)
-    assert speed.throughput_in_sirens > rates[0]  # finding the kinds of its events costs less than small calls
+    assert 1 < speed.throughput_in_sirens < speed.throughput  # there the shipped model asks for second opinions
     assert 0 < speed.live_median_ms < 40
     assert speed.live_median_ms <= speed.live_p99_ms
     assert speed.protocol["threads"] == 1
