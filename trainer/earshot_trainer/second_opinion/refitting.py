@@ -18,8 +18,12 @@ from earshot_trainer.second_opinion.fitting import LEAST_DEVIATION, STRENGTH
 from earshot_trainer.second_opinion.output_layer import Floats
 
 ITERATIONS = 200
-SURE = 4.0
-"""Log-odds that a taught siren shall exceed: the points of `quiet` and `balanced` lie up there."""
+SURE = 2.0
+"""Log-odds that a taught siren shall exceed, or what is on the right side already would teach nothing.
+
+With 4, where the points of `balanced` lie, thresholds rise with it and other sirens are missed (trainer/EXPERIMENTS.md,
+2026-11-30).
+"""
 
 
 @dataclass(frozen=True)
