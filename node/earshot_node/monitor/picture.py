@@ -41,11 +41,12 @@ def level_bar(level_dbfs: float | None, width: int) -> str:
 
 
 def posterior_bar(posterior: float, point: OperatingPoint, width: int) -> str:
-    """Draw a posterior from 0 to 1, with `(` where an event is left and `|` where it is entered."""
+    """Draw a posterior from 0 to 1, with `(` where an event is left and `|` where it is entered, never on one place."""
     filled = round(posterior * width)
     cells = ["#" if cell < filled else "." for cell in range(width)]
-    cells[min(width - 1, int(point.leave * width))] = "("
-    cells[min(width - 1, int(point.enter * width))] = "|"
+    enter = min(width - 1, int(point.enter * width))
+    cells[max(0, min(enter - 1, int(point.leave * width)))] = "("
+    cells[enter] = "|"
     return f"[{''.join(cells)}]"
 
 

@@ -69,8 +69,7 @@ def test_terminal_gets_bars_with_thresholds(siren: Path) -> None:
         pass  # Linux ends a terminal's last reader so
     os.close(controller)
     assert process.wait(20) == 0
-    # Where both thresholds fall on one place of the bar, the upper one is shown.
-    assert re.search(rb"siren +\d\.\d\d  \[[#.]*(\([#.]*)?\|[#.]*\]", shown)
+    assert re.search(rb"siren +\d\.\d\d  \[[#.]*\([#.]*\|[#.]*\]", shown)
     assert b"enter 0." in shown
     assert b"leave 0." in shown
 
