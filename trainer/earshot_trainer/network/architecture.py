@@ -14,8 +14,9 @@ MEL_RANGE_KEY = "mel_range_hz"
 TAGGER_LAYERS = (7, 9, 11, 13, 15)
 """Where the published tagger can be cut: behind a pointwise convolution, once a step is 40 ms."""
 TAGGER_MELS = 64
-TAGGER_FROZEN_LAYERS = 5
 TAGGER_CONVOLUTIONS = 27
+"""All that it has."""
+TAGGER_FROZEN_LAYERS = 5
 """The first ones, up to 40 ms a step, stay as they are: edges and onsets are what they are, and they cost the most."""
 
 
