@@ -89,6 +89,7 @@ class InferenceThread:
         self._on_failure = on_failure
         self._requests: queue.SimpleQueue[Callable[[], list[Fact]]] = queue.SimpleQueue()
         self._ended: set[str] = set()
+        self._began_s: dict[str, float] = {}  # when each source's stream had its first block
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
         self._gathered: list[Heard] = []
@@ -112,8 +113,12 @@ class InferenceThread:
         self._requests.put(lambda: self._pipeline.set_point(source, label, point))
 
     def end_stream(self, source: str) -> None:
-        """End the source's stream and what is open in it, because no more audio comes for now."""
-        self._requests.put(lambda: self._end(source))
+        """End the source's stream and what is open in it, because no more audio comes for now.
+
+        A stream that began after this call goes on: the source is back already.
+        """
+        asked_s = time.monotonic()
+        self._requests.put(lambda: self._end(source) if self._began_s.get(source, asked_s) <= asked_s else [])
 
     def set_companion(self, companion: Companion | None) -> None:
         """Let another model hear the same from the next step on; None: nobody."""
@@ -164,7 +169,7 @@ class InferenceThread:
                 self._intake.wait(IDLE_WAIT_S)
                 self._take()
             for source in self._listeners:
-                self.end_stream(source)
+                self._requests.put(partial(self._end, source))
             self._take()
             self._tell_gathered()
         except Exception as error:  # noqa: BLE001 - the top of the thread
@@ -181,6 +186,7 @@ class InferenceThread:
 
     def _step(self, work: Callable[[], list[Fact]], blocks: list[Block]) -> None:
         begin_s = time.perf_counter()
+        self._began_s.update({block.source: block.end_monotonic_s for block in blocks if block.start_sample == 0})
         facts = work()
         heard = self._listen(blocks, facts)
         self._listen_beside()

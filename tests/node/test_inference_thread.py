@@ -1,6 +1,7 @@
 """The inference thread: steps, stops, failures. The model is the bundled one, microphones are lists of blocks."""
 
 import threading
+import time
 from collections import deque
 
 import numpy as np
@@ -73,9 +74,9 @@ class Running:
         return sum(len(heard.clips) for step in self.steps for heard in step.heard)
 
 
-def block(start: int, samples: int, *, last: bool = False) -> Block:
+def block(start: int, samples: int, *, last: bool = False, end_monotonic_s: float = 0.0) -> Block:
     noise = (0.1 * np.random.default_rng(start).standard_normal(samples)).astype(np.float32)
-    return Block("mic", 0, start, noise, 1_795_000_000.0 + (start + samples) / 16000, 0.0, last)
+    return Block("mic", 0, start, noise, 1_795_000_000.0 + (start + samples) / 16000, end_monotonic_s, last)
 
 
 def test_stop_ends_the_open_event_and_gives_its_clip() -> None:
@@ -102,6 +103,20 @@ def test_stream_that_is_ended_because_its_source_is_gone_gives_offset_and_clip()
     running.thread.end_stream("mic")
     wait_until(lambda: running.phases == ["onset", "offset"] and running.clips == 1)
     running.thread.stop()
+
+
+def test_source_that_is_back_before_its_absence_is_told_is_not_interrupted() -> None:
+    running = Running()
+    soon = time.monotonic() + 3600  # after the thread is told to end the stream
+    running.blocks.give(block(0, 16000, end_monotonic_s=soon))
+    wait_until(lambda: running.phases == ["onset"])
+    running.thread.end_stream("mic")
+    rounds = running.alive
+    wait_until(lambda: running.alive > rounds + 2)  # the request has been seen
+    running.blocks.give(block(16000, 16000, end_monotonic_s=soon))
+    running.thread.stop()
+    assert running.phases == ["onset", "offset"]
+    assert sum(step.hops for step in running.steps) == 50
 
 
 def test_label_that_is_switched_off_ends_its_event() -> None:
