@@ -1,20 +1,33 @@
 """Speed is measured on the running model, and says on which machine and how."""
 
+from pathlib import Path
+
 import pytest
 
 pytest.importorskip("sklearn", reason="scikit-learn is missing; run scripts/test without --node")
 
 from earshot_trainer.evaluate.loading import load_subject
 from earshot_trainer.evaluate.sections import Material
-from earshot_trainer.evaluate.speed import BLOCK_HOPS, measure_speed
+from earshot_trainer.evaluate.speed import BLOCK_HOPS, SpeedFigures, measure_speed
 from earshot_trainer.evaluate.tracks import Scored
 
 pytestmark = pytest.mark.torch
+ASKS_NOBODY = Path(__file__).resolve().parents[2] / "models" / "siren-without-fold2.earshot"
+
+
+def measured(bundle: Path | None) -> SpeedFigures:
+    speed = measure_speed(load_subject(bundle), Scored({}, []), Material((), (), 1, 1), lambda *_: None)
+    assert speed is not None
+    return speed
+
+
+def test_finding_the_kinds_of_events_costs_less_than_small_calls() -> None:
+    speed = measured(ASKS_NOBODY)
+    assert speed.throughput_in_sirens > next(iter(speed.by_call.values()))
 
 
 def test_longer_blocks_are_faster_and_a_live_decision_is_faster_than_real_time() -> None:
-    speed = measure_speed(load_subject(None), Scored({}, []), Material((), (), 1, 1), lambda *_: None)
-    assert speed is not None
+    speed = measured(None)
     rates = list(speed.by_call.values())
     assert list(speed.by_call) == ["0.04 s", "0.2 s", "1 s", "10 s"]
     assert len(rates) == len(BLOCK_HOPS)
