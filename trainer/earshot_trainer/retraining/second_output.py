@@ -15,7 +15,8 @@ from onnx import ModelProto
 from earshot_trainer.network.architecture import ModelConfig
 from earshot_trainer.retraining.settings import TuningSettings
 from earshot_trainer.second_opinion.ears import Ears
-from earshot_trainer.second_opinion.output_layer import Embedder, Floats, output_of, with_output
+from earshot_trainer.second_opinion.fitting import Floats
+from earshot_trainer.second_opinion.output_layer import Embedder, output_of, with_output
 from earshot_trainer.second_opinion.refitting import Windows, refit_output
 from earshot_trainer.second_opinion.windows import WINDOW_HOP_FRAMES, hear_windows
 

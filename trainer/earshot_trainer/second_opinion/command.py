@@ -22,9 +22,9 @@ from earshot_trainer.network.architecture import ModelConfig
 from earshot_trainer.second_opinion.adding import SECOND_NAME
 from earshot_trainer.second_opinion.ears import Ears
 from earshot_trainer.second_opinion.exporting import export_second
-from earshot_trainer.second_opinion.fitting import fit_output
+from earshot_trainer.second_opinion.fitting import Floats, fit_output
 from earshot_trainer.second_opinion.network import SecondOpinion
-from earshot_trainer.second_opinion.windows import Floats, hear_windows
+from earshot_trainer.second_opinion.windows import hear_windows
 from earshot_trainer.training.checkpoint import load_checkpoint
 from earshot_trainer.training.recipe import Recipe
 from earshot_trainer.training.run_record import load_run, record_second_opinion

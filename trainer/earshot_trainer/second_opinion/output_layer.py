@@ -1,13 +1,12 @@
 """The linear output of a second opinion's graph: what it is given, and the same graph with another one."""
 
 import numpy as np
-import numpy.typing as npt
 import onnxruntime
 import torch
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from torch import Tensor
 
-Floats = npt.NDArray[np.float32]
+from earshot_trainer.second_opinion.fitting import Floats
 
 
 class Embedder:

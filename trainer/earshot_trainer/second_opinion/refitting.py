@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import huber_loss, softplus
 
-from earshot_trainer.second_opinion.fitting import LEAST_DEVIATION, STRENGTH
-from earshot_trainer.second_opinion.output_layer import Floats
+from earshot_trainer.second_opinion.fitting import LEAST_DEVIATION, STRENGTH, Floats
 
 ITERATIONS = 200
 SURE = 2.0

@@ -10,12 +10,12 @@ from torch import Tensor
 from earshot_trainer.distillation.tagger import WINDOW_FRAMES
 from earshot_trainer.network.architecture import SAMPLE_RATE_HZ
 from earshot_trainer.second_opinion.ears import Ears
+from earshot_trainer.second_opinion.fitting import Floats
 
 WINDOW_HOP_FRAMES = 48
 AT_ONCE = 64
 LONGEST_S = 600
 """What is longer is heard in its first ten minutes: a wind that blows for hours says little new."""
-Floats = npt.NDArray[np.float32]
 
 
 @torch.inference_mode()
