@@ -36,8 +36,8 @@ mkdir -p "$2"/{one-music,two-data} && echo path,label | tee "$2"/{one-music,two-
 RECIPES = ["config/recipes/siren.yaml"]
 SOUNDFONTS = ("sf2/FluidR3_GM.sf2", "sf3/MuseScore_General.sf3", "sf2/OPL-3_FM_128M.sf2")
 MUSIC = ["corpora"] * len(SOUNDFONTS)
-LEARNING = ("train", "second-opinion")
-MODEL = (*("train" for _ in RECIPES), "second-opinion", "quantize")
+LEARNING = ("train", "other-labels", "second-opinion")
+MODEL = (*("train" for _ in RECIPES), "other-labels", "second-opinion", "quantize")
 
 
 @pytest.fixture
@@ -128,20 +128,20 @@ def test_a_soundfont_that_is_not_there_is_named_with_its_package(clone: Path) ->
 def test_each_recipe_goes_on_from_the_run_before(clone: Path) -> None:
     recipes = [*RECIPES, "config/recipes/siren-own.yaml", "config/recipes/siren.yaml"]
     _, calls, _ = build(clone, *(word for recipe in recipes for word in ("--recipe", recipe)))
-    *runs, second, quantize = (call.split() for call in calls[len(MUSIC) :][: len(recipes) + 2])
+    *runs, others, second, quantize = (call.split() for call in calls[len(MUSIC) :][: len(recipes) + 3])
     assert [run[run.index("--recipe") + 1] for run in runs] == recipes
     begun = ["runs/model/a/1", "runs/model/a/2"]
     assert [run[run.index("--out") + 1] for run in runs] == [*begun, "runs/model/a"]
     assert [run[run.index("--start") + 1] for run in runs[1:]] == begun
     assert "--start" not in runs[0]
-    assert second[1] == quantize[1] == "runs/model/a/model.pt"
+    assert others[1] == second[1] == quantize[1] == "runs/model/a/model.pt"
     _, calls, _ = build(clone)
-    assert kinds(calls[:3]) == list(MODEL)
+    assert kinds(calls[: len(MODEL)]) == list(MODEL)
     assert "--start" not in calls[0]
 
 
-def test_recipe_of_other_frames_has_nobody_to_ask(clone: Path) -> None:
-    assert "second-opinion" not in kinds(build(clone, "--recipe", "config/recipes/siren-own.yaml")[1])
+def test_recipe_without_a_tagger_learns_sirens_alone_and_has_nobody_to_ask(clone: Path) -> None:
+    assert set(LEARNING) & set(kinds(build(clone, "--recipe", "config/recipes/siren-own.yaml")[1])) == {"train"}
 
 
 def test_second_run_does_no_finished_step_again(clone: Path) -> None:

@@ -1,6 +1,6 @@
 """Events of audio files, at full speed: the node's own pipeline with a state that starts anew for every file."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from earshot_node.audio.block import SAMPLE_RATE_HZ, Block
 from earshot_node.audio.file_reader import read_audio_file
+from earshot_node.contract.names import SIREN
 from earshot_node.contract.operating_point import PRESET_SENSITIVITY, PresetName
 from earshot_node.errors import AudioFileError, OperatorError
 from earshot_node.inference.bundle import Bundle
@@ -46,16 +47,15 @@ class Analyzer:
     Args:
         bundle: the model and its presets.
         preset: the operating points to decide by.
+        labels: whose events are told.
     """
 
-    def __init__(self, bundle: Bundle, preset: PresetName = "balanced") -> None:
+    def __init__(self, bundle: Bundle, preset: PresetName = "balanced", labels: Collection[str] = (SIREN,)) -> None:
         self._bundle = bundle
         self._model = StreamingModel(bundle.manifest, bundle.model)
         sensitivity = PRESET_SENSITIVITY[preset]
         presets = bundle.manifest.presets
-        self._points: Points = {
-            label: presets.at(label, sensitivity) for label in bundle.manifest.labels if label in presets.balanced
-        }
+        self._points: Points = {label: presets.at(label, sensitivity) for label in labels if label in presets.balanced}
 
     def analyze(self, path: Path) -> FileAnalysis:
         """Return what the file holds; an unreadable one has a `problem`."""
@@ -104,22 +104,26 @@ def find_audio_files(paths: Iterable[Path]) -> list[Path]:
 
 
 def analyze_files(
-    paths: Sequence[Path], bundle: Bundle, preset: PresetName = "balanced", jobs: int = 1
+    paths: Sequence[Path],
+    bundle: Bundle,
+    preset: PresetName = "balanced",
+    jobs: int = 1,
+    labels: Collection[str] = (SIREN,),
 ) -> Iterator[FileAnalysis]:
     """Analyze files in order, `jobs` at a time, each with a fresh state."""
     if jobs <= 1 or len(paths) <= 1:
-        yield from map(Analyzer(bundle, preset).analyze, paths)
+        yield from map(Analyzer(bundle, preset, labels).analyze, paths)
         return
     context = get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(paths)), context, _start_worker, (bundle, preset)) as pool:
+    with ProcessPoolExecutor(min(jobs, len(paths)), context, _start_worker, (bundle, preset, labels)) as pool:
         yield from pool.map(_analyze_in_worker, paths)
 
 
 _worker: list[Analyzer] = []
 
 
-def _start_worker(bundle: Bundle, preset: PresetName) -> None:
-    _worker.append(Analyzer(bundle, preset))
+def _start_worker(bundle: Bundle, preset: PresetName, labels: Collection[str]) -> None:
+    _worker.append(Analyzer(bundle, preset, labels))
 
 
 def _analyze_in_worker(path: Path) -> FileAnalysis:

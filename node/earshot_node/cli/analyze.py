@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TextIO, get_args
 
 import click
 
+from earshot_node.cli.label_option import chosen_labels, label_option
 from earshot_node.cli.lazy_group import EXIT_DONE, EXIT_PARTLY
 from earshot_node.contract.operating_point import PresetName
 from earshot_node.errors import OperatorError
@@ -23,6 +24,7 @@ Examples:
   node-cli analyze street.wav
   node-cli analyze recordings/ --json --jobs 2
   node-cli analyze street.wav --posteriors street.csv --preset sensitive
+  node-cli analyze hallway.wav --label speech --label siren
 
 Exit code 3 when some file could not be read.
 """
@@ -38,6 +40,7 @@ Exit code 3 when some file could not be read.
     "--bundle", "bundle_path", type=click.Path(path_type=Path), help="Use this model; default: the bundled one."
 )
 @click.option("--preset", type=click.Choice(get_args(PresetName)), default="balanced", show_default=True)
+@label_option
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Files analyzed at a time.")
 def analyze(
     paths: tuple[Path, ...],
@@ -46,6 +49,7 @@ def analyze(
     posteriors: Path | None,
     bundle_path: Path | None,
     preset: PresetName,
+    labels: tuple[str, ...],
     jobs: int,
 ) -> int:
     """List the events of audio files, at full speed.
@@ -57,6 +61,7 @@ def analyze(
 
     files = find_audio_files(paths)
     bundle = _open_bundle(bundle_path)
+    chosen = chosen_labels(labels, bundle.manifest.labels)
     unreadable = 0
     with ExitStack() as stack:
         rows = None
@@ -64,7 +69,7 @@ def analyze(
             rows = csv.writer(stack.enter_context(_open_to_write(posteriors)))
             rows.writerow(["file", "time_s", *bundle.manifest.labels])
         events = 0
-        for analysis in analyze_files(files, bundle, preset, jobs):
+        for analysis in analyze_files(files, bundle, preset, jobs, chosen):
             events += len(analysis.events)
             _print_events(analysis, as_json=as_json)
             if rows is not None:
@@ -78,7 +83,8 @@ def analyze(
                 click.echo(f"error: {analysis.problem}", err=True)
     if not as_json:
         click.echo(
-            f"{events} events in {len(files) - unreadable} files, preset {preset}, model {bundle.manifest.version}"
+            f"{events} events in {len(files) - unreadable} files, {', '.join(chosen)}, preset {preset}, "
+            f"model {bundle.manifest.version}"
         )
     return EXIT_PARTLY if unreadable else EXIT_DONE
 

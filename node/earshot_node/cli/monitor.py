@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
+from earshot_node.cli.label_option import chosen_labels, label_option
 from earshot_node.cli.lazy_group import EXIT_DONE
 from earshot_node.contract.operating_point import PRESET_SENSITIVITY, PresetName
 
@@ -28,6 +29,7 @@ Examples:
 @click.option("--file", "audio", type=click.Path(path_type=Path), help="Listen to an audio file.")
 @click.option("--device", help="Listen to a microphone by its stable id; without any option: the default one.")
 @click.option("--preset", type=click.Choice(get_args(PresetName)), help="Operating points of the thresholds.")
+@label_option
 @click.option("--seconds", "limit_s", type=click.FloatRange(min=0.1), help="Stop after this long.")
 def monitor(
     path: Path | None,
@@ -35,9 +37,12 @@ def monitor(
     audio: Path | None,
     device: str | None,
     preset: PresetName | None,
+    labels: tuple[str, ...],
     limit_s: float | None,
 ) -> int:
     """Show the live level and posteriors of one source, with the thresholds that make an event.
+
+    A configuration's labels are shown unless others are asked for.
 
     Draws on a terminal, prints a line per second elsewhere. A microphone that a running node holds cannot be opened
     twice; use the default device through a sound server, or stop the node.
@@ -53,7 +58,7 @@ def monitor(
     from earshot_node.monitor.watch import Watch
 
     logging.getLogger("earshot_node.audio").setLevel(logging.ERROR)  # the screen tells the same
-    watched = _choose(path, source_id, audio, device, preset)
+    watched = _choose(path, source_id, audio, device, preset, labels)
     watch = Watch(watched, Console(highlight=False, soft_wrap=True), limit_s)
     click.echo(f"listening to {watched.source.id}, model {watched.bundle.manifest.version}; Ctrl-C ends", err=True)
     try:
@@ -64,7 +69,12 @@ def monitor(
 
 
 def _choose(
-    path: Path | None, source_id: str | None, audio: Path | None, device: str | None, preset: PresetName | None
+    path: Path | None,
+    source_id: str | None,
+    audio: Path | None,
+    device: str | None,
+    preset: PresetName | None,
+    labels: tuple[str, ...],
 ) -> "Watched":
     from earshot_node.configuration.file import check_labels, load_config
     from earshot_node.contract.config import FileSource, MicrophoneSource
@@ -83,7 +93,7 @@ def _choose(
         source = FileSource(type="file", id="file", path=str(audio))
     else:
         source = MicrophoneSource(type="microphone", id="microphone", device=device or "default")
-    return Watched(source, bundle, _points(config, bundle, preset))
+    return Watched(source, bundle, _points(config, bundle, preset, labels))
 
 
 def _source_of(config: "NodeConfig", source_id: str | None) -> "Source":
@@ -93,9 +103,12 @@ def _source_of(config: "NodeConfig", source_id: str | None) -> "Source":
     raise click.UsageError(f"--source {source_id}: the configuration has {', '.join(one.id for one in config.sources)}")
 
 
-def _points(config: "NodeConfig | None", bundle: "Bundle", preset: PresetName | None) -> "dict[str, OperatingPoint]":
+def _points(
+    config: "NodeConfig | None", bundle: "Bundle", preset: PresetName | None, wanted: tuple[str, ...]
+) -> "dict[str, OperatingPoint]":
     chosen = preset or (config.detection.preset if config else "balanced")
-    labels = config.labels if config else bundle.manifest.labels
+    labels = config.labels if config and not wanted else chosen_labels(wanted, bundle.manifest.labels)
     presets = bundle.manifest.presets
     points = {label: presets.at(label, PRESET_SENSITIVITY[chosen]) for label in labels if label in presets.balanced}
-    return points if config is None or preset else {**points, **config.detection.operating_points}
+    own = {} if config is None or preset else config.detection.operating_points
+    return {label: own.get(label, point) for label, point in points.items()}

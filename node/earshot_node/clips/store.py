@@ -5,7 +5,7 @@ import logging
 import re
 import shutil
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from pathlib import Path
 from typing import Protocol
 
@@ -41,7 +41,10 @@ class ClipStore(Protocol):
 
 
 class DiskClips:
-    """FLAC files with JSON beside them, within a byte quota and above a floor of free space; the oldest go first."""
+    """FLAC files with JSON beside them, within a byte quota and above a floor of free space.
+
+    The oldest go first, of the label that takes most room: what is heard all day does not push out what is rare.
+    """
 
     def __init__(self, folder: Path, quota_mb: float, free_floor_mb: float) -> None:
         self._folder = folder
@@ -108,17 +111,20 @@ class DiskClips:
     def _evict(self, incoming_bytes: int) -> None:
         files = sorted(self._folder.glob("*.flac"))
         sizes = {path: sum(_size(path.with_suffix(one)) for one in _SUFFIXES) for path in files}
-        total = sum(sizes.values()) + incoming_bytes
-        for path in files:
-            if total <= self._quota_bytes:
-                return
+        room = Counter[str]()
+        for path, size in sizes.items():
+            room[_label_in(path)] += size
+        while files and room.total() + incoming_bytes > self._quota_bytes:
+            greatest = max(room.values())
+            path = next(one for one in files if room[_label_in(one)] == greatest)
             for suffix in _SUFFIXES:
                 path.with_suffix(suffix).unlink(missing_ok=True)
-            total -= sizes[path]
+            room[_label_in(path)] -= sizes[path]
+            files.remove(path)
 
 
 class RamClips:
-    """The last clips in memory."""
+    """The last clips in memory; of the label that has most of them the oldest is forgotten first."""
 
     def __init__(self, keep: int) -> None:
         self._keep = keep
@@ -126,11 +132,15 @@ class RamClips:
         self._lock = threading.Lock()
 
     def add(self, clip: Clip) -> None:
-        """Keep the clip; the oldest beyond the limit is forgotten."""
+        """Keep the clip, and no more than the limit."""
         with self._lock:
+            self._clips.pop(clip.info.event.id, None)
+            while len(self._clips) >= self._keep:
+                counts = Counter(one.info.event.event_type for one in self._clips.values())
+                most = max(counts.values())
+                oldest = next(key for key, one in self._clips.items() if counts[one.info.event.event_type] == most)
+                del self._clips[oldest]
             self._clips[clip.info.event.id] = clip
-            while len(self._clips) > self._keep:
-                self._clips.popitem(last=False)
 
     def add_picture(self, event: EventMessage, png: bytes) -> None:
         """Do nothing: the broker has the latest one, and no file is to be found beside a clip in memory."""
@@ -160,6 +170,11 @@ def open_clip_store(config: ClipsSection, state_dir: Path) -> ClipStore | None:
 def clip_folder(config: ClipsSection, state_dir: Path) -> Path:
     """Return where clips on disk are."""
     return Path(config.dir) if config.dir else state_dir / "clips"
+
+
+def _label_in(path: Path) -> str:
+    """Return the label in a name that `clip_name` made: between the last hyphen and that of the eight of the id."""
+    return path.stem[:-9].rpartition("-")[2]
 
 
 def _size(path: Path) -> int:

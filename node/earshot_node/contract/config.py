@@ -152,7 +152,9 @@ class ClipsSection(Section):
     max_length_s: float = Field(default=60.0, ge=1, le=600, description="A longer event keeps its beginning.")
     keep: int = Field(default=20, ge=1, le=1000, description="Clips kept in memory (store: ram).")
     dir: str = Field(default="", description="Folder for clips on disk; default: clips/ in the state folder.")
-    quota_mb: float = Field(default=500.0, gt=0, description="Bytes of clips on disk; the oldest go first.")
+    quota_mb: float = Field(
+        default=500.0, gt=0, description="Megabytes of clips on disk; of the label with most the oldest go first."
+    )
     free_floor_mb: float = Field(default=500.0, ge=0, description="Nothing is written when the disk has less free.")
     links: bool = Field(
         default=False,
@@ -169,7 +171,12 @@ class AutoSection(Section):
     uncertain_from: float = Field(default=0.3, gt=0, lt=1, description="Lowest posterior that is uncertain.")
     pre_roll_s: float = Field(default=4.0, ge=0, le=20)
     post_roll_s: float = Field(default=4.0, ge=0, le=20)
-    per_day_s: float = Field(default=300.0, gt=0, le=86_400, description="Audio kept a day, all sources together.")
+    per_day_s: float = Field(
+        default=300.0,
+        gt=0,
+        le=86_400,
+        description="Audio kept a day of all sources, the same share of each label.",
+    )
 
 
 class SpectrogramSection(Section):
@@ -245,7 +252,9 @@ class NodeConfig(Section):
     node: NodeSection
     sources: tuple[Source, ...] = Field(min_length=1)
     labels: tuple[Label, ...] = Field(
-        default=(SIREN,), min_length=1, description="Labels that are announced and published."
+        default=(SIREN,),
+        min_length=1,
+        description="What is listened for: labels of the model that are announced and published.",
     )
     model: ModelSection = ModelSection()
     detection: DetectionSection = DetectionSection()

@@ -13,6 +13,7 @@ from earshot_node.contract.deployment import Outcome
 from earshot_node.contract.messages import HealthState, NodeInfo, SourceState
 from earshot_node.contract.topics import DiscoveryTopics, NodeTopics, Topic
 from earshot_node.drill.discovery import drill_parts
+from earshot_node.mqtt.label_look import event_icon_of, icon_of, one_of
 from earshot_node.mqtt.last_event import last_event_parts
 from earshot_node.mqtt.recorder import recorder_options
 from earshot_node.spectrogram.discovery import spectrogram_parts
@@ -268,7 +269,7 @@ def _label_parts(config: NodeConfig, topics: NodeTopics, source: str, label: str
             "platform": "binary_sensor",
             "name": title,
             "device_class": "sound",
-            "icon": "mdi:alarm-light",
+            "icon": icon_of(label),
             "state_topic": topics.state(source, label).name,
             "off_delay": OFF_DELAY_S,
             "json_attributes_topic": topics.last_event(source, label).name,
@@ -276,7 +277,7 @@ def _label_parts(config: NodeConfig, topics: NodeTopics, source: str, label: str
         f"{label}-event": {
             "platform": "event",
             "name": f"{title} event",
-            "icon": "mdi:alarm-light-outline",
+            "icon": event_icon_of(label),
             "state_topic": topics.onset(source, label).name,
             "event_types": [label],
         },
@@ -318,19 +319,17 @@ def _label_parts(config: NodeConfig, topics: NodeTopics, source: str, label: str
 
 def _feedback_parts(topics: NodeTopics, source: str, label: str) -> dict[str, Payload]:
     """Return the buttons that say what the last event was."""
-    article = "an" if label[0] in "aeiou" else "a"
-    words = label.replace("_", " ")
     return {
         f"{label}-confirm": {
             "platform": "button",
-            "name": f"That was {article} {words}",
+            "name": f"That was {one_of(label)}",
             "icon": "mdi:check-circle-outline",
             "command_topic": topics.feedback(source, label, "confirm").name,
             "payload_press": "{}",
         },
         f"{label}-reject": {
             "platform": "button",
-            "name": f"Not {article} {words}",
+            "name": f"Not {one_of(label)}",
             "icon": "mdi:close-circle-outline",
             "command_topic": topics.feedback(source, label, "reject").name,
             "payload_press": "{}",

@@ -136,7 +136,7 @@ class Candidates:
             self._note(event)
         for label, peak in heard.peaks.items():
             known = label in self._service.config.labels
-            if known and peak >= self._auto.uncertain_from and not self._is_sounding(heard.source):
+            if known and peak >= self._auto.uncertain_from and (heard.source, label) not in self._open:
                 self._want_uncertain(heard.source, label, peak)
 
     def hear_shadow(self, events: Iterable[CompanionEvent], version: str) -> None:
@@ -170,7 +170,7 @@ class Candidates:
             told: tuple[RecordingInfo | None, str] | None = (None, "")
             while told is not None:
                 async with self._budget:
-                    kept_s = await self._kept_s(_today())
+                    kept_s, _ = await self._kept_s(_today())
                 yield Unasked(kept_s, self._auto.per_day_s, *told)
                 try:
                     told = await asyncio.wait_for(news.get(), FOLLOWED_EVERY_S)
@@ -202,7 +202,9 @@ class Candidates:
             self._open.discard(key)
             return
         self._open.add(key)
-        self._wanted.pop(event.source, None)  # it was the beginning of this event
+        wanted = self._wanted.get(event.source)
+        if wanted is not None and wanted.label == event.event_type:
+            del self._wanted[event.source]  # it was the beginning of this event
         if not self._has_clips:
             self._want(event.source, self._candidate("detected", event.event_type, event.peak))
 
@@ -248,7 +250,9 @@ class Candidates:
     async def _keep(self, draft: Draft, candidate: Candidate) -> None:
         today = _today()
         async with self._budget:
-            fits = await self._kept_s(today) + draft.duration_s <= self._auto.per_day_s
+            kept_s, of_label_s = await self._kept_s(today, candidate.label)
+            share_s = self._auto.per_day_s / len(self._service.config.labels)
+            fits = max(kept_s - self._auto.per_day_s, of_label_s - share_s) + draft.duration_s <= 0
             info = await self._service.add(draft, None, candidate) if fits else None
             if info is not None:
                 await self._service.on_disk(lambda: self._kept.add(draft.duration_s))
@@ -258,11 +262,13 @@ class Candidates:
             self._full_on = today
             _log.info("recordings: the day's budget of candidates is used up (%s)", _BUDGET_SETTING)
 
-    async def _kept_s(self, today: str) -> float:
-        """Return how much was kept today; only with the budget locked."""
-        stored = [one.info for one in await self._service.entries() if one.info.candidate is not None]
-        stored_s = sum(info.duration_s for info in stored if info.id.startswith(today))
-        return await self._service.on_disk(lambda: self._kept.kept_s(today, stored_s))
+    async def _kept_s(self, today: str, label: str = "") -> tuple[float, float]:
+        """Return how much was kept today, and how much of it for a label; only with the budget locked."""
+        infos = [one.info for one in await self._service.entries() if one.info.id.startswith(today)]
+        stored = [(info.candidate.label, info.duration_s) for info in infos if info.candidate is not None]
+        stored_s = sum(duration_s for _, duration_s in stored)
+        of_label_s = sum(duration_s for about, duration_s in stored if about == label)
+        return await self._service.on_disk(lambda: self._kept.kept_s(today, stored_s)), of_label_s
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(self._guarded(work), name="candidate")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from earshot_node.inference.bundle import load_bundled
 from earshot_node.synth.scene import street_scene
 
 
@@ -56,6 +57,27 @@ def test_every_siren_of_the_scene_is_found_with_its_kind_and_nothing_else(folder
     assert len(named - {"unknown"}) >= 2
 
 
+def test_other_labels_are_told_when_they_are_asked_for(folder: Path) -> None:
+    def labels(*arguments: str) -> list[str]:
+        events = analyze(folder / "a_scene.wav", "--json", *arguments).stdout.splitlines()
+        return [json.loads(event)["label"] for event in events]
+
+    known = load_bundled().manifest.labels
+    others = [label for label in known if label != "siren"]
+    assert others
+    everything = labels("--label", "all")
+    assert everything.count("siren") == len(labels()) == len(labels("--label", "siren"))
+    assert set(everything) <= set(known)
+    assert "siren" not in labels(*(word for label in others for word in ("--label", label)))
+
+
+def test_label_that_the_model_does_not_know_is_refused_with_those_that_it_knows(folder: Path) -> None:
+    result = analyze(folder / "b_quiet.flac", "--label", "sirne")
+    assert result.returncode == 2
+    assert "--label sirne: the model hears siren, " in result.stderr
+    assert "did you mean 'siren'?" in result.stderr
+
+
 def test_several_processes_give_the_same_output_as_one(folder: Path) -> None:
     shown = analyze(folder).stdout
     assert analyze(folder, "--jobs", "2").stdout == shown
@@ -67,10 +89,11 @@ def test_posteriors_are_one_row_a_frame_with_a_column_a_label(folder: Path, tmp_
     assert analyze(folder / "b_quiet.flac", "--posteriors", out).returncode == 0
     with out.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["file", "time_s", "siren"]
+    labels = load_bundled().manifest.labels
+    assert list(rows[0]) == ["file", "time_s", *labels]
     assert len(rows) == 25
     assert [row["time_s"] for row in rows[:3]] == ["0.04", "0.08", "0.12"]
-    assert all(0 <= float(row["siren"]) <= 1 for row in rows)
+    assert all(0 <= float(row[label]) <= 1 for row in rows for label in labels)
 
 
 def test_unreadable_files_are_named_and_the_rest_is_done_with_exit_code_3(folder: Path, tmp_path: Path) -> None:

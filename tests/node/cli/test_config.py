@@ -9,6 +9,7 @@ import yaml
 from earshot_node.cli.lazy_group import run_program
 from earshot_node.cli.main import cli
 from earshot_node.configuration.schema import config_schema
+from earshot_node.inference.bundle import load_bundled
 
 
 def test_check_prints_the_effective_configuration(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -36,8 +37,9 @@ def test_check_compares_labels_with_the_model(tmp_path: Path, capsys: pytest.Cap
     path = tmp_path / "node.yaml"
     path.write_text("sources: [{id: a, type: microphone}]\nlabels:\n  - siren\n  - sirene\n")
     assert run_program(cli, "node-cli", ["config", "check", str(path)]) == 1
+    known = ", ".join(load_bundled().manifest.labels)
     assert capsys.readouterr().err == (
-        f"error: {path}:4: labels: the model does not know 'sirene', it hears siren; did you mean 'siren'?\n"
+        f"error: {path}:4: labels: the model does not know 'sirene', it hears {known}; did you mean 'siren'?\n"
     )
 
 

@@ -39,6 +39,12 @@ def test_file_is_followed_line_by_line_to_its_end(siren: Path) -> None:
     assert "file: healthy" in result.stdout
 
 
+def test_other_labels_are_shown_when_they_are_asked_for(siren: Path) -> None:
+    result = run("--file", str(siren), "--label", "speech", "--label", "siren")
+    assert result.returncode == 0, result.stderr
+    assert re.search(r" dBFS  siren \d\.\d\d  speech \d\.\d\d$", result.stdout, re.MULTILINE)
+
+
 def test_source_of_a_configuration_is_followed(siren: Path) -> None:
     path = siren.parent / "node.yaml"
     point = "{enter: 1.0, leave: 1.0, min_length_s: 1, bridging_s: 1, cooldown_s: 1}"

@@ -18,13 +18,13 @@ from earshot_node.contract.messages import EventMessage
 BEGIN = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
 
 
-def clip(number: int, seconds: float = 1.0) -> Clip:
+def clip(number: int, seconds: float = 1.0, label: str = "siren") -> Clip:
     """A clip of noise, which FLAC cannot make small."""
     onset = BEGIN + timedelta(minutes=number, seconds=0.25)
     event = EventMessage(
         id=f"{number:08x}" * 4,
         phase="offset",
-        event_type="siren",
+        event_type=label,
         node="hall",
         source="mic",
         source_name="Hall",
@@ -63,6 +63,19 @@ def test_oldest_clips_go_first_when_the_quota_is_full(tmp_path: Path) -> None:
         store.add(clip(number))
     assert [name[-13:-5] for name in names(tmp_path) if name.endswith("flac")] == ["00000003", "00000004"]
     assert len(names(tmp_path)) == 4
+
+
+def test_what_is_heard_all_day_does_not_push_out_what_is_rare(tmp_path: Path) -> None:
+    size_mb = (len(clip(1).flac) + 1000) / 1e6
+    disk, ram = DiskClips(tmp_path, 4.5 * size_mb, 0), RamClips(4)
+    heard = ["siren", "speech", "dog", *["speech"] * 6, "siren"]
+    for number, label in enumerate(heard):
+        for store in (disk, ram):
+            store.add(clip(number, label=label))
+    for store in (disk, ram):
+        kept = [label for number, label in enumerate(heard) if store.find(f"{number:08x}" * 4) is not None]
+        assert kept == ["siren", "dog", "speech", "siren"]
+        assert store.latest_event("mic", "speech") == f"{8:08x}" * 4
 
 
 @pytest.mark.parametrize("picture_first", [True, False])

@@ -1,6 +1,6 @@
 """What a node keeps unasked: the right moments, within the day's budget, and nothing unless it is turned on."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,9 @@ RAMP = (np.arange(16 * 16000) % 30000 / 32768).astype(np.float32)
 class Parts:
     """Candidates of one source that hears a ramp."""
 
-    def __init__(self, folder: Path, *, clips: bool = True, **auto: Any) -> None:
+    def __init__(self, folder: Path, *, clips: bool = True, labels: Sequence[str] = ("siren",), **auto: Any) -> None:
         auto = {"enabled": True, "pre_roll_s": 2, "post_roll_s": 1, **auto}
-        config = recording_config(folder, recordings={"auto": auto})
+        config = recording_config(folder, labels=labels, recordings={"auto": auto})
         self.clips = RamClips(5)
         self.tap = StreamTap()
         kept = self.clips if clips else None
@@ -150,10 +150,35 @@ async def test_budget_of_the_day_is_not_exceeded(tmp_path: Path) -> None:
     parts.service.close()
 
 
-def say_event(parts: Parts, number: int) -> None:
+async def test_what_is_heard_all_day_leaves_others_their_share_of_the_budget(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, labels=("siren", "speech"), per_day_s=8)
+    for number, label in enumerate(("speech", "speech", "siren"), start=1):
+        say_event(parts, number, label)
+        await until(lambda: not parts.candidates._tasks)
+    kept = [entry.info.candidate for entry in parts.service.store.entries()]
+    assert sorted(one.label for one in kept if one is not None) == ["siren", "speech"]
+    await close(parts)
+
+
+async def test_uncertain_siren_beside_an_event_of_another_label_is_kept(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, labels=("siren", "speech"))
+    parts.play(3)
+    speech = event(1).model_copy(update={"event_type": "speech"})
+    parts.hear(0.1, speech)
+    parts.hear(0.4)
+    parts.hear(0.4, speech.model_copy(update={"id": "another" * 4}))
+    parts.play(2)
+    (entry,) = await parts.kept(1)
+    assert entry.info.candidate is not None
+    assert (entry.info.candidate.reason, entry.info.candidate.label) == ("uncertain", "siren")
+    await close(parts)
+
+
+def say_event(parts: Parts, number: int, label: str = "siren") -> None:
     """Three seconds around an event that nobody has labelled are complete."""
-    parts.clips.add(encode_clip(np.ones(48000, np.int16), datetime.now(UTC), event(number, "offset")))
-    parts.candidates.clip_kept(event(number, "offset"))
+    said = event(number, "offset").model_copy(update={"event_type": label})
+    parts.clips.add(encode_clip(np.ones(48000, np.int16), datetime.now(UTC), said))
+    parts.candidates.clip_kept(said)
 
 
 async def close(parts: Parts) -> None:

@@ -205,6 +205,42 @@ def test_added_label_is_told_from_what_is_without_it(base: tuple[dict[str, Any],
     assert min(tones) > max(noises) + 1.0
 
 
+def test_known_label_is_taught_and_the_others_stay(base: tuple[dict[str, Any], Sounds], tmp_path: Path) -> None:
+    import torch
+
+    from earshot_trainer.retraining.growing import with_labels
+    from earshot_trainer.training.command import load_network
+    from earshot_trainer.training.train import MODEL_NAME
+
+    values, sounds = base
+    generator = torch.Generator().manual_seed(2)
+    rows = {"output.weight": torch.randn(2, 8, generator=generator) * 0.1, "output.bias": torch.tensor([-3.0, -3.0])}
+    network = values["network"] | {name: torch.cat([values["network"][name], row]) for name, row in rows.items()}
+    knowing = ({"network": network} | with_labels(values, ("cat", "doorbell")), sounds)
+    settings = SETTINGS.model_copy(
+        update={"steps": 120, "label_segments": 6, "keep_weight": 30.0, "blend": 1.0, "own_weight": 3.0}
+    )
+
+    def said(folder: Path, number: int) -> "torch.Tensor":
+        frames = torch.from_numpy(sounds.bank.of(number).astype("float32"))
+        with torch.no_grad():
+            return load_network(folder / MODEL_NAME)(frames[None, : len(frames) // 4 * 4])[0][0]
+
+    tuned(knowing, tmp_path / "as_it_was", settings.model_copy(update={"blend": 0.0}))
+    tuned(knowing, tmp_path / "untaught", settings)
+    tuned(knowing, tmp_path / "taught", settings, bells(sounds))
+    assert load_network(tmp_path / "taught" / MODEL_NAME).config.labels == ("siren", "cat", "doorbell")
+    tones, noises = [siren.sound for siren in sounds.sirens], [span.sound for span in sounds.spans]
+    apart = {
+        name: min(float(said(tmp_path / name, tone)[:, 2].max()) for tone in tones)
+        - max(float(said(tmp_path / name, noise)[:, 2].max()) for noise in noises)
+        for name in ("as_it_was", "untaught", "taught")
+    }
+    assert apart["taught"] > max(apart["as_it_was"], apart["untaught"]) + 1.0
+    moved = [(said(tmp_path / "taught", noise) - said(tmp_path / "as_it_was", noise))[13:] for noise in noises]
+    assert float(torch.cat(moved)[:, 1].abs().mean()) < 0.3
+
+
 def test_interrupted_training_with_an_added_label_ends_as_an_uninterrupted_one(
     base: tuple[dict[str, Any], Sounds], tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ PROGRAM: Final = "trainer-cli"
 
 SUMMARIES: Final = {
     "train": "Train a model from manifests by a recipe.",
+    "other-labels": "Give a trained model outputs for other sounds than sirens.",
     "second-opinion": "Give a trained model a deeper network to ask when it suspects a siren.",
     "quantize": "Export a trained model to ONNX and make it INT8.",
     "evaluate": "Measure a bundle or model on manifests.",

@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from earshot_node.errors import OperatorError
 from earshot_trainer.corpus.recordings import LEAVE_OUT_NOTE, Recording, load_manifest
+from earshot_trainer.corpus.words import doubtful_in, labels_of
 
 Layout = Literal["manifest", "urbansound8k", "esc50"]
 
@@ -109,7 +110,7 @@ def _recording(
         path=path.absolute(),
         name=path.name,
         label=label,
-        labels=frozenset({SIREN_CLASS} if label == SIREN_CLASS else ()),
+        labels=labels_of(label) | ({SIREN_CLASS} if label == SIREN_CLASS else set()),
         kind="clip",
         source=source,
         group=group,
@@ -117,6 +118,7 @@ def _recording(
         duration_s=duration_s,
         licence=licence,
         note=note,
+        doubtful=doubtful_in(label),
     )
 
 

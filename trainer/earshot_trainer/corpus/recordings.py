@@ -2,7 +2,8 @@
 
 A manifest is a CSV file with at least `path` and `label`; `is_siren`, `labels`, `kind`, `source`, `orig`, `licence`,
 `fsid`, `fold`, `dur` and `note` are used where present. Paths are relative to the manifest's folder. `labels` names all
-that sounds, with spaces between; without it, `is_siren` or `label` say whether a siren does.
+that sounds, with spaces between; without it, `is_siren` or `label` say whether a siren does, and `words.yaml` what else
+a `label` means.
 """
 
 import csv
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from earshot_node.errors import OperatorError
+from earshot_trainer.corpus.words import doubtful_in, labels_of
 
 REQUIRED_COLUMNS = ("path", "label")
 LEAVE_OUT_NOTE = "leave out"
@@ -24,7 +26,7 @@ class Recording:
     """One audio file of the corpus.
 
     `group` names the original recording that the file was cut from: all files of a group stay on one side of a
-    split. `labels` are the events heard in it; an empty set is background.
+    split. `labels` are the events heard in it; an empty set is background. Of `doubtful` labels nobody knows.
     """
 
     path: Path
@@ -38,6 +40,7 @@ class Recording:
     duration_s: float
     licence: str
     note: str
+    doubtful: frozenset[str] = frozenset()
 
     @property
     def is_siren(self) -> bool:
@@ -111,11 +114,12 @@ def _parse_row(row: Mapping[str, str | None], manifest: Path, line: int) -> Reco
         raise OperatorError(f"{manifest} line {line}: dur is {text('dur')!r}, expected seconds") from error
     is_siren = text("is_siren") == "1" if text("is_siren") else label == "siren"
     source = text("source") or manifest.parent.name
+    said = frozenset(text("labels").split())
     return Recording(
         path=(manifest.parent / name).absolute(),
         name=name,
         label=label,
-        labels=frozenset(text("labels").split() or ({"siren"} if is_siren else ())),
+        labels=said or (labels_of(label) | ({"siren"} if is_siren else set())),
         kind="long" if text("kind") == "long" else "clip",
         source=source,
         group=_group(text("fsid"), source, text("orig"), name),
@@ -123,6 +127,7 @@ def _parse_row(row: Mapping[str, str | None], manifest: Path, line: int) -> Reco
         duration_s=duration_s,
         licence=text("licence") or "none stated",
         note=text("note"),
+        doubtful=frozenset() if said else doubtful_in(label),
     )
 
 

@@ -19,11 +19,13 @@ from earshot_node.contract.operating_point import Presets
 from earshot_node.errors import AudioFileError, OperatorError
 from earshot_trainer.corpus.cache import to_int16
 from earshot_trainer.corpus.recordings import Recording
+from earshot_trainer.corpus.words import label_words
 from earshot_trainer.evaluate.parallel import map_with_subject
 from earshot_trainer.evaluate.subject import STAND_IN, Heard, Subject, describe_subject, stand_in_presets
-from earshot_trainer.training.teacher import HOP_SAMPLES, NAME, WINDOW_SAMPLES, Teacher, siren_column
+from earshot_trainer.training.teacher import HOP_SAMPLES, NAME, SIREN_CLASSES, WINDOW_SAMPLES, Teacher, greatest_of
 
-LABELS = ("siren",)
+HEARD_AS = {"siren": SIREN_CLASSES} | {label: words.heard_as for label, words in label_words().items()}
+LABELS = tuple(HEARD_AS)
 GRID_SAMPLES = 640
 
 
@@ -31,7 +33,7 @@ GRID_SAMPLES = 640
 class TaggerSubject:
     """A TFLite tagger with its class map beside it, one thread; see `Subject`.
 
-    Its posterior of `siren` is the highest score of its siren classes.
+    Its posterior of a label is the highest score of the classes that stand for it.
     """
 
     model: Path
@@ -77,7 +79,7 @@ class TaggerSubject:
         own = {
             "window_s": WINDOW_SAMPLES / SAMPLE_RATE_HZ,
             "window_hop_s": HOP_SAMPLES / SAMPLE_RATE_HZ,
-            "score": "highest score of its siren classes, counted from its window's end on, held until the next",
+            "score": "highest score of a label's classes, counted from its window's end on, held until the next",
         }
         return describe_subject(self, kind="tagger", version="", model_bytes=self.model_bytes) | own
 
@@ -94,31 +96,35 @@ class TaggerSubject:
         yield from map_with_subject(_hear_file, self, paths, jobs)
 
     def score_audio(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Hear float32[n] at 16 kHz; returns float32[n // 640, 1]."""
-        return on_grid(self._siren_scores(samples), len(samples) // GRID_SAMPLES)[:, None]
+        """Hear float32[n] at 16 kHz; returns float32[n // 640, labels]."""
+        return on_grid(self._scores(samples), len(samples) // GRID_SAMPLES)
 
     def score_to_the_last_window(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Hear float32[n] and silence until the last window's score has been held; returns float32[frames, 1]."""
-        scores = self._siren_scores(samples)
+        """Hear float32[n] and silence until the last window's score has been held; returns float32[frames, labels]."""
+        scores = self._scores(samples)
         until = WINDOW_SAMPLES + len(scores) * HOP_SAMPLES
-        return on_grid(scores, max(len(samples), until) // GRID_SAMPLES)[:, None]
+        return on_grid(scores, max(len(samples), until) // GRID_SAMPLES)
 
-    def _siren_scores(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _scores(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         if not self._opened:
             self._opened.append(Teacher(self.model))
         teacher = self._opened[0]
-        return siren_column(teacher, teacher.score(to_int16(samples)))
+        scores = teacher.score(to_int16(samples))
+        return np.stack([greatest_of(teacher, scores, classes) for classes in HEARD_AS.values()], axis=1)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_opened": []}
 
 
 def on_grid(scores: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
-    """Return float32[frames]: at each frame's end, the score of the newest window that has ended by then, else 0."""
+    """Return float32[frames, labels]: at each frame's end the scores of the newest window that has ended, else 0.
+
+    `scores` are float32[windows, labels].
+    """
     end_sample = (np.arange(frames) + 1) * GRID_SAMPLES
     newest = (end_sample - WINDOW_SAMPLES) // HOP_SAMPLES
     held = scores[np.clip(newest, 0, len(scores) - 1)]
-    return np.where(newest >= 0, held, 0.0).astype(np.float32)
+    return np.where(newest[:, None] >= 0, held, 0.0).astype(np.float32)
 
 
 def _hear_file(subject: Subject, path: Path) -> Heard:

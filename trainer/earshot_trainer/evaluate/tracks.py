@@ -45,9 +45,10 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """All tracks by label, and one line for every recording that could not be read.
+    """Tracks by label, and one line for every recording that could not be read.
 
     Attributes:
+        by_label: those of which it is known whether the label is in them.
         events: by label, the posteriors of events in soundscapes, as further evidence that the label is found.
     """
 
@@ -74,7 +75,8 @@ def score_recordings(
             problems.append(heard.problem)
             continue
         for column, label in enumerate(subject.labels):
-            by_label[label].append(Track(recording, heard.duration_s, heard.posteriors[:, column], subject.hop_s))
+            if label not in recording.doubtful:
+                by_label[label].append(Track(recording, heard.duration_s, heard.posteriors[:, column], subject.hop_s))
     return Scored(by_label, problems)
 
 

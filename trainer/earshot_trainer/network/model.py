@@ -160,6 +160,11 @@ class StreamingCrnn(nn.Module):
 
         No state means the initial one.
         """
+        x, new_state = self.read(log_mel, state)
+        return self.output(self.dropout(x)).transpose(0, 1), new_state
+
+    def read(self, log_mel: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Map frames [B, 4n, n_mels] and state to what the output reads [n, B, hidden] and the new state."""
         if state is None:
             state = self.initial_state(log_mel.shape[0])
         new_state: State = {}
@@ -168,7 +173,7 @@ class StreamingCrnn(nn.Module):
             levelled, new_state["level"] = self.level(log_mel, state["level"])
         x, of_convolutions = self._convolve(log_mel, levelled, state)
         x, of_memory = self._remember(self.dropout(self.embedding(x)), state)
-        return self.output(self.dropout(x)).transpose(0, 1), new_state | of_convolutions | of_memory
+        return x, new_state | of_convolutions | of_memory
 
     def tagger_frames(self, levelled: Tensor) -> Tensor:
         """Map frames [B, T, M] at one level to those that the published tagger would make: logarithms of magnitudes."""

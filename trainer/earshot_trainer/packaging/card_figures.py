@@ -52,10 +52,10 @@ def title_of(report: dict[str, Any]) -> str:
     protocol = report.get("protocol", {})
     folds, sources = protocol.get("folds", ()), protocol.get("sources", ())
     where = " and ".join([*folds, *([f"{len(sources)} held-out sources"] if sources else [])]) or "all recordings"
-    found = []
-    for label, figures in report.get("labels", {}).items():
-        found += [f"{label} against the rest"] if figures.get("tagging") else []
-        found += ["false alarms"] if figures.get("false_alarms") else []
+    labels = report.get("labels", {})
+    ranked = [label for label, figures in labels.items() if figures.get("tagging")]
+    found = [f"{', '.join(ranked)} against the rest"] if ranked else []
+    found += ["false alarms"] if any(figures.get("false_alarms") for figures in labels.values()) else []
     how = ", out of fold" if is_pooled(report) else ""
     return f"{' and '.join(found) or 'evaluation'} on {where}{how}"
 

@@ -1,11 +1,12 @@
 """The model card: Markdown written from the manifest, the training run and what was measured."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from earshot_node.contract.manifest import BundleManifest
+from earshot_node.contract.names import SIREN
 from earshot_trainer.network.architecture import TAGGER_CONVOLUTIONS, TAGGER_FROZEN_LAYERS
 from earshot_trainer.packaging.card_figures import evaluation_section, quantization_section, title_of
 from earshot_trainer.packaging.card_points import points_section
@@ -89,8 +90,16 @@ def write_model_card(manifest: BundleManifest, model: bytes, facts: CardFacts) -
     ]
     if "operators" in facts.metrics.get(QUANTIZATION, {}):
         sections.append(f"## Precision of every operator\n\n{quantization_section(facts.metrics[QUANTIZATION])}")
-    sections.append(f"## Limits\n\n{LIMITS}")
+    others = [label for label in manifest.labels if label != SIREN]
+    sections.append(f"## Limits\n\n{LIMITS}{_limits_of(others) if others else ''}")
     return "\n\n".join(section.strip() for section in sections) + "\n"
+
+
+def _limits_of(others: Sequence[str]) -> str:
+    return (
+        f"- What it says of {', '.join(others)} comes along for free: fewer recordings stand behind it than behind "
+        "sirens, and the false alarms of its presets may be above what presets promise for sirens.\n"
+    )
 
 
 def _summary(manifest: BundleManifest, model: bytes) -> str:
@@ -138,6 +147,12 @@ def _training(run: RunRecord) -> str:
         text += (
             f" In each step the network also learnt what that teacher hears in {distillation['batch_size']} of "
             f"{distillation['mixtures']} mixtures of the recordings and of synthesized sounds."
+        )
+    if run.other_labels is not None:
+        text += (
+            f" What it says of {', '.join(run.other_labels.labels)} was learnt afterwards, by an output on what the "
+            f"network remembers, from how sure that teacher is of these in {run.other_labels.mixtures} of the "
+            "mixtures; nothing else changed by it."
         )
     if run.trained_on_everything:
         kept = "The weights in this bundle were trained on everything below."

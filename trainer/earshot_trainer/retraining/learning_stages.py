@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from earshot_node.contract.names import SIREN
 from earshot_node.errors import OperatorError
 from earshot_trainer.catalogue.library import Library
 from earshot_trainer.catalogue.members import Members
@@ -52,6 +54,8 @@ if TYPE_CHECKING:
     from earshot_trainer.training.recipe import Recipe
 
 FEWEST_OWN: Final = 4
+FEWEST_TAUGHT: Final = 5
+"""Recordings of a label that the base knows, from which on they teach it."""
 CALIBRATION_CLIPS: Final = 32
 TIMED_CALLS: Final = 100
 LOSSES_TOLD: Final = 6
@@ -198,7 +202,7 @@ def train(stage: Stage) -> None:
             origin,
             report,
         )
-    segments = settings.tuning.batch_size + len(labels) * settings.tuning.label_segments
+    segments = settings.tuning.batch_size + len(sounds.others) * settings.tuning.label_segments
     heard = ", ".join((*base.values["config"]["labels"], *labels))
     stage.write(model, f"{settings.tuning.steps} steps of {segments} segments; hears {heard}")
     stage.write(_write_run_record(stage, base, own, material), "what it was made of", changes=True)
@@ -293,7 +297,8 @@ def _pool(base: Base, stage: Stage) -> list["SyntheticSound"]:
 def _gather(base: Base, own: OwnRecordings, material: Material, stage: Stage) -> "TuningSounds":
     """Return what the tuning's segments are made of.
 
-    What may hold an added label is not replayed: there it would teach that it is nothing.
+    What may hold an added label is not replayed: there it would teach that it is nothing. A label that the base knows
+    is taught as well, once the household has some recordings of it.
     """
     from earshot_trainer.retraining.tuning import TuningSounds, drawn_from, only_audible
     from earshot_trainer.segments.sounds import gather_sounds
@@ -310,15 +315,25 @@ def _gather(base: Base, own: OwnRecordings, material: Material, stage: Stage) ->
     own_sounds = gather_sounds((*own.train, *others), cache, recipe, folder, made)
     own_sounds = drawn_from(own_sounds, own.train, tuning.own_background_share)
     own_sounds = only_audible(own_sounds, base.values, tuning.audible_range_log_odds)
-    traps = [replace(one, is_siren=False) for one in pool]
     known = [*own.train, *(one for one in replay if is_synthetic(one))]
     label_sounds = {
         label: gather_sounds(
-            [one for one in known if presence(one, label) != "unknown"], cache, recipe, folder, traps, label=label
+            [one for one in known if presence(one, label) != "unknown"],
+            cache,
+            recipe,
+            folder,
+            [replace(one, is_siren=False) for one in pool if not shares_word(label, one.kind)],
+            label=label,
         )
-        for label in labels
+        for label in (*_taught(base, own), *labels)
     }
     return TuningSounds(own_sounds, gather_sounds(replay, cache, recipe, folder, pool), label_sounds)
+
+
+def _taught(base: Base, own: OwnRecordings) -> list[str]:
+    """Return the labels besides siren that the base knows and the household has recordings to learn from."""
+    held = Counter(label for one in own.train for label in one.labels)
+    return [label for label in base.values["config"]["labels"] if label != SIREN and held[label] >= FEWEST_TAUGHT]
 
 
 def _write_run_record(stage: Stage, base: Base, own: OwnRecordings, material: Material) -> Path:

@@ -4,13 +4,14 @@ Every step has segments of the household's recordings and replayed ones (synthes
 teach what is new, over backgrounds of both; on the second the network is held to the log-odds that the base gives them.
 Batch norms keep the base's statistics, and its normalization stays: a household is too little to estimate them from.
 
-A label that the base does not know gets a row of the output layer and segments of its own: the household's recordings
-with it over backgrounds without it. On these, too, the other labels are held to what the base says.
+Another label than siren of which the household has enough recordings gets segments of its own: these recordings over
+backgrounds without it; and a row of the output layer if the base has none. On these, too, all other labels are held to
+what the base says.
 """
 
 import json
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -47,21 +48,21 @@ KEPT_LOG_ODDS = (-4.0, 8.0)
 class TuningSounds:
     """What a tuning makes its segments of.
 
-    `own` is the household's, over backgrounds that may be replayed ones; `added` those of each label that the base does
-    not know, its recordings in the place of sirens.
+    `own` is the household's, over backgrounds that may be replayed ones; `others` those of other labels than siren, its
+    recordings with the label in the place of sirens.
     """
 
     own: Sounds
     replay: Sounds
-    added: Mapping[str, Sounds] = field(default_factory=dict)
+    others: Mapping[str, Sounds] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """Segments of one step: the household's, the replayed ones, then those of each added label.
+    """Segments of one step: the household's, the replayed ones, then those of each other label.
 
     `heard` is what the base hears, `log_mel` the same with masks, both [B, F, M]; `targets` and `weights` [B, F / 4]
-    are of the siren label, and in an added label's segments of that. `own` and `replay` count the first segments.
+    are of the siren label, and in another label's segments of that. `own` and `replay` count the first segments.
     """
 
     heard: Tensor
@@ -100,7 +101,7 @@ def tune(
         OperatorError: the training diverged.
     """
     recipe = Recipe.model_validate(json.loads(values["recipe"]))
-    tuner = Tuner(values, settings, seed, len(sounds.added))
+    tuner = Tuner(values, settings, seed, tuple(sounds.others))
     first = tuner.resume(out / CHECKPOINT_NAME, origin)
     make = LessonMaker(recipe, settings, seed, sounds)
     mean_loss = 0.0
@@ -113,7 +114,7 @@ def tune(
             report(StepReport(step + 1, settings.steps, mean_loss, 0.0))
             if (step + 1) % settings.checkpoint_every_steps == 0 and step + 1 < settings.steps:
                 save_atomically(tuner.state_dict() | {"origin": origin, "done": step + 1}, out / CHECKPOINT_NAME)
-    save_atomically({"network": tuner.result()} | with_labels(values, tuple(sounds.added)), out / MODEL_NAME)
+    save_atomically({"network": tuner.result()} | with_labels(values, tuner.added), out / MODEL_NAME)
     (out / CHECKPOINT_NAME).unlink(missing_ok=True)
     return out / MODEL_NAME
 
@@ -179,9 +180,9 @@ class LessonMaker:
             update={"synthetic_share": 0.0, "clean_share": settings.own_clean_share}
         )
         self._label_count = settings.label_segments
-        self._added = [
+        self._others = [
             (one, SegmentMixer(one, recipe.model, label_mixing, recipe.augment, seed * 2 + 1, DEVICE))
-            for one in sounds.added.values()
+            for one in sounds.others.values()
         ]
 
     def __call__(self, step: int) -> Lesson:
@@ -189,7 +190,7 @@ class LessonMaker:
         parts = [self._own_mixer.batch(step, self._own_count, self._own.span_odds)]
         if self._replay_count:
             parts.append(self._replay_mixer.batch(step, self._replay_count, self._replay.span_odds))
-        for number, (sounds, mixer) in enumerate(self._added, start=1):
+        for number, (sounds, mixer) in enumerate(self._others, start=1):
             parts.append(mixer.batch(step, self._label_count, sounds.span_odds, rank=number))
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + step)
         with torch.no_grad():
@@ -200,15 +201,21 @@ class LessonMaker:
 
 
 class Tuner:
-    """The network under tuning, its average, and the base that it is held to; they have `added` outputs more."""
+    """The network under tuning, its average, and the base that it is held to.
 
-    def __init__(self, values: dict[str, Any], settings: TuningSettings, seed: int, added: int = 0) -> None:
+    `others` are the labels besides siren that it learns; `added` those of them that the base has no output for.
+    """
+
+    def __init__(self, values: dict[str, Any], settings: TuningSettings, seed: int, others: Sequence[str] = ()) -> None:
         torch.manual_seed(seed)
+        known = tuple(values["config"]["labels"])
+        self.added = tuple(label for label in others if label not in known)
+        self._columns = [(*known, *self.added).index(label) for label in others]
         self._recipe = Recipe.model_validate(json.loads(values["recipe"]))
         self._settings = settings
         self._seed = seed
         self.base = _network(values)
-        self.network, self.average = (grow(_network(values), added) for _ in range(2))
+        self.network, self.average = (grow(_network(values), len(self.added)) for _ in range(2))
         named = list(self.network.named_parameters())
         added_ones = {id(p) for name, p in named if name.startswith(ADDED_ROWS)}
         groups = parameter_groups(
@@ -289,19 +296,25 @@ class Tuner:
         quiet = without & ((said[:own, :, 0] < 0) | (lesson.weights[:own] == 0))
         quiet[:, :OPENING_DECISIONS] = False
         loss = loss + settings.own_keep_weight * _distance(siren[:own][quiet], said[:own, :, 0][quiet])
-        scored = slice(OPENING_DECISIONS, None)
-        loss = loss + settings.keep_weight * _distance(logits[own:, scored, : said.shape[2]], said[own:, scored])
-        for number, column in enumerate(range(said.shape[2], logits.shape[2])):
-            loss = loss + self._added_loss(logits[:, :, column], lesson, number)
-        return loss
+        kept = torch.ones_like(said, dtype=torch.bool)
+        kept[:own] = kept[:, :OPENING_DECISIONS] = False
+        for number, column in enumerate(self._columns):
+            is_known = column < said.shape[2]
+            if is_known:
+                kept[self._segments_of(lesson, number), :, column] = False
+            loss = loss + self._label_loss(logits[:, :, column], lesson, number, is_known)
+        return loss + settings.keep_weight * _distance(logits[:, :, : said.shape[2]][kept], said[kept])
 
-    def _added_loss(self, logits: Tensor, lesson: Lesson, number: int) -> Tensor:
-        """Of an added label, on its own segments and, as far as the replay is taken to be without it, on that."""
+    def _segments_of(self, lesson: Lesson, number: int) -> slice:
+        first = lesson.own + lesson.replay + number * self._settings.label_segments
+        return slice(first, first + self._settings.label_segments)
+
+    def _label_loss(self, logits: Tensor, lesson: Lesson, number: int, is_known: bool) -> Tensor:
+        """Of another label on its own segments; of a new one also on the replay, which is taken to be without it."""
         settings, training = self._settings, self._recipe.training
-        first = lesson.own + lesson.replay + number * settings.label_segments
-        mine, replayed = slice(first, first + settings.label_segments), slice(lesson.own, lesson.own + lesson.replay)
+        mine, replayed = self._segments_of(lesson, number), slice(lesson.own, lesson.own + lesson.replay)
         loss = settings.own_weight * segment_loss(logits[mine], lesson.targets[mine], lesson.weights[mine], training)
-        if lesson.replay:
+        if lesson.replay and not is_known:
             without = torch.zeros_like(logits[replayed])
             scored = torch.ones_like(without)
             scored[:, :OPENING_DECISIONS] = 0.0

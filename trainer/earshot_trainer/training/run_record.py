@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,15 @@ class SecondOpinionRecord(BaseModel):
     fitted_to: FittedTo
 
 
+class OtherLabelsRecord(BaseModel):
+    """What the run's outputs for other sounds than sirens were learnt from."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    labels: tuple[str, ...]
+    mixtures: int
+
+
 class RunRecord(BaseModel):
     """The part of `run.json` that graphs, manifest and model card are made and checked by.
 
@@ -107,6 +116,7 @@ class RunRecord(BaseModel):
     figures: dict[str, Any] = Field(default_factory=dict)
     retraining: dict[str, Any] | None = None
     second_opinion: SecondOpinionRecord | None = None
+    other_labels: OtherLabelsRecord | None = None
 
     @property
     def recipe_name(self) -> str:
@@ -202,6 +212,13 @@ def record_graphs(folder: Path, graphs: Mapping[str, str]) -> None:
 def record_second_opinion(folder: Path, made_of: Mapping[str, Any]) -> None:
     """Say in the `run.json` in `folder` what the run's second opinion was fitted to."""
     _record(folder, "second_opinion", dict(made_of))
+
+
+def record_other_labels(folder: Path, first: Sequence[str], others: Sequence[str], mixtures: int) -> None:
+    """Say in the `run.json` in `folder` what the network has outputs for, and how many mixtures taught the others."""
+    recipe = json.loads((folder / RUN_NAME).read_text(encoding="utf-8"))["recipe"]
+    _record(folder, "recipe", recipe | {"model": recipe["model"] | {"labels": [*first, *others]}})
+    _record(folder, "other_labels", {"labels": list(others), "mixtures": mixtures})
 
 
 def _record(folder: Path, key: str, value: Any) -> None:

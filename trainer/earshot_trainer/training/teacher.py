@@ -114,10 +114,15 @@ def describe_teacher(teacher: Tagger) -> dict[str, str]:
     return {"name": NAME, "licence": LICENCE, "sha256": teacher.digest}
 
 
+def greatest_of(teacher: Tagger, scores: Scores, classes: Sequence[str]) -> Scores:
+    """The greatest score [rows] of those of some classes that the teacher knows; 0 if it knows none."""
+    columns = [teacher.classes.index(name) for name in classes if name in teacher.classes]
+    return np.asarray(scores[:, columns].max(axis=1, initial=0.0), dtype=np.float32)
+
+
 def siren_column(teacher: Tagger, scores: Scores) -> Scores:
     """The greatest score of the siren classes, [rows]."""
-    columns = [teacher.classes.index(name) for name in SIREN_CLASSES if name in teacher.classes]
-    return np.asarray(scores[:, columns].max(axis=1), dtype=np.float32)
+    return greatest_of(teacher, scores, SIREN_CLASSES)
 
 
 def teacher_scores(

@@ -1,0 +1,1 @@
+"""Outputs for other sounds than sirens, on top of a network that has learnt to hear these."""
