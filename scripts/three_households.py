@@ -39,6 +39,7 @@ from earshot_trainer.packaging.command import PackageRequest, run_packaging
 from earshot_trainer.retraining.command import retrain
 from earshot_trainer.retraining.run_folder import STAGES, RunFolder, RunRequest, runs_of
 from earshot_trainer.retraining.settings import load_settings
+from earshot_trainer.training.run_record import load_run
 
 FOLD = "us8k-fold1"
 RATE_HZ = 16_000
@@ -132,7 +133,7 @@ def loudest_passages(data: Path, label: str, base: Path) -> dict[str, list[Passa
     recordings = [
         one for one in load_manifest(data / "negatives" / "manifest.csv") if one.label == label and one.kind == "long"
     ]
-    subject = BundleSubject.of_graph(base / "model.int8.onnx", ("siren",))
+    subject = BundleSubject.of_graph(base / "model.int8.onnx", load_run(base).labels)
     heard = subject.score_files([one.path for one in recordings], 1)
     ranked = [
         list(_ranked(recording, one.posteriors[:, 0], subject.hop_s))

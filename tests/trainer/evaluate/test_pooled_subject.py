@@ -25,6 +25,7 @@ from earshot_trainer.evaluate.sections import Material
 pytestmark = pytest.mark.torch
 QUICK = [word for part in ("events", "kinds", "robustness", "speed") for word in ("--skip", part)]
 SHIPPED = load_bundled().model
+LABELS = list(load_bundled().manifest.labels)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def write_run(folder: Path, number: int, trained_on: list[str], **changes: Any) 
     model = graph(number)
     (folder / "model.int8.onnx").write_bytes(model)
     values: dict[str, Any] = {
-        "recipe": {"name": "siren", "model": {"labels": ["siren"]}, "training": {"seed": 1}},
+        "recipe": {"name": "siren", "model": {"labels": LABELS}, "training": {"seed": 1}},
         "seed": 1,
         "code_version": "1",
         "dataset_sha256": "ab" * 32,

@@ -22,7 +22,7 @@ def test_pieces_are_background_each_of_its_own_group(tmp_path: Path) -> None:
     assert done == [1, 1, 1]
     assert len({recording.group for recording in recordings}) == 3
     for recording in recordings:
-        assert (recording.labels, recording.label, recording.kind) == (frozenset(), "music", "long")
+        assert (recording.labels, recording.label, recording.kind) == ({"music"}, "music", "long")
         assert (recording.source, recording.licence, recording.duration_s) == ("TimGM6mb", "GPL-2", 4.0)
         info = soundfile.info(recording.path)
         assert (info.samplerate, info.channels, info.subtype) == (16000, 1, "OPUS")

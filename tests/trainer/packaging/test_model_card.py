@@ -6,12 +6,14 @@ import pytest
 from support.bundles import members_of, shipped_bytes
 
 from earshot_node.contract.operating_point import OperatingPoint, Presets
+from earshot_node.inference.bundle import load_bundled
 from earshot_trainer.packaging.figures import condense
 from earshot_trainer.packaging.graph import bare_manifest
 from earshot_trainer.packaging.held_out import PointsChosenOn, Whose
 from earshot_trainer.packaging.model_card import CardFacts, write_model_card
 from earshot_trainer.training.run_record import RunRecord
 
+LABELS = list(load_bundled().manifest.labels)
 DECISIONS = {"precision": 0.9, "recall": 0.8, "f1": 0.847, "hits": 8, "misses": 2, "false_alarms": 1}
 EVALUATION: dict[str, Any] = {
     "subject": {"title": "fold2.onnx", "model_sha256": "cd" * 32, "presets_origin": "presets.json"},
@@ -77,7 +79,7 @@ ALL = {"recordings": 2329, "hours": 8.7, "siren_recordings": 194, "siren_groups"
 
 def run(**changes: Any) -> RunRecord:
     values: dict[str, Any] = {
-        "recipe": {"name": "siren", "model": {"labels": ["siren"]}, "training": {"steps": 2500, "batch_size": 32}},
+        "recipe": {"name": "siren", "model": {"labels": LABELS}, "training": {"steps": 2500, "batch_size": 32}},
         "recipe_file": "siren.yaml",
         "seed": 1,
         "code_version": "2026.11.0",
@@ -100,7 +102,7 @@ def card(
     point = OperatingPoint(enter=0.6, leave=0.4, min_length_s=0.4, bridging_s=1, cooldown_s=3)
     presets = Presets(quiet={"siren": point}, balanced={"siren": point}, sensitive={"siren": point})
     model = members_of(shipped_bytes())["model.onnx"]
-    manifest = bare_manifest(model, "test", ("siren",), presets)
+    manifest = bare_manifest(model, "test", tuple(LABELS), presets)
     changes = {"metrics": condense(metrics), "licence": record.weights_licence()}
     facts = CardFacts(record, whose, points, chosen_on, metrics, other_runs or {})
     return write_model_card(manifest.model_copy(update=changes), model, facts)
@@ -151,7 +153,7 @@ def test_operating_points_chosen_on_the_measured_recordings_are_told() -> None:
 
 
 def test_fold_that_steered_the_recipe_is_told_where_everything_is_measured() -> None:
-    steered = run(recipe={"name": "siren", "developed_on": ["us8k-fold2"], "model": {"labels": ["siren"]}})
+    steered = run(recipe={"name": "siren", "developed_on": ["us8k-fold2"], "model": {"labels": LABELS}})
     everything = EVALUATION | {"protocol": EVALUATION["protocol"] | {"folds": [], "sources": []}}
     assert "developed by its figures on us8k-fold2: model selection" in card(steered, {"held_out": everything}, "other")
 
@@ -162,7 +164,7 @@ def test_points_chosen_on_training_data_or_unknown_data_are_told() -> None:
 
 
 def test_fold_that_steered_the_recipe_is_told_beside_its_figures() -> None:
-    steered = run(recipe={"name": "siren", "developed_on": ["us8k-fold2"], "model": {"labels": ["siren"]}})
+    steered = run(recipe={"name": "siren", "developed_on": ["us8k-fold2"], "model": {"labels": LABELS}})
     assert "developed by its figures on us8k-fold2: model selection" in card(steered, {"held_out": EVALUATION}, "other")
     assert "model selection" not in card(run(), {"held_out": EVALUATION}, "other")
 

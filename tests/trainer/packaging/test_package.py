@@ -14,7 +14,7 @@ from support.bundles import members_of, shipped_bytes
 
 from earshot_node.analysis import analyze_files
 from earshot_node.errors import BundleError, OperatorError
-from earshot_node.inference.bundle import load_bundle, load_bundle_unsigned
+from earshot_node.inference.bundle import load_bundle, load_bundle_unsigned, load_bundled
 from earshot_node.inference.model import StreamingModel
 from earshot_node.inference.self_test import self_test
 from earshot_trainer.cli.key import command as key_command
@@ -23,9 +23,10 @@ from earshot_trainer.packaging.install import install_bundled
 from earshot_trainer.packaging.keys import create_key, load_key
 
 POINT = {"enter": 0.6, "leave": 0.4, "min_length_s": 0.4, "bridging_s": 1.0, "cooldown_s": 3.0}
+LABELS = list(load_bundled().manifest.labels)
 RUN: dict[str, Any] = {
     "recipe_file": "siren.yaml",
-    "recipe": {"name": "siren", "model": {"labels": ["siren"]}, "training": {"steps": 2500, "batch_size": 32}},
+    "recipe": {"name": "siren", "model": {"labels": LABELS}, "training": {"steps": 2500, "batch_size": 32}},
     "seed": 7,
     "code_version": "2026.11.0+abc",
     "dataset_sha256": "ab" * 32,
@@ -100,7 +101,7 @@ def test_reference_clips_hold_sirens_and_a_trap_with_a_frame_for_every_hop(folde
     assert len(names) >= 3
     for clip in bundle.manifest.reference_clips:
         samples, posteriors = bundle.reference(clip)
-        assert posteriors.shape == (len(samples) // 640, 1)
+        assert posteriors.shape == (len(samples) // 640, len(LABELS))
 
 
 def test_node_analyzes_a_file_with_the_bundle(folder: Path) -> None:
@@ -161,7 +162,7 @@ def test_bad_input_is_one_line_that_names_it(folder: Path, changes: dict[str, An
 def test_run_of_another_model_is_refused(folder: Path) -> None:
     recipe = RUN["recipe"] | {"model": {"labels": ["siren", "glass"]}}
     (folder / "run.json").write_text(json.dumps(RUN | {"recipe": recipe}))
-    with pytest.raises(OperatorError, match="gives 1 posteriors a frame, but the labels are siren, glass"):
+    with pytest.raises(OperatorError, match=r"gives \d posteriors a frame, but the labels are siren, glass"):
         run_packaging(request(folder))
 
 

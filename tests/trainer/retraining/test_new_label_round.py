@@ -61,17 +61,18 @@ def test_new_label_is_heard_by_the_model_that_comes_of_the_round(household_with_
     assert retrain(home, request(force=True), Console(file=text, width=300)) == 0
     run = find_run(home.folder)
     bundle, shipped = load_bundle(run / "signed.earshot", trusted_keys=[home.public_key]), load_bundled()
-    assert shipped.manifest.labels == ("siren",)
-    assert bundle.manifest.labels == ("siren", "doorbell")
+    labels = (*shipped.manifest.labels, "doorbell")
+    assert bundle.manifest.labels == labels
     for preset in (bundle.manifest.presets.quiet, bundle.manifest.presets.balanced, bundle.manifest.presets.sensitive):
-        assert set(preset) == {"siren", "doorbell"}
+        assert set(preset) == set(labels)
     (new,) = bundle.manifest.metrics["gate"]["new_labels"]
     assert (new["label"], new["held_out"], new["sessions"]) == ("doorbell", 10, 1)
-    assert {one["label"] for one in bundle.manifest.metrics["gate"]["figures"]} == {"siren"}
-    assert "Hears siren, doorbell in 16 kHz" in bundle.model_card
+    compared = {one["label"] for one in bundle.manifest.metrics["gate"]["figures"]}
+    assert "siren" in compared <= set(shipped.manifest.labels)
+    assert f"Hears {', '.join(labels)} in 16 kHz" in bundle.model_card
     assert "doorbell, new: " in bundle.model_card
     (release,) = Releases(open_catalogue(home.catalogue_url)).all()
-    assert release.labels == ("siren", "doorbell")
+    assert release.labels == labels
     assert f"hears doorbell, {new['found']} of 10 found" in release.summary
 
     node_takes_it_and_never_drops_the_label(bundle, shipped)
@@ -109,7 +110,7 @@ def next_round_compares_it(home: Home, run: RunFolder) -> None:
         assert run_alone(home, stage, run.name, Console(quiet=True)) == 0  # type: ignore[arg-type]
     values = json.loads((run / "evaluation.json").read_text())
     assert values["new_labels"] == []
-    assert {one["label"] for one in values["figures"]} == {"siren", "doorbell"}
+    assert {"siren", "doorbell"} <= {one["label"] for one in values["figures"]}
 
 
 def next_round_never_drops_it(home: Home, active: Path) -> None:

@@ -35,7 +35,7 @@ Examples:
     type=click.Path(path_type=Path),
     help="A run's folder, or a graph in it, measured on what its training left out; repeatable.",
 )
-@click.option("--label", "labels", multiple=True, default=("siren",), show_default=True, help="A bare graph's columns.")
+@click.option("--label", "labels", multiple=True, help="A bare graph's columns; default: those of the run beside it.")
 @click.option("--presets", type=click.Path(path_type=Path, dir_okay=False), help="Decide by these presets (JSON).")
 @click.option("--data", "manifests", multiple=True, required=True, metavar="MANIFEST", help="Manifest CSV; repeatable.")
 @click.option("--fold", "folds", multiple=True, metavar="FOLD", help="Measure this fold; repeatable.")

@@ -105,7 +105,8 @@ def evaluate(
 def figures_of(subject: Subject, scored: Scored, selection: Selection) -> Evaluation:
     """Measure posteriors that were scored before, at the subject's presets."""
     presets = subject.presets
-    labels = {label: _measure_label(scored.by_label[label], label, subject) for label in presets.balanced}
+    heard = [label for label in presets.balanced if label in scored.by_label]
+    labels = {label: _measure_label(scored.by_label[label], label, subject) for label in heard}
     return Evaluation(
         subject=subject.describe(), protocol=_protocol(scored, selection), labels=labels, problems=scored.problems
     )

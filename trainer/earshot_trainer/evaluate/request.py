@@ -22,7 +22,7 @@ class EvaluateRequest:
     model: Path | None
     selection: Selection
     runs: tuple[Path, ...] = ()
-    labels: tuple[str, ...] = ("siren",)
+    labels: tuple[str, ...] = ()
     presets: Path | None = None
     against: tuple[Path, ...] = ()
     against_runs: tuple[Path, ...] = ()
@@ -44,7 +44,7 @@ class EvaluateRequest:
         selection = self.selection
         options: dict[str, tuple[object, ...]] = {
             "--run": tuple(map(_named, self.runs)),
-            "--label": () if self.labels == ("siren",) else self.labels,
+            "--label": self.labels,
             "--presets": (_named(self.presets),) if self.presets else (),
             "--data": selection.manifests,
             "--fold": selection.folds,

@@ -51,14 +51,15 @@ def run_labelling(home: Home, request: LabelRequest) -> None:
             "opens it in a browser"
         )
     engine = open_catalogue(home.catalogue_url)
-    ear = Ear(model_here(home, engine, request.bundle))
+    labels = household_labels(home.config, Library(engine).all())
+    ear = Ear(model_here(home, engine, request.bundle), labels)
     queue = _suspects(home, engine, ear, request) if request.suspects else what_waits(engine, request.nodes)
     if request.only_list:
         _list(queue, suspects=request.suspects, as_json=request.as_json)
     elif not queue:
         click.echo("nothing is suspicious" if request.suspects else "nothing waits; next: trainer-cli collect")
     else:
-        _ask(home, engine, ear, queue, silent=request.silent)
+        _ask(home, engine, ear, queue, labels, silent=request.silent)
 
 
 def _suspects(home: Home, engine: Engine, ear: Ear, request: LabelRequest) -> list[Waiting]:
@@ -75,8 +76,7 @@ def _suspects(home: Home, engine: Engine, ear: Ear, request: LabelRequest) -> li
     return found.waiting
 
 
-def _ask(home: Home, engine: Engine, ear: Ear, queue: list[Waiting], *, silent: bool) -> None:
-    labels = household_labels(home.config, Library(engine).all())
+def _ask(home: Home, engine: Engine, ear: Ear, queue: list[Waiting], labels: tuple[str, ...], *, silent: bool) -> None:
     session = LabelSession(queue, labels, Labellings(engine), user_name())
     with Player() as player:
         terminal = LabelTerminal(session, open_audio_store(home.recordings_place), ear, None if silent else player)

@@ -86,7 +86,7 @@ class ReviewDesk:
         number = place.get(show, place.get(after, -1) + 1)
         current = queue[number % len(queue)]
         why = WHY[current.why] + (f"; {current.note}" if current.note else "")
-        labels = household_labels(self._home.config, self._library.all())
+        labels = self._labels()
         try:
             view = self.hear(current.info)
         except EarshotError as error:
@@ -122,7 +122,7 @@ class ReviewDesk:
             OperatorError: no such words or recording.
         """
         said = [word for word in words.split("+") if word]
-        known = household_labels(self._home.config, self._library.all())
+        known = self._labels()
         for word in said:
             if word not in (*known, "background") and word.removeprefix(NOT) not in known:
                 raise OperatorError(f"{word!r} is no label here")
@@ -138,6 +138,9 @@ class ReviewDesk:
         """
         return self._labellings.take_back(sha256)
 
+    def _labels(self) -> tuple[str, ...]:
+        return household_labels(self._home.config, self._library.all())
+
     def hear(self, info: RecordingInfo) -> View:
         """Return what the model hears; the latest are remembered.
 
@@ -147,7 +150,7 @@ class ReviewDesk:
         with self._lock:
             if info.sha256 not in self._heard:
                 if self._ear is None:
-                    self._ear = Ear(model_here(self._home, self._engine))
+                    self._ear = Ear(model_here(self._home, self._engine), self._labels())
                 self._heard[info.sha256] = self._ear.hear(samples_of(self.audio(info), info.id))
             self._heard.move_to_end(info.sha256)
             while len(self._heard) > _MOST_HEARD:

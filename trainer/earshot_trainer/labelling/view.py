@@ -1,5 +1,6 @@
 """What a model hears in a recording, by the node's own pipeline."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from earshot_node.audio.block import SAMPLE_RATE_HZ, Block, Samples
 from earshot_node.audio.flac import decode_flac
 from earshot_node.contract.manifest import MelRange
+from earshot_node.contract.names import SIREN
 from earshot_node.contract.operating_point import PRESET_SENSITIVITY
 from earshot_node.errors import OperatorError
 from earshot_node.inference.bundle import Bundle
@@ -61,15 +63,21 @@ class View:
 
 
 class Ear:
-    """Hears one recording after the other with one model, each with a fresh state."""
+    """Hears one recording after the other with one model, each with a fresh state.
 
-    def __init__(self, bundle: Bundle) -> None:
+    Args:
+        bundle: the model.
+        labels: that people here label with; what else the model knows is nothing to ask them about.
+    """
+
+    def __init__(self, bundle: Bundle, labels: Collection[str] = (SIREN,)) -> None:
         self.manifest = bundle.manifest
         self.model = StreamingModel(bundle.manifest, bundle.model)
+        self.labels = tuple(label for label in bundle.manifest.labels if label in labels)
         presets = bundle.manifest.presets
         sensitivity = PRESET_SENSITIVITY["balanced"]
         self._points: Points = {
-            label: presets.at(label, sensitivity) for label in bundle.manifest.labels if label in presets.balanced
+            label: presets.at(label, sensitivity) for label in self.labels if label in presets.balanced
         }
 
     def hear(self, samples: Samples) -> View:
@@ -83,8 +91,8 @@ class Ear:
         hops = sum(len(one.posteriors) for one in frames)
         return View(
             model=manifest.version,
-            labels=manifest.labels,
-            posteriors=np.concatenate(posteriors),
+            labels=self.labels,
+            posteriors=np.concatenate(posteriors)[:, [manifest.labels.index(label) for label in self.labels]],
             hop_s=manifest.hop_s,
             log_mel=log_mel,
             mel_hop_s=manifest.hop_s * hops / max(1, len(log_mel)),
