@@ -213,7 +213,7 @@ class Node:
     def _build_inference(self, model: StreamingModel) -> InferenceThread:
         manifest = model.manifest
         listeners = {
-            source.id: SourceListener(self._config, source.id, manifest.labels, manifest.hop_s, manifest.version)
+            source.id: SourceListener(self._config, source.id, manifest.hop_s, manifest.version)
             for source in self._config.sources
         }
         return InferenceThread(

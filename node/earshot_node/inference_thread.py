@@ -156,7 +156,7 @@ class InferenceThread:
         """The pipeline has another model."""
         manifest = self._pipeline.manifest
         for listener in self._listeners.values():
-            listener.use_model(manifest.labels, manifest.version)
+            listener.use_model(manifest.version)
         self._companion_listener = CompanionListener(self._wall)
         self._companion_events = []
 

@@ -63,19 +63,15 @@ class SourceListener:
 
     Args:
         config: the node's configuration; `source` is the id of one of its sources.
-        labels: the model's labels in the order of the posteriors' columns.
         hop_s: seconds between frames.
         model_version: for the messages.
     """
 
-    def __init__(
-        self, config: NodeConfig, source: str, labels: tuple[str, ...], hop_s: float, model_version: str
-    ) -> None:
+    def __init__(self, config: NodeConfig, source: str, hop_s: float, model_version: str) -> None:
         described = next(one for one in config.sources if one.id == source)
         self._node = config.node.id
         self._source = source
         self._source_name = described.name or described.id
-        self._labels = labels
         self._hop_s = hop_s
         self._model_version = model_version
         self._cutter = ClipCutter(config.clips) if config.clips.store != "off" else None
@@ -86,9 +82,8 @@ class SourceListener:
         self._latest: dict[str, EventMessage] = {}
         self._blocks: list[Block] = []
 
-    def use_model(self, labels: tuple[str, ...], version: str) -> None:
+    def use_model(self, version: str) -> None:
         """Take the facts of another model from now on; an event that is open keeps the model that raised it."""
-        self._labels = labels
         self._model_version = version
 
     def wall(self, stream: int, stream_s: float) -> datetime:
@@ -115,7 +110,7 @@ class SourceListener:
                     sketches += self._sketch(fact)
                     levels.append((fact.level_dbfs, len(fact.posteriors)))
                     self._levels.append((fact.begin_s + len(fact.posteriors) * self._hop_s, fact.level_dbfs))
-                    for label, peak in zip(self._labels, fact.posteriors.max(axis=0).tolist(), strict=True):
+                    for label, peak in zip(fact.labels, fact.posteriors.max(axis=0).tolist(), strict=True):
                         peaks[label] = max(peak, peaks.get(label, 0.0))
                 case Onset():
                     events.append(self._begin(fact))

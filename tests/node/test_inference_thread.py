@@ -55,7 +55,7 @@ class Running:
         self.thread = InferenceThread(
             self.blocks,
             pipeline or Pipeline(model, lambda _: {"siren": ALWAYS}),
-            {"mic": SourceListener(CONFIG, "mic", ("siren",), 0.04, "2026.11.0")},
+            {"mic": SourceListener(CONFIG, "mic", 0.04, "2026.11.0")},
             self.steps.append,
             on_alive=self._count,
             on_failure=self.failures.append,

@@ -21,7 +21,7 @@ CONFIG = NodeConfig.model_validate(
 
 
 def listener(config: NodeConfig = CONFIG) -> SourceListener:
-    return SourceListener(config, "mic", ("siren",), 0.04, "2026.11.0")
+    return SourceListener(config, "mic", 0.04, "2026.11.0")
 
 
 def second(number: int, stream: int = 0) -> Block:

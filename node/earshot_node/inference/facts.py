@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earshot_node.contract.manifest import MEL_RANGE_HZ, MelRange
-from earshot_node.contract.names import SirenKind
+from earshot_node.contract.names import SIREN, SirenKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,7 @@ class Frames:
         log_mel: float32[n * mel frames per hop, mels].
         level_dbfs: level of these hops.
         mel_range_hz: of the bands of `log_mel`.
+        labels: of the columns; within a step another model may take over.
     """
 
     source: str
@@ -67,6 +68,7 @@ class Frames:
     log_mel: NDArray[np.float32]
     level_dbfs: float
     mel_range_hz: MelRange = MEL_RANGE_HZ
+    labels: tuple[str, ...] = (SIREN,)
 
 
 @dataclass(frozen=True, slots=True)

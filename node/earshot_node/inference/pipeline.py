@@ -202,8 +202,9 @@ class Pipeline:
                 stream.frame += hops
                 stream.state = output.states[row]
                 level = level_dbfs(samples[row])
-                log_mel, range_hz = output.log_mel[row], self._model.manifest.mel_range_hz
-                facts.append(Frames(stream.source, stream.number, begin_s, posteriors, log_mel, level, range_hz))
+                log_mel, manifest = output.log_mel[row], self._model.manifest
+                of_model = manifest.mel_range_hz, manifest.labels
+                facts.append(Frames(stream.source, stream.number, begin_s, posteriors, log_mel, level, *of_model))
                 stream.kinds.push(log_mel)
                 facts.extend(stream.facts(stream.detector.push(posteriors)))
             if self._companion is not None:

@@ -61,8 +61,7 @@ class OwnEar:
         self._service = RecordingService(config, state_dir, self._clips, tap, status=self._intake.status)
         self.candidates = Candidates(self._service, tap, manifest.version, has_clips=self._clips is not None)
         listeners = {
-            source.id: SourceListener(config, source.id, manifest.labels, manifest.hop_s, manifest.version)
-            for source in config.sources
+            source.id: SourceListener(config, source.id, manifest.hop_s, manifest.version) for source in config.sources
         }
         self._inference = InferenceThread(
             TappedBlocks(self._intake, tap),
