@@ -16,8 +16,8 @@ from earshot_node.inference_thread import Step
 
 LEVEL_EVERY_TICKS: Final = 5
 HEALTH_EVERY_TICKS: Final = 30
-CONFIDENCE_EVERY_TICKS: Final = 20
-"""Even when it does not move: the sensor expires."""
+CONFIDENCE_EVERY_TICKS: Final = 10
+"""Even when it does not move: the sensor expires, and after a restart Home Assistant has to hear it once."""
 _CONFIDENCE_STEP: Final = 3
 
 
