@@ -133,7 +133,9 @@ def test_bare_graph_gives_the_posteriors_of_its_bundle(
 
 def test_bare_graph_with_another_number_of_labels_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(load_bundled().model)
-    with pytest.raises(OperatorError, match=r"gives \d posteriors a frame.*--label"):
+    with pytest.raises(
+        OperatorError, match=rf"gives {len(load_bundled().manifest.labels)} posteriors a frame.*--label"
+    ):
         load_subject(tmp_path / "model.onnx", ("siren", "glass"))
 
 

@@ -25,6 +25,7 @@ from support.findings import (
     speed_figures,
 )
 from support.recordings import write_corpus
+from support.subjects import sirens_alone
 
 from earshot_node.contract.operating_point import Presets
 from earshot_node.errors import OperatorError
@@ -34,7 +35,6 @@ from earshot_trainer.evaluate.html.moments import CUT_OUT_S, worst_false_alarms,
 from earshot_trainer.evaluate.html.pages import write_report
 from earshot_trainer.evaluate.html.report_input import ReportInput, ShownModel
 from earshot_trainer.evaluate.html.spectrogram import log_mel_picture
-from earshot_trainer.evaluate.loading import load_subject
 from earshot_trainer.evaluate.subject import Subject
 from earshot_trainer.evaluate.tracks import Scored, Track
 
@@ -108,7 +108,7 @@ def measured(subject: Subject, scored: Scored, title: str) -> ShownModel:
 
 @pytest.fixture(scope="module")
 def report(recordings: list[Recording]) -> ReportInput:
-    subject = load_subject(None)
+    subject = sirens_alone()
     first = measured(subject, invented(recordings, ["street", "horn"], ["hilo"]), f"first {HOSTILE}")
     second = measured(subject, invented(recordings, ["room", "street", "hiss"]), "second")
     return ReportInput((first, second), command=f"trainer-cli evaluate {HOSTILE}", document={"figure": HOSTILE})
@@ -245,7 +245,7 @@ def test_recording_that_is_gone_is_told_and_the_rest_is_shown(
 def test_model_alone_without_clips_or_long_recordings_still_has_a_page(
     tmp_path: Path, recordings: list[Recording]
 ) -> None:
-    subject = load_subject(None)
+    subject = sirens_alone()
     for kind in ("clip", "long"):
         some = [recording for recording in recordings if recording.kind == kind]
         one = measured(subject, invented(some, []), "alone")
@@ -327,7 +327,7 @@ def balanced_and_bolder(presets: Presets) -> Presets:
 
 
 def test_worst_false_alarm_is_the_one_that_the_strictest_preset_reports(recordings: list[Recording]) -> None:
-    presets = balanced_and_bolder(load_subject(None).presets)
+    presets = balanced_and_bolder(sirens_alone().presets)
     peaks = {"street": 0.85, "room": 0.99, "horn": 0.6, "hiss": 0.3}
     tracks = []
     for recording in recordings:
@@ -346,7 +346,7 @@ def test_worst_false_alarm_is_the_one_that_the_strictest_preset_reports(recordin
 
 
 def test_worst_miss_is_the_siren_with_the_lowest_score(recordings: list[Recording]) -> None:
-    presets = balanced_and_bolder(load_subject(None).presets)
+    presets = balanced_and_bolder(sirens_alone().presets)
     peaks = {"wail": 0.7, "hilo": 0.1, "long_siren": 0.9}
     tracks = [
         Track(recording, 4.0, np.full(100, peaks.get(recording.path.stem, 0.1), np.float32), HOP_S)

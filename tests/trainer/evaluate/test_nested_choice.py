@@ -4,9 +4,9 @@ import pytest
 
 pytest.importorskip("sklearn", reason="scikit-learn is missing; run scripts/test without --node")
 
+from support.subjects import sirens_alone
 from support.tracks import make_track
 
-from earshot_trainer.evaluate.loading import load_subject
 from earshot_trainer.evaluate.nested_choice import measure_nested
 from earshot_trainer.evaluate.sections import Material
 from earshot_trainer.evaluate.tracks import Scored, Track
@@ -31,7 +31,7 @@ def nested(*pools: list[Track]) -> dict[str, tuple[int, int]]:
     tracks = [one for tracks in pools for one in tracks]
     recordings = tuple(tuple(one.recording for one in tracks) for tracks in pools)
     material = Material(tuple(one.recording for one in tracks), recordings, 1, 1)
-    found = measure_nested(load_subject(None), Scored({"siren": tracks}, []), material, lambda *_: None)
+    found = measure_nested(sirens_alone(), Scored({"siren": tracks}, []), material, lambda *_: None)
     assert found is not None
     presets = found.by_label["siren"]
     assert presets["balanced"].hours == pytest.approx(2 * 450 * 0.04 / 3600, abs=1e-4)
@@ -54,7 +54,7 @@ def test_one_pool_shows_nothing() -> None:
     tracks = pool(1, [0.9], 0.1)
     recordings = tuple(one.recording for one in tracks)
     material = Material(recordings, (recordings,), 1, 1)
-    assert measure_nested(load_subject(None), Scored({"siren": tracks}, []), material, lambda *_: None) is None
+    assert measure_nested(sirens_alone(), Scored({"siren": tracks}, []), material, lambda *_: None) is None
 
 
 def test_fold_without_sirens_elsewhere_shows_nothing() -> None:
@@ -62,4 +62,4 @@ def test_fold_without_sirens_elsewhere_shows_nothing() -> None:
     tracks = [*one, *two]
     pools = tuple(tuple(track.recording for track in tracks) for tracks in (one, two))
     material = Material(tuple(track.recording for track in tracks), pools, 1, 1)
-    assert measure_nested(load_subject(None), Scored({"siren": tracks}, []), material, lambda *_: None) is None
+    assert measure_nested(sirens_alone(), Scored({"siren": tracks}, []), material, lambda *_: None) is None

@@ -162,7 +162,9 @@ def test_bad_input_is_one_line_that_names_it(folder: Path, changes: dict[str, An
 def test_run_of_another_model_is_refused(folder: Path) -> None:
     recipe = RUN["recipe"] | {"model": {"labels": ["siren", "glass"]}}
     (folder / "run.json").write_text(json.dumps(RUN | {"recipe": recipe}))
-    with pytest.raises(OperatorError, match=r"gives \d posteriors a frame, but the labels are siren, glass"):
+    with pytest.raises(
+        OperatorError, match=rf"gives {len(LABELS)} posteriors a frame, but the labels are siren, glass"
+    ):
         run_packaging(request(folder))
 
 

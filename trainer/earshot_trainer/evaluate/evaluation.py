@@ -105,8 +105,7 @@ def evaluate(
 def figures_of(subject: Subject, scored: Scored, selection: Selection) -> Evaluation:
     """Measure posteriors that were scored before, at the subject's presets."""
     presets = subject.presets
-    heard = [label for label in presets.balanced if label in scored.by_label]
-    labels = {label: _measure_label(scored.by_label[label], label, subject) for label in heard}
+    labels = {label: _measure_label(scored.by_label[label], label, subject) for label in presets.balanced}
     return Evaluation(
         subject=subject.describe(), protocol=_protocol(scored, selection), labels=labels, problems=scored.problems
     )

@@ -61,7 +61,7 @@ def measure_nested(
     if len(material.pools) < 2:
         return None
     by_label: dict[str, dict[str, NestedPreset]] = {}
-    labels = [label for label in subject.presets.balanced if label in scored.by_label]
+    labels = list(subject.presets.balanced)
     for number, label in enumerate(labels):
         found = _nest(scored, label, material)
         advance(number + 1, len(labels))
