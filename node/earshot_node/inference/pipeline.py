@@ -196,15 +196,16 @@ class Pipeline:
             at = [stream.row() for stream in ready]
             output, fallen = self._run(ready, samples)
             facts += fallen
+            manifest = self._model.manifest
             for row, stream in enumerate(ready):
                 posteriors = output.posteriors[row]
-                begin_s = stream.origin_s + stream.frame * self._model.manifest.hop_s
+                begin_s = stream.origin_s + stream.frame * manifest.hop_s
                 stream.frame += hops
                 stream.state = output.states[row]
                 level = level_dbfs(samples[row])
-                log_mel, manifest = output.log_mel[row], self._model.manifest
-                of_model = manifest.mel_range_hz, manifest.labels
-                facts.append(Frames(stream.source, stream.number, begin_s, posteriors, log_mel, level, *of_model))
+                log_mel, range_hz, labels = output.log_mel[row], manifest.mel_range_hz, manifest.labels
+                heard = Frames(stream.source, stream.number, begin_s, posteriors, log_mel, level, range_hz, labels)
+                facts.append(heard)
                 stream.kinds.push(log_mel)
                 facts.extend(stream.facts(stream.detector.push(posteriors)))
             if self._companion is not None:

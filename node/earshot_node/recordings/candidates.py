@@ -252,7 +252,8 @@ class Candidates:
         async with self._budget:
             kept_s, of_label_s = await self._kept_s(today, candidate.label)
             share_s = self._auto.per_day_s / len(self._service.config.labels)
-            fits = max(kept_s - self._auto.per_day_s, of_label_s - share_s) + draft.duration_s <= 0
+            left_s = min(self._auto.per_day_s - kept_s, share_s - of_label_s)
+            fits = draft.duration_s <= left_s
             info = await self._service.add(draft, None, candidate) if fits else None
             if info is not None:
                 await self._service.on_disk(lambda: self._kept.add(draft.duration_s))

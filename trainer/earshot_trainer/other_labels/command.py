@@ -4,11 +4,11 @@ run.json and manifests -> mixtures that hold nothing but what the run was traine
   -> what the network remembers at the end of each window, and how sure the tagger is of each label
   -> a row of the output for each label (`fit_rows`) -> model.pt
 
-The network stays as it is: what it says of sirens does not change by a bit.
+The network stays as it is, and with it what it says of sirens.
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,12 @@ from earshot_trainer.corpus.recordings import expand_path, load_manifests
 from earshot_trainer.corpus.words import label_words
 from earshot_trainer.distillation.store import HeardMixtures, hear_mixtures, window_decisions
 from earshot_trainer.distillation.tagger import ClassScores, EmbeddingTagger
-from earshot_trainer.evaluate.console import counting
 from earshot_trainer.network.architecture import HOP_SAMPLES
 from earshot_trainer.network.model import StreamingCrnn
 from earshot_trainer.other_labels.fitting import Floats, fit_rows
 from earshot_trainer.training.checkpoint import load_checkpoint, save_atomically
 from earshot_trainer.training.command import load_network
+from earshot_trainer.training.progress import counting
 from earshot_trainer.training.recipe import Recipe
 from earshot_trainer.training.run_record import load_run, record_other_labels
 from earshot_trainer.training.teacher import Teacher, greatest_of, open_teacher
@@ -72,10 +72,12 @@ def learn_other_labels(request: OtherLabelsRequest, console: Console | None = No
     cache = PcmCache(folder)
     cache.add(recordings)
     console.print(f"the teacher hears {recipe.distillation.mixtures} mixtures, once for all runs on this corpus")
-    heard = hear_mixtures(recordings, recipe, teacher, folder)
+    with counting(console, "the teacher listens", recipe.distillation.mixtures) as count:
+        heard = hear_mixtures(recordings, recipe, teacher, folder, count)
     numbers = _some(heard.made_of([one.group in run.training_groups for one in recordings]), recipe.distillation.seed)
     labels = tuple(label_words())
-    states = remembered(load_network(request.model), heard, numbers)
+    with counting(console, "the network listens", len(numbers)) as count:
+        states = remembered(load_network(request.model), heard, numbers, count)
     weight, bias = fit_rows(states, _opinions(teacher, EmbeddingTagger.open(teacher).classes, heard, numbers))
     given = run.other_labels.labels if run.other_labels is not None else ()
     values = _with_outputs(load_checkpoint(request.model), weight, bias, labels, given)
@@ -86,7 +88,10 @@ def learn_other_labels(request: OtherLabelsRequest, console: Console | None = No
     return request.model
 
 
-def remembered(network: StreamingCrnn, heard: HeardMixtures, numbers: npt.NDArray[np.int64]) -> Floats:
+@torch.inference_mode()
+def remembered(
+    network: StreamingCrnn, heard: HeardMixtures, numbers: npt.NDArray[np.int64], progress: Callable[[int], None]
+) -> Floats:
     """What the network's output is given in each mixture, [mixtures * (BEGINNINGS + windows), hidden].
 
     At the end of each window, and before in the first one: there, too, something has to be said.
@@ -94,14 +99,12 @@ def remembered(network: StreamingCrnn, heard: HeardMixtures, numbers: npt.NDArra
     ends = torch.from_numpy(window_decisions(heard.active.shape[1] * HOP_SAMPLES))
     decisions = torch.cat([torch.linspace(0, int(ends[0]) - 1, BEGINNINGS).long(), ends])
     parts = []
-    with counting("the network listens", len(numbers)) as advance, torch.inference_mode():
-        for start in range(0, len(numbers), AT_ONCE):
-            some = numbers[start : start + AT_ONCE]
-            frames = torch.from_numpy(np.stack([heard.frames_of(int(number)) for number in some]))
-            states, _ = network.read(frames)
-            parts.append(states[decisions].transpose(0, 1).reshape(-1, states.shape[-1]).numpy())
-            for _ in some:
-                advance()
+    for start in range(0, len(numbers), AT_ONCE):
+        some = numbers[start : start + AT_ONCE]
+        frames = torch.from_numpy(np.stack([heard.frames_of(int(number)) for number in some]))
+        states, _ = network.read(frames)
+        parts.append(states[decisions].transpose(0, 1).reshape(-1, states.shape[-1]).numpy())
+        progress(len(some))
     return np.concatenate(parts)
 
 
