@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from earshot_node.contract.config import NodeConfig, Source
     from earshot_node.contract.operating_point import OperatingPoint
     from earshot_node.inference.bundle import Bundle
-    from earshot_node.monitor.watch import Watched
 
 EPILOG = """\b
 Examples:
@@ -55,12 +54,13 @@ def monitor(
 
     from rich.console import Console
 
-    from earshot_node.monitor.watch import Watch
+    from earshot_node.monitor.watch import Watch, Watched
 
     logging.getLogger("earshot_node.audio").setLevel(logging.ERROR)  # the screen tells the same
-    watched = _choose(path, source_id, audio, device, preset, labels)
+    config, source, bundle = _choose(path, source_id, audio, device)
+    watched = Watched(source, bundle, _points(config, bundle, preset, labels))
     watch = Watch(watched, Console(highlight=False, soft_wrap=True), limit_s)
-    click.echo(f"listening to {watched.source.id}, model {watched.bundle.manifest.version}; Ctrl-C ends", err=True)
+    click.echo(f"listening to {source.id}, model {bundle.manifest.version}; Ctrl-C ends", err=True)
     try:
         watch.run()
     except KeyboardInterrupt:
@@ -69,18 +69,12 @@ def monitor(
 
 
 def _choose(
-    path: Path | None,
-    source_id: str | None,
-    audio: Path | None,
-    device: str | None,
-    preset: PresetName | None,
-    labels: tuple[str, ...],
-) -> "Watched":
+    path: Path | None, source_id: str | None, audio: Path | None, device: str | None
+) -> "tuple[NodeConfig | None, Source, Bundle]":
     from earshot_node.configuration.file import check_labels, load_config
     from earshot_node.contract.config import FileSource, MicrophoneSource
     from earshot_node.deployment.models import active_bundle
     from earshot_node.inference.bundle import load_bundled
-    from earshot_node.monitor.watch import Watched
 
     config = load_config(path) if path else None
     bundle = active_bundle(config) if config else load_bundled()
@@ -93,7 +87,7 @@ def _choose(
         source = FileSource(type="file", id="file", path=str(audio))
     else:
         source = MicrophoneSource(type="microphone", id="microphone", device=device or "default")
-    return Watched(source, bundle, _points(config, bundle, preset, labels))
+    return config, source, bundle
 
 
 def _source_of(config: "NodeConfig", source_id: str | None) -> "Source":
