@@ -16,10 +16,11 @@ from earshot_trainer.corpus.words import label_words  # noqa: E402
 from earshot_trainer.graph.command import QuantizeRequest, run_quantization  # noqa: E402
 from earshot_trainer.graph.session import GraphSession  # noqa: E402
 from earshot_trainer.network.model import SignalPath  # noqa: E402
-from earshot_trainer.other_labels.command import OtherLabelsRequest, learn_other_labels  # noqa: E402
+from earshot_trainer.other_labels.command import learn_other_labels  # noqa: E402
 from earshot_trainer.retraining.growing import with_labels  # noqa: E402
 from earshot_trainer.training.checkpoint import load_checkpoint, save_atomically  # noqa: E402
 from earshot_trainer.training.command import RunRequest, load_network, run_training  # noqa: E402
+from earshot_trainer.training.finished_run import AdditionRequest  # noqa: E402
 from earshot_trainer.training.run_record import load_run, record_other_labels  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
@@ -79,7 +80,7 @@ def test_other_sounds_are_learnt_and_sirens_heard_as_before(run: tuple[Path, Pat
     model, manifest, cache = run
     tune = melody()
     before, was = heard(model, tune), load_checkpoint(model)
-    learn_other_labels(OtherLabelsRequest(model, (str(manifest),), cache))
+    learn_other_labels(AdditionRequest(model, (str(manifest),), cache))
     after, values = heard(model, tune), load_checkpoint(model)
     assert values["config"]["labels"] == ["siren", *OTHERS]
     assert after.shape == (len(before), 1 + len(OTHERS))
@@ -96,7 +97,7 @@ def test_other_sounds_are_learnt_and_sirens_heard_as_before(run: tuple[Path, Pat
     # Of a siren and four backgrounds of either fold, one in two to four mixtures holds nothing of the other one.
     assert 200 < record.other_labels.mixtures < 700
 
-    learn_other_labels(OtherLabelsRequest(model, (str(manifest),), cache))
+    learn_other_labels(AdditionRequest(model, (str(manifest),), cache))
     again = load_checkpoint(model)["network"]
     assert all(torch.equal(values["network"][name], again[name]) for name in again)
 
@@ -104,7 +105,7 @@ def test_other_sounds_are_learnt_and_sirens_heard_as_before(run: tuple[Path, Pat
     cow = again | {"output.weight": again["output.weight"][:2], "output.bias": again["output.bias"][:2]}
     save_atomically({"network": cow} | with_labels(was, ("cow",)), model)
     record_other_labels(model.parent, ("siren",), ("cow",), 5)
-    learn_other_labels(OtherLabelsRequest(model, (str(manifest),), cache))
+    learn_other_labels(AdditionRequest(model, (str(manifest),), cache))
     assert load_checkpoint(model)["config"]["labels"] == ["siren", *OTHERS]
     assert load_run(model.parent).labels == ("siren", *OTHERS)
 
@@ -118,4 +119,4 @@ def test_nothing_that_the_run_has_not_heard_teaches(run: tuple[Path, Path, Path]
     kept_out = [row.replace(row.split(",")[0], str(manifest.with_name(row.split(",")[0])), 1) for row in rows[1::2]]
     (tmp_path / "others.csv").write_text("\n".join([head, *kept_out]) + "\n")
     with pytest.raises(OperatorError, match="only 0 mixtures"):
-        learn_other_labels(OtherLabelsRequest(model, (str(tmp_path / "others.csv"),), cache))
+        learn_other_labels(AdditionRequest(model, (str(tmp_path / "others.csv"),), cache))

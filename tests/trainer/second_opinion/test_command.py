@@ -14,11 +14,12 @@ from earshot_node.errors import OperatorError  # noqa: E402
 from earshot_node.synth.sirens import SirenKind, SirenParameters, synthesize  # noqa: E402
 from earshot_trainer.graph.command import QuantizeRequest, run_quantization  # noqa: E402
 from earshot_trainer.network.architecture import ModelConfig  # noqa: E402
-from earshot_trainer.second_opinion.command import SecondOpinionRequest, make_second_opinion  # noqa: E402
+from earshot_trainer.second_opinion.command import make_second_opinion  # noqa: E402
 from earshot_trainer.second_opinion.ears import Ears  # noqa: E402
 from earshot_trainer.second_opinion.joining import second_of  # noqa: E402
 from earshot_trainer.training.checkpoint import load_checkpoint  # noqa: E402
 from earshot_trainer.training.command import RunRequest, run_training  # noqa: E402
+from earshot_trainer.training.finished_run import AdditionRequest  # noqa: E402
 from earshot_trainer.training.run_record import load_run  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -77,7 +78,7 @@ def run(tagger_file: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
 
 def test_output_is_fitted_to_what_the_run_was_trained_on(run: tuple[Path, Path, Path]) -> None:
     model, manifest, cache = run
-    second = make_second_opinion(SecondOpinionRequest(model, (str(manifest),), cache))
+    second = make_second_opinion(AdditionRequest(model, (str(manifest),), cache))
     windows = (SECONDS * 100 - 96) // 48 + 1
     record = load_run(model.parent).second_opinion
     assert record is not None
@@ -105,4 +106,4 @@ def test_recordings_that_the_run_has_not_heard_teach_nothing(run: tuple[Path, Pa
     kept_out = [row.replace(row.split(",")[0], str(manifest.with_name(row.split(",")[0])), 1) for row in rows[1::2]]
     (tmp_path / "others.csv").write_text("\n".join([head, *kept_out]) + "\n")
     with pytest.raises(OperatorError, match="is_siren"):
-        make_second_opinion(SecondOpinionRequest(model, (str(tmp_path / "others.csv"),), cache))
+        make_second_opinion(AdditionRequest(model, (str(tmp_path / "others.csv"),), cache))

@@ -4,17 +4,13 @@ from pathlib import Path
 
 import click
 
-EXAMPLE = """\b
-Examples:
-  trainer-cli other-labels runs/siren/model.pt --data '$EARSHOT_DATA/urban/manifest.csv' \\
-      --data '$EARSHOT_DATA/negatives/manifest.csv'
-"""
+from earshot_trainer.cli.addition_options import addition_options, example_of
 
 
-@click.command("other-labels", epilog=EXAMPLE, context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("model", type=click.Path(path_type=Path))
-@click.option("--data", "manifests", multiple=True, required=True, metavar="MANIFEST", help="Manifest CSV; repeatable.")
-@click.option("--cache", type=click.Path(path_type=Path), help="Decoded audio; $EARSHOT_CACHE or ~/.cache/earshot.")
+@click.command(
+    "other-labels", epilog=example_of("other-labels"), context_settings={"help_option_names": ["-h", "--help"]}
+)
+@addition_options
 def command(model: Path, manifests: tuple[str, ...], cache: Path | None) -> None:
     """Give MODEL (a model.pt of `train`, with run.json beside it) outputs for other sounds than sirens.
 
@@ -23,6 +19,7 @@ def command(model: Path, manifests: tuple[str, ...], cache: Path | None) -> None
 
     Writes MODEL and run.json anew; then `trainer-cli quantize`. Needs the extra `teacher` and the tagger's file.
     """
-    from earshot_trainer.other_labels.command import OtherLabelsRequest, learn_other_labels
+    from earshot_trainer.other_labels.command import learn_other_labels
+    from earshot_trainer.training.finished_run import AdditionRequest
 
-    learn_other_labels(OtherLabelsRequest(model=model, manifests=manifests, cache=cache))
+    learn_other_labels(AdditionRequest(model=model, manifests=manifests, cache=cache))

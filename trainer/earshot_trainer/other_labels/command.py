@@ -7,9 +7,7 @@ run.json and manifests -> mixtures that hold nothing but what the run was traine
 The network stays as it is, and with it what it says of sirens.
 """
 
-import json
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +17,18 @@ import torch
 from rich.console import Console
 
 from earshot_node.errors import OperatorError
-from earshot_trainer.corpus.cache import PcmCache, default_cache_dir
-from earshot_trainer.corpus.recordings import expand_path, load_manifests
 from earshot_trainer.corpus.words import label_words
 from earshot_trainer.distillation.store import HeardMixtures, hear_mixtures, window_decisions
 from earshot_trainer.distillation.tagger import ClassScores, EmbeddingTagger
 from earshot_trainer.network.architecture import HOP_SAMPLES
 from earshot_trainer.network.model import StreamingCrnn
 from earshot_trainer.other_labels.fitting import Floats, fit_rows
-from earshot_trainer.training.checkpoint import load_checkpoint, save_atomically
+from earshot_trainer.training.checkpoint import labelled, load_checkpoint, save_atomically
 from earshot_trainer.training.command import load_network
+from earshot_trainer.training.finished_run import AdditionRequest, open_finished_run
 from earshot_trainer.training.progress import counting
-from earshot_trainer.training.recipe import Recipe
-from earshot_trainer.training.run_record import load_run, record_other_labels
-from earshot_trainer.training.teacher import Teacher, greatest_of, open_teacher
+from earshot_trainer.training.run_record import record_other_labels
+from earshot_trainer.training.teacher import Teacher, greatest_of
 
 MOST_MIXTURES = 12_000
 """More teach a hundred numbers no better."""
@@ -42,16 +38,7 @@ BEGINNINGS = 4
 FEWEST_MIXTURES = 100
 
 
-@dataclass(frozen=True)
-class OtherLabelsRequest:
-    """What the command line asked for."""
-
-    model: Path
-    manifests: tuple[str, ...]
-    cache: Path | None = None
-
-
-def learn_other_labels(request: OtherLabelsRequest, console: Console | None = None) -> Path:
+def learn_other_labels(request: AdditionRequest, console: Console | None = None) -> Path:
     """Give the model an output for each label of `words.yaml` and say so in its `run.json`; returns its path.
 
     Outputs that it was given before are learnt anew. It learns from nothing but recordings that the model was trained
@@ -62,24 +49,19 @@ def learn_other_labels(request: OtherLabelsRequest, console: Console | None = No
             little of what the model was trained on.
     """
     console = console or Console(stderr=True)
-    folder = request.cache or default_cache_dir()
-    run = load_run(request.model.parent)
-    recipe = Recipe.model_validate(run.recipe)
-    if recipe.teacher is None or recipe.distillation is None:
+    run = open_finished_run(request, "other labels are learnt from")
+    distillation = run.recipe.distillation
+    if distillation is None:
         raise OperatorError(f"{request.model}: other labels are learnt by `distillation`, which its recipe has none of")
-    teacher = open_teacher(recipe.teacher)
-    recordings = load_manifests([expand_path(text) for text in request.manifests])
-    cache = PcmCache(folder)
-    cache.add(recordings)
-    console.print(f"the teacher hears {recipe.distillation.mixtures} mixtures, once for all runs on this corpus")
-    with counting(console, "the teacher listens", recipe.distillation.mixtures) as count:
-        heard = hear_mixtures(recordings, recipe, teacher, folder, count)
-    numbers = _some(heard.made_of([one.group in run.training_groups for one in recordings]), recipe.distillation.seed)
+    console.print(f"the teacher hears {distillation.mixtures} mixtures, once for all runs on this corpus")
+    with counting(console, "the teacher listens", distillation.mixtures) as count:
+        heard = hear_mixtures(run.recordings, run.recipe, run.teacher, run.folder, count)
+    numbers = _some(heard.made_of(run.is_learnt), distillation.seed)
     labels = tuple(label_words())
     with counting(console, "the network listens", len(numbers)) as count:
         states = remembered(load_network(request.model), heard, numbers, count)
-    weight, bias = fit_rows(states, _opinions(teacher, EmbeddingTagger.open(teacher).classes, heard, numbers))
-    given = run.other_labels.labels if run.other_labels is not None else ()
+    weight, bias = fit_rows(states, _opinions(run.teacher, EmbeddingTagger.open(run.teacher).classes, heard, numbers))
+    given = run.record.other_labels.labels if run.record.other_labels is not None else ()
     values = _with_outputs(load_checkpoint(request.model), weight, bias, labels, given)
     save_atomically(values, request.model)
     record_other_labels(request.model.parent, values["config"]["labels"][: -len(labels)], labels, len(numbers))
@@ -134,7 +116,4 @@ def _with_outputs(
         f"output.{name}": torch.cat([values["network"][f"output.{name}"][: len(first)], torch.from_numpy(rows)])
         for name, rows in (("weight", weight), ("bias", bias))
     }
-    recipe = json.loads(values["recipe"])
-    recipe["model"] = recipe["model"] | {"labels": [*first, *labels]}
-    config = values["config"] | {"labels": [*first, *labels]}
-    return values | {"network": network, "config": config, "recipe": json.dumps(recipe)}
+    return values | {"network": network} | labelled(values, [*first, *labels])

@@ -1,6 +1,5 @@
 """An output layer that grows: rows for further labels behind those that a network has, which stay as they are."""
 
-import json
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from earshot_trainer.network.model import StreamingCrnn
+from earshot_trainer.training.checkpoint import labelled
 
 RARE_LOG_ODDS: Final = -3.0
 """What a new row says before it has learnt anything: most sounds are not of its label."""
@@ -47,7 +47,4 @@ def joined(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def with_labels(values: dict[str, Any], added: Sequence[str]) -> dict[str, Any]:
     """Return configuration and recipe of a checkpoint with labels added; its weights are not among them."""
-    labels = [*values["config"]["labels"], *added]
-    recipe = json.loads(values["recipe"])
-    recipe["model"] = recipe["model"] | {"labels": labels}
-    return {"config": values["config"] | {"labels": labels}, "recipe": json.dumps(recipe)}
+    return labelled(values, [*values["config"]["labels"], *added])

@@ -5,17 +5,13 @@ run.json and manifests -> recordings that the run was trained on -> windows of t
 """
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from rich.console import Console
 
-from earshot_node.errors import OperatorError
-from earshot_trainer.corpus.cache import PcmCache, default_cache_dir
-from earshot_trainer.corpus.recordings import Recording, dataset_hash, expand_path, load_manifests
+from earshot_trainer.corpus.recordings import dataset_hash
 from earshot_trainer.distillation.tagger import EmbeddingTagger
 from earshot_trainer.evaluate.console import counting
 from earshot_trainer.network.architecture import ModelConfig
@@ -26,21 +22,11 @@ from earshot_trainer.second_opinion.fitting import Floats, fit_output
 from earshot_trainer.second_opinion.network import SecondOpinion
 from earshot_trainer.second_opinion.windows import hear_windows
 from earshot_trainer.training.checkpoint import load_checkpoint
-from earshot_trainer.training.recipe import Recipe
-from earshot_trainer.training.run_record import load_run, record_second_opinion
-from earshot_trainer.training.teacher import open_teacher
+from earshot_trainer.training.finished_run import AdditionRequest, FinishedRun, open_finished_run
+from earshot_trainer.training.run_record import record_second_opinion
 
 
-@dataclass(frozen=True)
-class SecondOpinionRequest:
-    """What the command line asked for."""
-
-    model: Path
-    manifests: tuple[str, ...]
-    cache: Path | None = None
-
-
-def make_second_opinion(request: SecondOpinionRequest, console: Console | None = None) -> Path:
+def make_second_opinion(request: AdditionRequest, console: Console | None = None) -> Path:
     """Write `second.onnx` beside the model, for `trainer-cli quantize`, and into its `run.json` what it was made of.
 
     It learns from nothing but recordings that the model was trained on.
@@ -49,21 +35,13 @@ def make_second_opinion(request: SecondOpinionRequest, console: Console | None =
         OperatorError: the model does not hear the tagger's frames, has no teacher, or the manifests cannot be used.
     """
     console = console or Console(stderr=True)
-    folder = request.cache or default_cache_dir()
     ears = Ears(ModelConfig.from_dict(load_checkpoint(request.model)["config"]))
-    run = load_run(request.model.parent)
-    recipe = Recipe.model_validate(run.recipe)
-    if recipe.teacher is None:
-        raise OperatorError(f"{request.model}: its recipe names no teacher, which a second opinion is made of")
-    tagger = EmbeddingTagger.open(open_teacher(recipe.teacher))
-    recordings = load_manifests([expand_path(text) for text in request.manifests])
-    cache = PcmCache(folder)
-    cache.add(recordings)
+    run = open_finished_run(request, "a second opinion is made of")
+    tagger = EmbeddingTagger.open(run.teacher)
     network = SecondOpinion()
     network.take_layers(tagger.convolutions)
     network.round_weights()
-    learnt = [one for one in recordings if one.group in run.training_groups]
-    sirens, others = _hear(learnt, ears, cache, network, tagger, recipe.teacher.least_siren_score)
+    sirens, others = _hear(run, ears, network, tagger)
     network.set_output(*fit_output(sirens, others))
     out = request.model.with_name(SECOND_NAME)
     export_second(network, out)
@@ -71,7 +49,7 @@ def make_second_opinion(request: SecondOpinionRequest, console: Console | None =
         request.model.parent,
         {
             "sha256": hashlib.sha256(out.read_bytes()).hexdigest(),
-            "dataset_sha256": dataset_hash(learnt),
+            "dataset_sha256": dataset_hash(run.learnt),
             "fitted_to": {"siren_windows": len(sirens), "other_windows": len(others)},
         },
     )
@@ -80,30 +58,24 @@ def make_second_opinion(request: SecondOpinionRequest, console: Console | None =
     return out
 
 
-def _hear(
-    learnt: Sequence[Recording],
-    ears: Ears,
-    cache: PcmCache,
-    network: SecondOpinion,
-    tagger: EmbeddingTagger,
-    least_siren_score: float,
-) -> tuple[Floats, Floats]:
+def _hear(run: FinishedRun, ears: Ears, network: SecondOpinion, tagger: EmbeddingTagger) -> tuple[Floats, Floats]:
     """Embeddings [windows, C] of windows in which the tagger hears a siren that is there, and of those without any.
 
     Where a recording of a siren holds none for the tagger, the siren may be away: such windows teach nothing.
     """
-    layers = torch.nn.Sequential(*tagger.convolutions)
+    layers, learnt = torch.nn.Sequential(*tagger.convolutions), run.learnt
+    least = run.teacher_recipe.least_siren_score
 
     def sirens_heard(windows: torch.Tensor) -> torch.Tensor:
         embeddings = layers(windows[:, None].contiguous(memory_format=torch.channels_last)).mean(dim=(2, 3))
         logits = tagger.classes.logits(embeddings.numpy())[:, list(tagger.classes.sirens)].max(axis=1)
-        return torch.from_numpy(logits >= np.log(least_siren_score / (1 - least_siren_score)))
+        return torch.from_numpy(logits >= np.log(least / (1 - least)))
 
     with_siren = [one for one in learnt if one.is_siren]
     without = [one for one in learnt if not one.is_siren]
     with counting("hearing recordings", len(learnt)) as advance:
-        sirens = hear_windows(map(cache.samples, with_siren), ears, [network.embed, sirens_heard], advance)
-        others = hear_windows(map(cache.samples, without), ears, [network.embed], advance)
+        sirens = hear_windows(map(run.cache.samples, with_siren), ears, [network.embed, sirens_heard], advance)
+        others = hear_windows(map(run.cache.samples, without), ears, [network.embed], advance)
     empty = np.zeros((0, network.widths[-1]), np.float32)
     return (
         np.concatenate([empty, *(embeddings[is_heard] for embeddings, is_heard in sirens)]),

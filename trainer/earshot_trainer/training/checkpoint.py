@@ -1,6 +1,8 @@
 """Checkpoints that survive a kill: written whole or not at all."""
 
+import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,3 +40,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict) or values.get("schema") != SCHEMA:
         raise OperatorError(f"{path} is not a checkpoint of this version; train again")
     return values
+
+
+def labelled(values: dict[str, Any], labels: Sequence[str]) -> dict[str, Any]:
+    """Return configuration and recipe of a checkpoint with other labels; its weights are not among them."""
+    recipe = json.loads(values["recipe"])
+    recipe["model"] = recipe["model"] | {"labels": [*labels]}
+    return {"config": values["config"] | {"labels": [*labels]}, "recipe": json.dumps(recipe)}
