@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile as sf
 
 torch = pytest.importorskip("torch", reason="torch is missing; run scripts/test without --node")
 
-from support.tiny_corpus import TINY_RECIPE, write_recipe  # noqa: E402
+from support.half_heard import HalfHeard, train_on_half  # noqa: E402
+from support.tiny_corpus import TINY_RECIPE  # noqa: E402
 
 from earshot_node.errors import OperatorError  # noqa: E402
 from earshot_node.synth.sirens import SirenKind, SirenParameters, synthesize  # noqa: E402
@@ -19,8 +19,7 @@ from earshot_trainer.network.model import SignalPath  # noqa: E402
 from earshot_trainer.other_labels.command import learn_other_labels  # noqa: E402
 from earshot_trainer.retraining.growing import with_labels  # noqa: E402
 from earshot_trainer.training.checkpoint import load_checkpoint, save_atomically  # noqa: E402
-from earshot_trainer.training.command import RunRequest, load_network, run_training  # noqa: E402
-from earshot_trainer.training.finished_run import AdditionRequest  # noqa: E402
+from earshot_trainer.training.command import load_network  # noqa: E402
 from earshot_trainer.training.run_record import load_run, record_other_labels  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
@@ -46,26 +45,12 @@ def hiss() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def run(tagger_file: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
-    """A trained run's model that has not heard fold1, the manifest with both folds, and the cache."""
-    folder = tmp_path_factory.mktemp("run")
-    rows = ["path,label,is_siren,kind,source,fsid,fold,dur,licence"]
-    sounds = [(synthesize(SirenParameters.random(SirenKind.WAIL, RNG), float(SECONDS)), 1)] * 2
-    sounds += [(melody(), 0) for _ in range(4)] + [(hiss(), 0) for _ in range(4)]
-    for number, (sound, is_siren) in enumerate(sounds):
-        sf.write(folder / f"{number}.wav", 0.3 * sound if is_siren else sound, 16_000)
-        rows.append(f"{number}.wav,x,{is_siren},clip,tiny,{100 + number},fold{number % 2},{SECONDS},CC0")
-    (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
+def run(tagger_file: Path, tmp_path_factory: pytest.TempPathFactory) -> HalfHeard:
+    wail = 0.3 * synthesize(SirenParameters.random(SirenKind.WAIL, RNG), float(SECONDS))
+    sounds = [(wail, True)] * 2 + [(melody(), False) for _ in range(4)] + [(hiss(), False) for _ in range(4)]
     text = TINY_RECIPE.replace("hidden: 8", "hidden: 24").replace("segment_s: 1.0", "segment_s: 3.0")
     text += f"teacher: {{model: {tagger_file}, classes: []}}\ndistillation: {{mixtures: 1000, components: 8}}\n"
-    manifest, cache = folder / "manifest.csv", folder / "cache"
-    model = run_training(
-        RunRequest(
-            write_recipe(folder, text), (str(manifest),), folder / "run", device="cpu", threads=1, cache=cache,
-            folds=("fold1",),
-        )
-    )  # fmt: skip
-    return model, manifest, cache
+    return train_on_half(tmp_path_factory.mktemp("run"), sounds, text)
 
 
 def heard(model: Path, sound: np.ndarray) -> np.ndarray:
@@ -76,11 +61,11 @@ def heard(model: Path, sound: np.ndarray) -> np.ndarray:
     return result
 
 
-def test_other_sounds_are_learnt_and_sirens_heard_as_before(run: tuple[Path, Path, Path]) -> None:
-    model, manifest, cache = run
+def test_other_sounds_are_learnt_and_sirens_heard_as_before(run: HalfHeard) -> None:
+    model = run.model
     tune = melody()
     before, was = heard(model, tune), load_checkpoint(model)
-    learn_other_labels(AdditionRequest(model, (str(manifest),), cache))
+    learn_other_labels(run.request)
     after, values = heard(model, tune), load_checkpoint(model)
     assert values["config"]["labels"] == ["siren", *OTHERS]
     assert after.shape == (len(before), 1 + len(OTHERS))
@@ -97,7 +82,7 @@ def test_other_sounds_are_learnt_and_sirens_heard_as_before(run: tuple[Path, Pat
     # Of a siren and four backgrounds of either fold, one in two to four mixtures holds nothing of the other one.
     assert 200 < record.other_labels.mixtures < 700
 
-    learn_other_labels(AdditionRequest(model, (str(manifest),), cache))
+    learn_other_labels(run.request)
     again = load_checkpoint(model)["network"]
     assert all(torch.equal(values["network"][name], again[name]) for name in again)
 
@@ -105,18 +90,14 @@ def test_other_sounds_are_learnt_and_sirens_heard_as_before(run: tuple[Path, Pat
     cow = again | {"output.weight": again["output.weight"][:2], "output.bias": again["output.bias"][:2]}
     save_atomically({"network": cow} | with_labels(was, ("cow",)), model)
     record_other_labels(model.parent, ("siren",), ("cow",), 5)
-    learn_other_labels(AdditionRequest(model, (str(manifest),), cache))
+    learn_other_labels(run.request)
     assert load_checkpoint(model)["config"]["labels"] == ["siren", *OTHERS]
     assert load_run(model.parent).labels == ("siren", *OTHERS)
 
-    int8 = run_quantization(QuantizeRequest(model, (str(manifest),), model.parent, clips=4, cache=cache))
+    int8 = run_quantization(QuantizeRequest(model, run.request.manifests, model.parent, clips=4, cache=run.cache))
     assert GraphSession(int8).run_clips(hiss()[None]).shape[2] == 1 + len(OTHERS)
 
 
-def test_nothing_that_the_run_has_not_heard_teaches(run: tuple[Path, Path, Path], tmp_path: Path) -> None:
-    model, manifest, cache = run
-    head, *rows = manifest.read_text().splitlines()
-    kept_out = [row.replace(row.split(",")[0], str(manifest.with_name(row.split(",")[0])), 1) for row in rows[1::2]]
-    (tmp_path / "others.csv").write_text("\n".join([head, *kept_out]) + "\n")
+def test_nothing_that_the_run_has_not_heard_teaches(run: HalfHeard, tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="only 0 mixtures"):
-        learn_other_labels(AdditionRequest(model, (str(tmp_path / "others.csv"),), cache))
+        learn_other_labels(run.from_what_it_has_not_heard(tmp_path))
