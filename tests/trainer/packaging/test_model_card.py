@@ -205,8 +205,11 @@ def test_what_of_the_teacher_is_in_the_bundle_is_told() -> None:
     second = {"fitted_to": {"siren_windows": 12, "other_windows": 345}}
     whole = card(run(teacher=teacher, recipe=recipe, second_opinion=second), {})
     assert "asks all 27 of them, rounded to four bits" in whole
-    assert "12 windows of .96 s with a siren and 345 without" in whole
+    assert "12 windows with a siren and 345 without of .96 s" in whole
     assert "nothing else" not in whole
+    second["fitted_to"]["mixed_siren_windows"] = 67
+    mixed = card(run(teacher=teacher, recipe=recipe, second_opinion=second), {})
+    assert "12 windows with a siren, 67 of mixtures with one and 345 without" in mixed
 
 
 def test_mixtures_that_the_teacher_heard_are_told() -> None:

@@ -37,7 +37,7 @@ model:
   channels: [4, 4, 8, 8]
   embedding: 8
   hidden: 8
-mixing: {segment_s: 1.0}
+mixing: {segment_s: 1.6}
 synthetic: {sirens: 2, traps: 1, length_s: 1.5}
 training: {steps: 2, batch_size: 4, seed: 3}
 """
@@ -57,7 +57,8 @@ def hiss() -> np.ndarray:
 def run(tagger_file: Path, tmp_path_factory: pytest.TempPathFactory) -> HalfHeard:
     sounds = [(wail(), True) for _ in range(4)] + [(hiss(), False) for _ in range(4)]
     teacher = f"teacher: {{model: {tagger_file}, classes: [Siren], least_siren_score: 0.05}}\n"
-    return train_on_half(tmp_path_factory.mktemp("run"), sounds, RECIPE + teacher)
+    heard = "distillation: {mixtures: 1000, components: 8}\n"
+    return train_on_half(tmp_path_factory.mktemp("run"), sounds, RECIPE + teacher + heard)
 
 
 def test_output_is_fitted_to_what_the_run_was_trained_on(run: HalfHeard) -> None:
@@ -68,6 +69,8 @@ def test_output_is_fitted_to_what_the_run_was_trained_on(run: HalfHeard) -> None
     assert record is not None
     assert record.fitted_to.other_windows == 2 * windows  # of four recordings of hiss two are held out
     assert 0 < record.fitted_to.siren_windows <= 2 * windows
+    # Of mixtures of 1.6 s, two windows each, half hold a siren and a quarter of those nothing of what is held out.
+    assert 50 < record.fitted_to.mixed_siren_windows < 300
     ears = Ears(ModelConfig.from_dict(load_checkpoint(model)["config"]))
     session = onnxruntime.InferenceSession(second)
 

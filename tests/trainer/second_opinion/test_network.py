@@ -68,11 +68,24 @@ def test_output_tells_two_kinds_of_windows_apart() -> None:
     others = rng.normal(0, 1, (4000, 20)).astype(np.float32)
     sirens = rng.normal(0, 1, (100, 20)).astype(np.float32)
     sirens[:, 3] += 4
-    weight, bias = fit_output(sirens, others)
+    weight, bias = fit_output([sirens], others)
     assert (sirens @ weight + bias > 0).mean() > 0.9
     assert (others @ weight + bias > 0).mean() < 0.1
     with pytest.raises(OperatorError, match="is_siren"):
-        fit_output(sirens[:0], others)
+        fit_output([sirens[:0]], others)
+
+
+def test_sirens_of_few_windows_count_as_much_as_those_of_many() -> None:
+    rng = np.random.default_rng(3)
+    others = rng.normal(0, 1, (2000, 20)).astype(np.float32)
+    many, few = (rng.normal(0, 1, (count, 20)).astype(np.float32) for count in (2000, 100))
+    many[:, 3] += 4
+    few[:, 5] += 4
+    weight, _ = fit_output([many, few], others)
+    by_windows, _ = fit_output([np.concatenate([many, few])], others)
+    assert weight[5] / weight[3] > 2 * by_windows[5] / by_windows[3]
+    with_none, _ = fit_output([many, few[:0]], others)
+    np.testing.assert_array_equal(with_none, fit_output([many], others)[0])
 
 
 def test_exported_graph_is_the_network(tmp_path: Path, frames: "torch.Tensor") -> None:

@@ -15,7 +15,7 @@ def command(model: Path, manifests: tuple[str, ...], cache: Path | None) -> None
     """Give MODEL (a model.pt of `train`, with run.json beside it) a deeper network to ask when it suspects a siren.
 
     It is the published tagger, of which MODEL has the first layers, with an output of its own, fitted to those
-    recordings of the manifests that MODEL was trained on.
+    recordings of the manifests that MODEL was trained on, and to sirens in mixtures of them.
 
     Writes second.onnx beside MODEL; `trainer-cli quantize` puts both into one graph. Needs the extra `teacher` and the
     tagger's file.

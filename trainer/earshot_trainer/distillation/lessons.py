@@ -94,7 +94,7 @@ class HeardLessons:
             )
         active = heard.active[self._numbers]
         self.decisions = torch.from_numpy(window_decisions(active.shape[1] * HOP_SAMPLES)).to(device)
-        share = _share_of_windows(active, self.decisions.cpu().numpy())
+        share = share_of_windows(active, self.decisions.cpu().numpy())
         embeddings = heard.embeddings[self._numbers]
         log_odds = _regress(Gist.of(embeddings).whitened(embeddings, REGRESSION_COMPONENTS), share)
         recorded = np.array([any(side.sirens[row] for row in heard.ingredients[one]) for one in self._numbers])
@@ -155,8 +155,13 @@ class Gist:
         return np.concatenate(rows)
 
 
-def _share_of_windows(active: npt.NDArray[np.bool_], decisions: npt.NDArray[np.int64]) -> FloatArray:
-    """How much of each window a siren sounds in, [mixtures, windows]."""
+def share_of_windows(active: npt.NDArray[np.bool_], decisions: npt.NDArray[np.int64]) -> FloatArray:
+    """How much of each window a siren sounds in, [mixtures, windows].
+
+    Args:
+        active: in which 40 ms frames of each mixture one sounds, [mixtures, frames].
+        decisions: the frames that windows end with.
+    """
     length = WINDOW_FRAMES // FRAMES_PER_HOP
     shares = [active[:, max(0, end - length) : end + 1].mean(axis=1) for end in decisions]
     return np.stack(shares, axis=1).astype(np.float32)

@@ -18,14 +18,14 @@ from rich.console import Console
 
 from earshot_node.errors import OperatorError
 from earshot_trainer.corpus.words import label_words
-from earshot_trainer.distillation.store import HeardMixtures, hear_mixtures, window_decisions
+from earshot_trainer.distillation.store import HeardMixtures, window_decisions
 from earshot_trainer.distillation.tagger import ClassScores, EmbeddingTagger
 from earshot_trainer.network.architecture import HOP_SAMPLES
 from earshot_trainer.network.model import StreamingCrnn
 from earshot_trainer.other_labels.fitting import Floats, fit_rows
 from earshot_trainer.training.checkpoint import labelled, load_checkpoint, save_atomically
 from earshot_trainer.training.command import load_network
-from earshot_trainer.training.finished_run import AdditionRequest, open_finished_run
+from earshot_trainer.training.finished_run import AdditionRequest, mixtures_of, open_finished_run
 from earshot_trainer.training.progress import counting
 from earshot_trainer.training.run_record import record_other_labels
 from earshot_trainer.training.teacher import Teacher, greatest_of
@@ -50,12 +50,9 @@ def learn_other_labels(request: AdditionRequest, console: Console | None = None)
     """
     console = console or Console(stderr=True)
     run = open_finished_run(request, "other labels are learnt from")
-    distillation = run.recipe.distillation
-    if distillation is None:
+    heard, distillation = mixtures_of(run, console), run.recipe.distillation
+    if heard is None or distillation is None:
         raise OperatorError(f"{request.model}: other labels are learnt by `distillation`, which its recipe has none of")
-    console.print(f"the teacher hears {distillation.mixtures} mixtures, once for all runs on this corpus")
-    with counting(console, "the teacher listens", distillation.mixtures) as count:
-        heard = hear_mixtures(run.recordings, run.recipe, run.teacher, run.folder, count)
     numbers = _some(heard.made_of(run.is_learnt), distillation.seed)
     labels = tuple(label_words())
     with counting(console, "the network listens", len(numbers)) as count:

@@ -177,8 +177,7 @@ def _of_tagger(run: RunRecord) -> str:
         return f"{began}; nothing else of it is in this bundle"
     return (
         f"{began}; where it suspects a siren, it asks all {TAGGER_CONVOLUTIONS} of them, rounded to four bits, with an "
-        f"output of the project's own, fitted to {second.fitted_to.siren_windows} windows of .96 s with a siren and "
-        f"{second.fitted_to.other_windows} without"
+        f"output of the project's own, fitted to {second.fitted_to} of .96 s"
     )
 
 

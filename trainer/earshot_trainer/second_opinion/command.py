@@ -1,7 +1,8 @@
 """One `trainer-cli second-opinion`: round the tagger's weights, fit an output, write the graph.
 
-run.json and manifests -> recordings that the run was trained on -> windows of the frames that the run's network hears
-  -> embeddings by the tagger's rounded layers -> output -> second.onnx
+run.json and manifests -> recordings that the run was trained on, and mixtures of them with a siren
+  -> windows of the frames that the run's network hears -> embeddings by the tagger's rounded layers -> output
+  -> second.onnx
 """
 
 import hashlib
@@ -13,23 +14,25 @@ from rich.console import Console
 
 from earshot_trainer.corpus.recordings import dataset_hash
 from earshot_trainer.distillation.tagger import EmbeddingTagger
-from earshot_trainer.evaluate.console import counting
 from earshot_trainer.network.architecture import ModelConfig
 from earshot_trainer.second_opinion.adding import SECOND_NAME
 from earshot_trainer.second_opinion.ears import Ears
 from earshot_trainer.second_opinion.exporting import export_second
 from earshot_trainer.second_opinion.fitting import Floats, fit_output
+from earshot_trainer.second_opinion.mixtures import choose_mixtures, embed_sirens
 from earshot_trainer.second_opinion.network import SecondOpinion
 from earshot_trainer.second_opinion.windows import hear_windows
 from earshot_trainer.training.checkpoint import load_checkpoint
-from earshot_trainer.training.finished_run import AdditionRequest, FinishedRun, open_finished_run
-from earshot_trainer.training.run_record import record_second_opinion
+from earshot_trainer.training.finished_run import AdditionRequest, FinishedRun, mixtures_of, open_finished_run
+from earshot_trainer.training.progress import counting
+from earshot_trainer.training.run_record import FittedTo, record_second_opinion
 
 
 def make_second_opinion(request: AdditionRequest, console: Console | None = None) -> Path:
     """Write `second.onnx` beside the model, for `trainer-cli quantize`, and into its `run.json` what it was made of.
 
-    It learns from nothing but recordings that the model was trained on.
+    It learns from nothing but recordings that the model was trained on, as they are and, where its recipe distils,
+    mixed as they were for that.
 
     Raises:
         OperatorError: the model does not hear the tagger's frames, has no teacher, or the manifests cannot be used.
@@ -41,8 +44,10 @@ def make_second_opinion(request: AdditionRequest, console: Console | None = None
     network = SecondOpinion()
     network.take_layers(tagger.convolutions)
     network.round_weights()
-    sirens, others = _hear(run, ears, network, tagger)
-    network.set_output(*fit_output(sirens, others))
+    sirens, others = _hear(run, ears, network, tagger, console)
+    mixed = _hear_mixtures(run, ears, network, tagger, console)
+    network.set_output(*fit_output([sirens, mixed], others))
+    fitted_to = FittedTo(siren_windows=len(sirens), mixed_siren_windows=len(mixed), other_windows=len(others))
     out = request.model.with_name(SECOND_NAME)
     export_second(network, out)
     record_second_opinion(
@@ -50,15 +55,17 @@ def make_second_opinion(request: AdditionRequest, console: Console | None = None
         {
             "sha256": hashlib.sha256(out.read_bytes()).hexdigest(),
             "dataset_sha256": dataset_hash(run.learnt),
-            "fitted_to": {"siren_windows": len(sirens), "other_windows": len(others)},
+            "fitted_to": fitted_to.model_dump(),
         },
     )
-    console.print(f"fitted to {len(sirens)} windows with a siren and {len(others)} without; wrote {out}")
+    console.print(f"fitted to {fitted_to}; wrote {out}")
     console.print("next: trainer-cli quantize --help")
     return out
 
 
-def _hear(run: FinishedRun, ears: Ears, network: SecondOpinion, tagger: EmbeddingTagger) -> tuple[Floats, Floats]:
+def _hear(
+    run: FinishedRun, ears: Ears, network: SecondOpinion, tagger: EmbeddingTagger, console: Console
+) -> tuple[Floats, Floats]:
     """Embeddings [windows, C] of windows in which the tagger hears a siren that is there, and of those without any.
 
     Where a recording of a siren holds none for the tagger, the siren may be away: such windows teach nothing.
@@ -73,11 +80,25 @@ def _hear(run: FinishedRun, ears: Ears, network: SecondOpinion, tagger: Embeddin
 
     with_siren = [one for one in learnt if one.is_siren]
     without = [one for one in learnt if not one.is_siren]
-    with counting("hearing recordings", len(learnt)) as advance:
-        sirens = hear_windows(map(run.cache.samples, with_siren), ears, [network.embed, sirens_heard], advance)
-        others = hear_windows(map(run.cache.samples, without), ears, [network.embed], advance)
+    with counting(console, "hearing recordings", len(learnt)) as count:
+        listeners = [network.embed, sirens_heard]
+        sirens = hear_windows(map(run.cache.samples, with_siren), ears, listeners, lambda: count(1))
+        others = hear_windows(map(run.cache.samples, without), ears, [network.embed], lambda: count(1))
     empty = np.zeros((0, network.widths[-1]), np.float32)
     return (
         np.concatenate([empty, *(embeddings[is_heard] for embeddings, is_heard in sirens)]),
         np.concatenate([empty, *(embeddings for (embeddings,) in others)]),
     )
+
+
+def _hear_mixtures(
+    run: FinishedRun, ears: Ears, network: SecondOpinion, tagger: EmbeddingTagger, console: Console
+) -> Floats:
+    """Embeddings [windows, C] of the windows of mixtures in which a siren is to be heard; none without distillation."""
+    found = [np.zeros((0, network.widths[-1]), np.float32)]
+    heard = mixtures_of(run, console)
+    if heard is not None:
+        mixtures = choose_mixtures(run, heard)
+        with counting(console, "hearing mixtures", len(mixtures)) as count:
+            found += embed_sirens(heard, mixtures, ears, network.embed, tagger.classes, lambda: count(1))
+    return np.concatenate(found)

@@ -37,11 +37,19 @@ class Ears:
         hops = max(-(-len(samples) // HOP_SAMPLES), WINDOW_FRAMES // FRAMES_PER_HOP)
         sound = torch.zeros(1, hops * HOP_SAMPLES)
         sound[0, : len(samples)] = torch.from_numpy(samples.astype(np.float32) / 32768)
-        level = self._network.level
-        assert isinstance(level, RunningLevel)
-        cache, state, parts = self._log_mel.initial_cache(1), torch.zeros(1, 2), []
+        cache, parts = self._log_mel.initial_cache(1), []
         for block in torch.split(sound, BLOCK_HOPS * HOP_SAMPLES, dim=1):
             log_mel, cache = self._log_mel(block, cache)
-            levelled, state = level(log_mel, state)
+            parts.append(log_mel[0])
+        return self.tagger_frames(torch.cat(parts))
+
+    @torch.no_grad()
+    def tagger_frames(self, log_mel: Tensor) -> Tensor:
+        """Frames [F, 64] of a network's log-mel frames [F, 64] of a sound from its beginning, F / 4 whole."""
+        level = self._network.level
+        assert isinstance(level, RunningLevel)
+        state, parts = torch.zeros(1, 2), []
+        for block in torch.split(log_mel[None], BLOCK_HOPS * FRAMES_PER_HOP, dim=1):
+            levelled, state = level(block, state)
             parts.append(self._network.tagger_frames(levelled)[0])
         return torch.cat(parts)

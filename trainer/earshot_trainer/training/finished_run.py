@@ -3,9 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.console import Console
+
 from earshot_node.errors import OperatorError
 from earshot_trainer.corpus.cache import PcmCache, default_cache_dir
 from earshot_trainer.corpus.recordings import Recording, expand_path, load_manifests
+from earshot_trainer.distillation.store import HeardMixtures, hear_mixtures
+from earshot_trainer.training.progress import counting
 from earshot_trainer.training.recipe import Recipe, TeacherRecipe
 from earshot_trainer.training.run_record import RunRecord, load_run
 from earshot_trainer.training.teacher import Teacher, open_teacher
@@ -66,3 +70,13 @@ def open_finished_run(request: AdditionRequest, needs_teacher: str) -> FinishedR
     cache.add(recordings)
     is_learnt = tuple(one.group in record.training_groups for one in recordings)
     return FinishedRun(record, recipe, recipe.teacher, teacher, recordings, is_learnt, cache, folder)
+
+
+def mixtures_of(run: FinishedRun, console: Console) -> HeardMixtures | None:
+    """What the teacher heard in the mixtures of the run's recipe; None where it distils nothing."""
+    distillation = run.recipe.distillation
+    if distillation is None:
+        return None
+    console.print(f"the teacher hears {distillation.mixtures} mixtures, once for all runs on this corpus")
+    with counting(console, "the teacher listens", distillation.mixtures) as count:
+        return hear_mixtures(run.recordings, run.recipe, run.teacher, run.folder, count)

@@ -61,12 +61,17 @@ class StartRecord(BaseModel):
 
 
 class FittedTo(BaseModel):
-    """How many windows a second opinion's output was fitted to."""
+    """How many windows a second opinion's output was fitted to: of recordings, and with a siren in mixtures of them."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     siren_windows: int
+    mixed_siren_windows: int = 0
     other_windows: int
+
+    def __str__(self) -> str:
+        mixed = f", {self.mixed_siren_windows} of mixtures with one" if self.mixed_siren_windows else ""
+        return f"{self.siren_windows} windows with a siren{mixed} and {self.other_windows} without"
 
 
 class SecondOpinionRecord(BaseModel):
