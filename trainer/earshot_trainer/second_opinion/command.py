@@ -9,7 +9,6 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
-import torch
 from rich.console import Console
 
 from earshot_trainer.corpus.recordings import dataset_hash
@@ -19,9 +18,9 @@ from earshot_trainer.second_opinion.adding import SECOND_NAME
 from earshot_trainer.second_opinion.ears import Ears
 from earshot_trainer.second_opinion.exporting import export_second
 from earshot_trainer.second_opinion.fitting import Floats, fit_output
+from earshot_trainer.second_opinion.hearing import hear_recordings
 from earshot_trainer.second_opinion.mixtures import choose_mixtures, embed_sirens
 from earshot_trainer.second_opinion.network import SecondOpinion
-from earshot_trainer.second_opinion.windows import hear_windows
 from earshot_trainer.training.checkpoint import load_checkpoint
 from earshot_trainer.training.finished_run import AdditionRequest, FinishedRun, mixtures_of, open_finished_run
 from earshot_trainer.training.progress import counting
@@ -44,7 +43,7 @@ def make_second_opinion(request: AdditionRequest, console: Console | None = None
     network = SecondOpinion()
     network.take_layers(tagger.convolutions)
     network.round_weights()
-    sirens, others = _hear(run, ears, network, tagger, console)
+    sirens, others = hear_recordings(run, ears, network, tagger, console).of(run)
     mixed = _hear_mixtures(run, ears, network, tagger, console)
     network.set_output(*fit_output([sirens, mixed], others))
     fitted_to = FittedTo(siren_windows=len(sirens), mixed_siren_windows=len(mixed), other_windows=len(others))
@@ -61,34 +60,6 @@ def make_second_opinion(request: AdditionRequest, console: Console | None = None
     console.print(f"fitted to {fitted_to}; wrote {out}")
     console.print("next: trainer-cli quantize --help")
     return out
-
-
-def _hear(
-    run: FinishedRun, ears: Ears, network: SecondOpinion, tagger: EmbeddingTagger, console: Console
-) -> tuple[Floats, Floats]:
-    """Embeddings [windows, C] of windows in which the tagger hears a siren that is there, and of those without any.
-
-    Where a recording of a siren holds none for the tagger, the siren may be away: such windows teach nothing.
-    """
-    layers, learnt = torch.nn.Sequential(*tagger.convolutions), run.learnt
-    least = run.teacher_recipe.least_siren_score
-
-    def sirens_heard(windows: torch.Tensor) -> torch.Tensor:
-        embeddings = layers(windows[:, None].contiguous(memory_format=torch.channels_last)).mean(dim=(2, 3))
-        logits = tagger.classes.logits(embeddings.numpy())[:, list(tagger.classes.sirens)].max(axis=1)
-        return torch.from_numpy(logits >= np.log(least / (1 - least)))
-
-    with_siren = [one for one in learnt if one.is_siren]
-    without = [one for one in learnt if not one.is_siren]
-    with counting(console, "hearing recordings", len(learnt)) as count:
-        listeners = [network.embed, sirens_heard]
-        sirens = hear_windows(map(run.cache.samples, with_siren), ears, listeners, lambda: count(1))
-        others = hear_windows(map(run.cache.samples, without), ears, [network.embed], lambda: count(1))
-    empty = np.zeros((0, network.widths[-1]), np.float32)
-    return (
-        np.concatenate([empty, *(embeddings[is_heard] for embeddings, is_heard in sirens)]),
-        np.concatenate([empty, *(embeddings for (embeddings,) in others)]),
-    )
 
 
 def _hear_mixtures(
