@@ -18,7 +18,9 @@ from rich.console import Console
 
 from earshot_trainer.distillation.tagger import EmbeddingTagger
 from earshot_trainer.second_opinion import ears as ears_module
-from earshot_trainer.second_opinion import four_bits, network, windows
+from earshot_trainer.second_opinion import four_bits
+from earshot_trainer.second_opinion import network as network_module
+from earshot_trainer.second_opinion import windows as windows_module
 from earshot_trainer.second_opinion.ears import Ears
 from earshot_trainer.second_opinion.fitting import Floats
 from earshot_trainer.second_opinion.network import SecondOpinion
@@ -112,7 +114,7 @@ def _digest(run: FinishedRun, layers: SecondOpinion) -> str:
     model = run.recipe.model.to_dict()
     settings = [{key: model[key] for key in FEATURE_KEYS}, model["level_s"], run.teacher_recipe.least_siren_score]
     digest = hashlib.sha256(json.dumps([*settings, run.teacher.digest]).encode())
-    for module in (ears_module, four_bits, network, windows):
+    for module in (ears_module, four_bits, network_module, windows_module):
         digest.update(inspect.getsource(module).encode())
     for name, values in layers.state_dict().items():
         if not name.startswith("output."):
