@@ -2,10 +2,10 @@
 
 import threading
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
+from support.bundles import LIGHT
 from support.waiting import wait_until
 
 from earshot_node.audio.block import SAMPLE_RATE_HZ, Block, Samples
@@ -22,7 +22,6 @@ from earshot_node.listener import SourceListener
 from earshot_node.synth.scene import street_scene
 
 HOP = 640
-OTHER = Path(__file__).resolve().parent.parent / "models" / "siren-without-fold2.earshot"
 CONFIG = NodeConfig.model_validate(
     {
         "node": {"id": "hall"},
@@ -43,7 +42,7 @@ def old() -> StreamingModel:
 @cache
 def new() -> StreamingModel:
     """Another network: its posteriors differ from the old one's."""
-    bundle = load_bundle_unsigned(OTHER)
+    bundle = load_bundle_unsigned(LIGHT)
     return StreamingModel(bundle.manifest, bundle.model)
 
 
@@ -223,7 +222,7 @@ class Failing(StreamingModel):
     """A model that fails after some calls."""
 
     def __init__(self, calls: int, *, with_nan: bool = False) -> None:
-        bundle = load_bundle_unsigned(OTHER)
+        bundle = load_bundle_unsigned(LIGHT)
         super().__init__(bundle.manifest, bundle.model)
         self._calls = calls
         self._with_nan = with_nan

@@ -33,14 +33,15 @@ def signed_bundle(
     key: Ed25519PrivateKey | None = KEY,
     edit: Callable[[dict[str, Any]], None] = lambda _: None,
     files: Mapping[str, bytes] | None = None,
+    of: bytes | None = None,
 ) -> bytes:
-    """The shipped model as another version, with other `files` if they are given."""
+    """The shipped model, or that `of` another bundle, as another version, with other `files` if they are given."""
 
     def change(manifest: dict[str, Any]) -> None:
         manifest["version"] = version
         edit(manifest)
 
-    return build_bundle(change, files, key)
+    return build_bundle(change, files, key, of)
 
 
 def write_bundle(folder: Path, version: str = "2099.1.0", **options: Any) -> Path:

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from support.bundles import BUNDLED_VERSION
+from support import deployed
+from support.bundles import BUNDLED_VERSION, LIGHT
 from support.deployed import (
     CONFIG,
     install,
@@ -29,20 +31,33 @@ from earshot_node.deployment.membership import Membership
 from earshot_node.deployment.rollback import swapped
 from earshot_node.deployment.slots import SlotStore
 from earshot_node.errors import BundleError
+from earshot_node.inference.bundle import load_bundle_unsigned
 
-pytestmark = pytest.mark.usefixtures("_unproven")
+pytestmark = pytest.mark.usefixtures("_unproven", "_light")
 OLD, NEW, NEWER = "2099.1.0", "2099.1.1", "2099.1.2"
 MOST_WRITES = 200
+
+
+def write_light_bundle(folder: Path, version: str, **options: Any) -> Path:
+    """One that opens fast: each test here opens hundreds."""
+    return write_bundle(folder, version, of=LIGHT.read_bytes(), **options)
+
+
+@pytest.fixture
+def _light(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let installations compare labels with the light bundle: a model may drop none of the package's."""
+    bundle = load_bundle_unsigned(LIGHT)
+    monkeypatch.setattr(deployed, "load_bundled", lambda: bundle)
 
 
 @pytest.fixture
 def template(tmp_path: Path) -> Path:
     """A node's state folder with an installed model, and room for another, of which there are two bundles."""
-    write_bundle(tmp_path, NEW)
+    write_light_bundle(tmp_path, NEW)
     (tmp_path / "again").mkdir()
-    write_bundle(tmp_path / "again", NEW, edit=lambda manifest: manifest.update(licence="other bytes"))
+    write_light_bundle(tmp_path / "again", NEW, edit=lambda manifest: manifest.update(licence="other bytes"))
     state = tmp_path / "state"
-    install(state, write_bundle(tmp_path, OLD), watch_s=0, running=True)
+    install(state, write_light_bundle(tmp_path, OLD), watch_s=0, running=True)
     return state
 
 
@@ -269,7 +284,7 @@ def test_trial_goes_on_where_a_disk_loses_what_became_of_a_model_that_cannot_fol
 
 
 def test_first_installation_that_is_cut_leaves_the_model_of_the_package(tmp_path: Path) -> None:
-    path = write_bundle(tmp_path, NEW)
+    path = write_light_bundle(tmp_path, NEW)
     disk = RecordedDisk(tmp_path / "state")
     (tmp_path / "state").mkdir()
     with disk.recording():

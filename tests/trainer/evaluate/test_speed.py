@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from support.bundles import LIGHT
 
 pytest.importorskip("sklearn", reason="scikit-learn is missing; run scripts/test without --node")
 
@@ -12,7 +13,6 @@ from earshot_trainer.evaluate.speed import BLOCK_HOPS, SpeedFigures, measure_spe
 from earshot_trainer.evaluate.tracks import Scored
 
 pytestmark = pytest.mark.torch
-ASKS_NOBODY = Path(__file__).resolve().parents[2] / "models" / "siren-without-fold2.earshot"
 
 
 def measured(bundle: Path | None) -> SpeedFigures:
@@ -22,7 +22,7 @@ def measured(bundle: Path | None) -> SpeedFigures:
 
 
 def test_finding_the_kinds_of_events_costs_less_than_small_calls() -> None:
-    speed = measured(ASKS_NOBODY)
+    speed = measured(LIGHT)
     assert speed.throughput_in_sirens > next(iter(speed.by_call.values()))
 
 
