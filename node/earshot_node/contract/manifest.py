@@ -112,6 +112,19 @@ def encode_manifest(manifest: BundleManifest) -> bytes:
     return (manifest.model_dump_json(by_alias=True, indent=1) + "\n").encode()
 
 
+class _Needs(BaseModel):
+    min_node_version: Version
+
+
+def needed_node_version(data: bytes) -> str:
+    """Return which version of the node manifest bytes ask for, whether or not this one understands the rest of them.
+
+    Raises:
+        ValueError: not JSON, or it does not say.
+    """
+    return _Needs.model_validate_json(data).min_node_version
+
+
 def decode_manifest(data: bytes) -> BundleManifest:
     """Parse manifest bytes.
 

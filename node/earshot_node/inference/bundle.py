@@ -25,6 +25,7 @@ from earshot_node.contract.manifest import (
     BundleManifest,
     ReferenceClip,
     decode_manifest,
+    needed_node_version,
 )
 from earshot_node.errors import BundleError
 
@@ -132,15 +133,14 @@ def _open(data: bytes, origin: str, *, trusted_keys: tuple[str, ...] | None) -> 
     if trusted_keys is not None:
         _verify_signature(manifest_bytes, signature, trusted_keys, origin)
     try:
+        needed = needed_node_version(manifest_bytes)
+        if version_key(needed) > version_key(__version__):
+            raise BundleError(f"{origin}: needs earshot {needed} or newer, this is {__version__}; update the node")
         manifest = decode_manifest(manifest_bytes)
     except ValueError as error:
         detail = str(error).splitlines()
         raise BundleError(f"{origin}: the manifest is not valid: {' '.join(detail[1:3]) or detail[0]}") from error
     _verify_files(manifest, files, origin)
-    if version_key(manifest.min_node_version) > version_key(__version__):
-        raise BundleError(
-            f"{origin}: needs earshot {manifest.min_node_version} or newer, this is {__version__}; update the node"
-        )
     return Bundle(origin, manifest, files, signed=True)
 
 

@@ -155,6 +155,7 @@ def test_compressed_members_are_refused(tmp_path: Path) -> None:
 def test_bundle_for_a_newer_node_says_which(tmp_path: Path) -> None:
     def edit(manifest: dict[str, Any]) -> None:
         manifest["min_node_version"] = "2099.1.0"
+        manifest["presets"]["quiet"]["siren"]["invented_later"] = 1
 
     text = refusal(written(tmp_path, build_bundle(edit)))
     assert "needs earshot 2099.1.0 or newer" in text
