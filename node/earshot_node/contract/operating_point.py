@@ -15,6 +15,8 @@ class OperatingPoint(BaseModel):
     Attributes:
         enter: posterior at or above which an event may begin, 0 to 1.
         leave: posterior at or above which a begun event goes on (hysteresis), at most `enter`.
+        certain: posterior at or above which an event is reported at once, at least `enter`; 1, which hardly any sound
+            reaches, leaves every event to the minimum length.
         min_length_s: an event is reported once it has lasted this long.
         bridging_s: a gap below `leave` up to this long does not end an event.
         cooldown_s: after an offset, no new onset for this long.
@@ -24,14 +26,17 @@ class OperatingPoint(BaseModel):
 
     enter: float = Field(gt=0, le=1)
     leave: float = Field(gt=0, le=1)
+    certain: float = Field(default=1.0, gt=0, le=1)
     min_length_s: float = Field(ge=0, le=30)
     bridging_s: float = Field(ge=0, le=60)
     cooldown_s: float = Field(ge=0, le=3600)
 
     @model_validator(mode="after")
-    def _leave_is_at_most_enter(self) -> Self:
+    def _levels_are_in_order(self) -> Self:
         if self.leave > self.enter:
             raise ValueError(f"leave ({self.leave}) must not exceed enter ({self.enter})")
+        if self.enter > self.certain:
+            raise ValueError(f"enter ({self.enter}) must not exceed certain ({self.certain})")
         return self
 
 

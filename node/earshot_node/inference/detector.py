@@ -4,7 +4,8 @@ Rules of one label, at its operating point:
 
 1. A frame at or above `enter` begins a candidate, unless the cooldown after the last offset still runs.
 2. Frames at or above `leave` carry it on; a gap below `leave` of up to `bridging_s` does not end it.
-3. Once it has lasted `min_length_s` from its first to its latest carrying frame, its onset is reported, once.
+3. Once it has lasted `min_length_s` from its first to its latest carrying frame, or a frame reaches `certain`, its
+   onset is reported, once.
 4. A longer gap ends it: a reported one gets its offset (the end of the latest carrying frame), a candidate vanishes.
 
 Frame `i` of hop `h` covers stream time `i * h` to `(i + 1) * h`. Frames are counted, nothing else: how the posteriors
@@ -50,6 +51,7 @@ class LabelDetector:
         """Decide by `point` from the next frame on; an event that has begun goes on."""
         self._enter = point.enter
         self._leave = point.leave
+        self._certain = point.certain
         self._min_frames = max(1, _frames_up(point.min_length_s, self._hop_s))
         self._bridging_frames = _frames_down(point.bridging_s, self._hop_s)
         self._cooldown_frames = _frames_up(point.cooldown_s, self._hop_s)
@@ -63,11 +65,11 @@ class LabelDetector:
                 return None
             self._onset_frame = self._last_frame = frame
             self._peak = posterior
-            return self._report_if_long_enough()
+            return self._report_if_due()
         if posterior >= self._leave:
             self._last_frame = frame
             self._peak = max(self._peak, posterior)
-            return self._report_if_long_enough()
+            return self._report_if_due()
         if frame - self._last_frame > self._bridging_frames:
             return self._end()
         return None
@@ -76,8 +78,9 @@ class LabelDetector:
         """End what is open, as at the end of a stream."""
         return self._end() if self._onset_frame >= 0 else None
 
-    def _report_if_long_enough(self) -> Decision | None:
-        if self._reported or self._last_frame - self._onset_frame + 1 < self._min_frames:
+    def _report_if_due(self) -> Decision | None:
+        long_enough = self._last_frame - self._onset_frame + 1 >= self._min_frames
+        if self._reported or not (long_enough or self._peak >= self._certain):
             return None
         self._reported = True
         return Decision("onset", self._event(offset_s=None), self._frame * self._hop_s)

@@ -1,4 +1,4 @@
-"""The detector's four rules, one fact a test."""
+"""The detector's rules, one fact a test."""
 
 import itertools
 
@@ -50,6 +50,22 @@ def test_onset_is_decided_at_the_end_of_the_frame_that_fills_the_minimum_length(
 
 def test_event_shorter_than_minimum_length_is_never_reported() -> None:
     assert decide([0.9, 0.9] + [0.0] * 10) == []
+
+
+def test_certain_frame_is_reported_at_once_and_the_event_keeps_its_onset() -> None:
+    onset, offset = decide([0.0] * 5 + [0.7, 0.95] + [0.0] * 9, point(certain=0.9))
+    assert onset.decided_s == pytest.approx(7 * HOP_S)
+    assert onset.event.onset_s == pytest.approx(5 * HOP_S)
+    assert offset.event.offset_s == pytest.approx(7 * HOP_S)
+
+
+def test_certain_frame_of_a_reported_event_reports_nothing_again() -> None:
+    assert [d.phase for d in decide([0.7] * 4 + [0.95] * 4, point(certain=0.9))] == ["onset", "offset"]
+
+
+def test_certain_frame_within_the_cooldown_waits_for_its_end() -> None:
+    posteriors = [0.7] * 4 + [0.0] * 3 + [0.95] * 4 + [0.0] * 9
+    assert spans(decide(posteriors, point(certain=0.9, cooldown_s=0.2))) == [(0, 4), (9, 11)]
 
 
 def test_one_frame_is_enough_when_minimum_length_is_zero() -> None:
@@ -122,11 +138,13 @@ def test_label_that_the_model_lacks_is_refused() -> None:
 
 
 POINTS = st.builds(
-    lambda a, b, length, bridging, cooldown: OperatingPoint(
-        enter=max(a, b), leave=min(a, b), min_length_s=length, bridging_s=bridging, cooldown_s=cooldown
+    lambda levels, length, bridging, cooldown: OperatingPoint(
+        **dict(zip(("leave", "enter", "certain"), sorted(levels), strict=True)),
+        min_length_s=length,
+        bridging_s=bridging,
+        cooldown_s=cooldown,
     ),
-    st.floats(0.05, 1),
-    st.floats(0.05, 1),
+    st.tuples(st.floats(0.05, 1), st.floats(0.05, 1), st.floats(0.05, 1)),
     st.floats(0, 0.5),
     st.floats(0, 0.5),
     st.floats(0, 1),
@@ -158,6 +176,6 @@ def test_every_event_obeys_its_operating_point(track: list[float], operating_poi
     for first, end in events:
         assert track[first] >= operating_point.enter
         assert track[end - 1] >= operating_point.leave
-        assert end - first >= min_frames
+        assert end - first >= min_frames or max(track[first:end]) >= operating_point.certain
     for (_, end), (first, _) in itertools.pairwise(events):
         assert first - end >= operating_point.cooldown_s / HOP_S - 1e-6

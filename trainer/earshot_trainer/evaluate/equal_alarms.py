@@ -137,7 +137,9 @@ def _boldest(contender: Contender, label: str, curve: Sequence[SweepPoint], allo
 
 def _moved(point: OperatingPoint, log_odds: float) -> OperatingPoint:
     enter = round(1 / (1 + math.exp(-log_odds)), 6)
-    return point.model_copy(update={"enter": enter, "leave": min(point.leave, enter)})
+    return point.model_copy(
+        update={"enter": enter, "leave": min(point.leave, enter), "certain": max(point.certain, enter)}
+    )
 
 
 def _without_idle(track: Track, point: OperatingPoint) -> NDArray[np.float32]:

@@ -1,11 +1,11 @@
-"""Choosing operating points: hysteresis, minimum length and bridging searched together.
+"""Choosing operating points: hysteresis, certainty, minimum length and bridging searched together.
 
 Recordings must be held out from the training of the model whose posteriors they carry, or the choice is too bold.
 """
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from earshot_node.contract.operating_point import OperatingPoint, PresetName, Presets
 from earshot_node.errors import OperatorError
-from earshot_trainer.evaluate.event_counts import EventLengths, Floats, Integers, JoinedTracks, event_lengths
+from earshot_trainer.evaluate.event_counts import NEVER, Floats, FoundEvents, Integers, JoinedTracks, find_events
 from earshot_trainer.evaluate.false_alarms import poisson_interval
 from earshot_trainer.evaluate.tracks import Track
 
@@ -28,9 +28,15 @@ RECALL_FLOOR: dict[PresetName, float] = {"quiet": 0.2, "balanced": 0.55, "sensit
 LEVELS = tuple(round(1 / (1 + math.exp(-0.175 * step)), 4) for step in range(-20, 41))
 """Thresholds in even steps of log-odds, 0.03 to 0.999."""
 HYSTERESIS_STEPS = (2, 4, 8, 12, 18)
-MIN_LENGTH_S = (0.12, 0.2, 0.32, 0.48, 0.6, 0.8, 1.0, 1.2, 1.6)
+CERTAIN_MARGIN = 0.35
+"""Log-odds that a level at which one frame decides lies at least above what it is to exceed: without, points chosen on
+other recordings gave a third more false alarms (trainer/EXPERIMENTS.md, 2026-11-30)."""
+MIN_LENGTH_S = (0.12, 0.2, 0.32, 0.48, 0.6, 0.8, 1.0, 1.2, 1.6, 2.0, 2.4)
 BRIDGING_S = (0.4, 0.8, 1.2, 2.0)
 COOLDOWN_S: dict[PresetName, float] = {"quiet": 10.0, "balanced": 5.0, "sensitive": 3.0}
+
+STRICTER_WHEN_HIGHER = ("enter", "leave", "certain", "min_length_s")
+"""Settings that decide about an onset."""
 
 GIVEN_WAY = 0.03
 """Value that `balanced` may lose so that the other presets have points beside it."""
@@ -128,7 +134,7 @@ class _Grid:
     """Candidates, the one of highest value first, and their figures in the same order.
 
     Attributes:
-        strictness: float64[candidates, settings] of those that decide about an onset: the higher, the stricter.
+        strictness: float64[candidates, `STRICTER_WHEN_HIGHER`].
     """
 
     candidates: Sequence[_Candidate]
@@ -142,12 +148,12 @@ class _Grid:
         """Order the candidates; of equal ones those with fewer alarms, then the stricter ones, come first."""
 
         def rank(c: _Candidate) -> tuple[float, ...]:
-            return (c.value, -c.false_alarms, c.point.enter, c.point.leave, -c.point.bridging_s)
+            return (c.value, -c.false_alarms, c.point.enter, c.point.leave, c.point.certain, -c.point.bridging_s)
 
         ordered = sorted(candidates, key=rank, reverse=True)
         return cls(
             ordered,
-            np.array([(c.point.enter, c.point.leave, c.point.min_length_s) for c in ordered]),
+            np.array([[getattr(c.point, name) for name in STRICTER_WHEN_HIGHER] for c in ordered]),
             np.array([c.value for c in ordered]),
             np.array([c.recall for c in ordered]),
             np.array([c.false_alarms for c in ordered]),
@@ -209,8 +215,8 @@ def _weights(tracks: Sequence[Track]) -> Floats:
 
 
 def _choose_label(label: str, evidence: Evidence, budgets: Mapping[PresetName, float]) -> dict[PresetName, Choice]:
-    grid = _Grid.of(_candidates(evidence))
     allowed = {name: allowed_alarms(budgets[name], evidence.hours) for name in RECALL_FLOOR}
+    grid = _Grid.of(_candidates(evidence, allowed.values()))
     places = _choose_together(grid, allowed)
 
     def judged(name: PresetName) -> Choice:
@@ -243,7 +249,7 @@ def _choose_together(grid: _Grid, allowed: Mapping[PresetName, int]) -> dict[Pre
     return found
 
 
-def _candidates(evidence: Evidence) -> Iterator[_Candidate]:
+def _candidates(evidence: Evidence, allowed: Collection[int]) -> Iterator[_Candidate]:
     """Judge every point of the grid."""
     hop_s = evidence.long_negatives[0].hop_s
     kinds = [tracks for tracks in (evidence.positives, evidence.events) if tracks]
@@ -253,31 +259,53 @@ def _candidates(evidence: Evidence) -> Iterator[_Candidate]:
         JoinedTracks.of([track.posteriors for track in tracks], apart_frames)
         for tracks in (*kinds, evidence.negative_clips, evidence.long_negatives)
     ]
+    least_frames = [max(1, math.ceil(length_s / hop_s - 1e-6)) for length_s in MIN_LENGTH_S]
+    certains = _certain_levels(evidence.long_negatives, allowed)
     clips = max(1, len(evidence.negative_clips))
     for low, leave in enumerate(LEVELS):
         sides = [side.above(leave) for side in sides]
         enters = [LEVELS[low + steps] for steps in HYSTERESIS_STEPS if low + steps < len(LEVELS)]
         for bridging_s in BRIDGING_S if enters else ():
             frames = math.floor(bridging_s / hop_s + 1e-6)
-            *holding, others, long = (event_lengths(side, leave, frames, enters) for side in sides)
-            for length_s in MIN_LENGTH_S:
-                least = max(1, math.ceil(length_s / hop_s - 1e-6))
-                recall, splits = _recall(holding, found, least)
-                clip_alarms = (others.events_by_track(least, clips) > 0).sum(axis=0) / clips
-                value = recall - CLIP_ALARM_COST * clip_alarms - SPLIT_COST * splits - DELAY_COST_PER_S * length_s
-                alarms = long.events(least)
-                for column, enter in enumerate(enters):
+            *holding, others, long = (find_events(side, leave, frames, enters, certains) for side in sides)
+            recall, splits, delay_frames = _recall(holding, found, least_frames)
+            clip_alarms = (others.by_track(others.reported_after(least_frames) < NEVER, clips) > 0).sum(axis=0) / clips
+            costs = CLIP_ALARM_COST * clip_alarms + SPLIT_COST * splits + DELAY_COST_PER_S * hop_s * delay_frames
+            alarms = (long.reported_after(least_frames) < NEVER).sum(axis=0)
+            for place in np.ndindex(recall.shape):
+                length_s, enter, certain = MIN_LENGTH_S[place[0]], enters[place[1]], certains[place[2]]
+                if enter <= certain:
                     point = OperatingPoint.model_construct(
-                        enter=enter, leave=leave, min_length_s=length_s, bridging_s=bridging_s, cooldown_s=0.0
-                    )
-                    yield _Candidate(point, round(float(value[column]), 9), float(recall[column]), int(alarms[column]))
+                        enter=enter, leave=leave, certain=certain, min_length_s=length_s, bridging_s=bridging_s,
+                        cooldown_s=0.0,
+                    )  # fmt: skip
+                    value = round(float(recall[place] - costs[place]), 9)
+                    yield _Candidate(point, value, float(recall[place]), int(alarms[place]))
 
 
-def _recall(holding: Sequence[EventLengths], weights: Sequence[Floats], least_frames: int) -> tuple[Floats, Floats]:
-    """Return float64[enters]: recall, and events too many per track, each the mean over kinds of tracks."""
-    recalls, splits = [], []
-    for lengths, weight in zip(holding, weights, strict=True):
-        events = lengths.events_by_track(least_frames, len(weight))
-        recalls.append(weight @ (events > 0))
-        splits.append(np.maximum(events - 1, 0).sum(axis=0) / len(weight))
-    return np.mean(recalls, axis=0), np.mean(splits, axis=0)
+def _certain_levels(long_negatives: Sequence[Track], allowed: Collection[int]) -> list[float]:
+    """Return levels, by a margin higher than all but as many long recordings as a budget allows alarms, and 1."""
+    highest = sorted((track.score for track in long_negatives), reverse=True)
+    exceeded = {highest[alarms] for alarms in allowed if alarms < len(highest)}
+    least = {1 / (1 + (1 / max(score, LEVELS[0]) - 1) * math.exp(-CERTAIN_MARGIN)) for score in exceeded}
+    return sorted({next((level for level in LEVELS if level > score), 1.0) for score in least} | {1.0})
+
+
+def _recall(
+    holding: Sequence[FoundEvents], weights: Sequence[Floats], least_frames: Sequence[int]
+) -> tuple[Floats, Floats, Floats]:
+    """Return float64[lengths, enters, certains], each the mean over kinds of tracks.
+
+    They are recall, events too many per track, and how many frames after its first an event is reported.
+    """
+    figures = []
+    for found, weight in zip(holding, weights, strict=True):
+        after = found.reported_after(least_frames)
+        reported = after < NEVER
+        events = found.by_track(reported, len(weight))
+        recall = np.tensordot(weight, events > 0, axes=1)
+        splits = np.maximum(events - 1, 0).sum(axis=0) / len(weight)
+        delay = np.where(reported, after, 0).sum(axis=0) / np.maximum(1, reported.sum(axis=0))
+        figures.append((recall, splits, delay))
+    recall, splits, delay = np.mean(figures, axis=0)
+    return recall, splits, delay

@@ -7,6 +7,7 @@ from earshot_trainer.evaluate.console import say
 from earshot_trainer.evaluate.evaluation import Evaluation, LabelFigures
 from earshot_trainer.evaluate.false_alarms import FalseAlarms
 from earshot_trainer.evaluate.operating_points import Choice
+from earshot_trainer.evaluate.point_settings import SETTINGS, settings_of
 from earshot_trainer.evaluate.tagging import Decisions, Tagging
 
 Gaps = dict[str, dict[str, float]]
@@ -83,32 +84,22 @@ def print_choices(console: Console, choices: dict[str, dict[str, Choice]], title
     """Print chosen operating points with what they gave on the recordings they were chosen on."""
     for label, presets in choices.items():
         table = Table(title=f"{label}: operating points chosen for {title} on these recordings", title_justify="left")
-        columns = (
-            "preset",
-            "enter",
-            "leave",
-            "min length",
-            "bridging",
-            "cooldown",
-            "recall",
-            "events",
-            "clip alarms",
-            "false alarms",
-            "per hour (95 %)",
-        )
-        for column in columns:
+        results = ("recall", "events", "clip alarms", "false alarms", "per hour (95 %)")
+        for column in ("preset", *SETTINGS, *results):
             table.add_column(column)
         for name, choice in presets.items():
-            point = choice.point
             alarms = f"{choice.false_alarms} in {choice.hours:.2f} h" + ("" if choice.budget_met else ", over budget")
             low, high = choice.per_hour_interval
             rate = f"{choice.per_hour:.2f} ({low:.2f} to {high:.2f})"
             table.add_row(
-                name, f"{point.enter:g}", f"{point.leave:g}", f"{point.min_length_s:g} s", f"{point.bridging_s:g} s",
-                f"{point.cooldown_s:g} s", f"{choice.recall:.3f}",
+                name,
+                *settings_of(choice.point),
+                f"{choice.recall:.3f}",
                 "-" if choice.event_recall is None else f"{choice.event_recall:.3f}",
-                f"{choice.clip_alarms:.3f}", alarms, rate,
-            )  # fmt: skip
+                f"{choice.clip_alarms:.3f}",
+                alarms,
+                rate,
+            )
         console.print(table)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from earshot_node.contract.manifest import BundleManifest
 from earshot_node.contract.operating_point import PRESET_SENSITIVITY
+from earshot_trainer.evaluate.point_settings import SETTINGS, settings_of
 from earshot_trainer.packaging.figures import OPERATING_POINTS
 from earshot_trainer.packaging.markdown import table
 
@@ -23,12 +24,11 @@ def points_section(manifest: BundleManifest) -> str:
 
 
 def _settings(manifest: BundleManifest) -> list[str]:
-    header = ("preset (sensitivity)", "label", "enter", "leave", "min length", "bridging", "cooldown")
+    header = ("preset (sensitivity)", "label", *SETTINGS)
     rows = []
     for preset, sensitivity in PRESET_SENSITIVITY.items():
         for label, point in getattr(manifest.presets, preset).items():
-            seconds = (f"{value:g} s" for value in (point.min_length_s, point.bridging_s, point.cooldown_s))
-            rows.append((f"{preset} ({sensitivity:g})", label, f"{point.enter:g}", f"{point.leave:g}", *seconds))
+            rows.append((f"{preset} ({sensitivity:g})", label, *settings_of(point)))
     return table(header, rows)
 
 

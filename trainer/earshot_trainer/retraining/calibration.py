@@ -147,9 +147,11 @@ def beyond_chance(measured: float, error: float) -> float:
 
 
 def moved(point: OperatingPoint, log_odds: float) -> OperatingPoint:
-    """Return the point with both thresholds moved by so much, upwards where it is positive."""
-    enter, leave = (_sigmoid(_logit(value) + log_odds) for value in (point.enter, point.leave))
-    return point.model_copy(update={"enter": round(enter, 5), "leave": round(min(leave, enter), 5)})
+    """Return the point with its thresholds moved by so much, upwards where it is positive; certainty of 1 stays."""
+    levels = (point.leave, point.enter, point.certain)
+    leave, enter, certain = sorted(round(_sigmoid(_logit(value) + log_odds), 5) for value in levels)
+    certain = certain if point.certain < 1 else point.certain
+    return point.model_copy(update={"enter": enter, "leave": leave, "certain": certain})
 
 
 def _alarms(tracks: Sequence[Track], label: str, point: OperatingPoint) -> int:

@@ -8,6 +8,7 @@ from earshot_node.contract.operating_point import PRESET_SENSITIVITY
 from earshot_trainer.evaluate.evaluation import LabelFigures
 from earshot_trainer.evaluate.false_alarms import FalseAlarms
 from earshot_trainer.evaluate.html.report_input import ShownModel
+from earshot_trainer.evaluate.point_settings import SETTINGS, settings_of
 from earshot_trainer.evaluate.tagging import Tagging
 
 
@@ -71,13 +72,8 @@ def headline_rows(models: Sequence[ShownModel], label: str) -> list[Row]:
 
 def operating_points_table(model: ShownModel, label: str) -> Table:
     """Return the settings of each preset."""
-    columns = ["preset", "enter", "leave", "min length", "bridging", "cooldown"]
-    rows = []
-    for preset in PRESET_SENSITIVITY:
-        point = getattr(model.presets, preset)[label]
-        seconds = [f"{value:g} s" for value in (point.min_length_s, point.bridging_s, point.cooldown_s)]
-        rows.append([preset, f"{point.enter:g}", f"{point.leave:g}", *seconds])
-    return Table(columns, rows)
+    rows = [[preset, *settings_of(getattr(model.presets, preset)[label])] for preset in PRESET_SENSITIVITY]
+    return Table(["preset", *SETTINGS], rows)
 
 
 def decisions_table(tagging: Tagging) -> Table:

@@ -1,0 +1,13 @@
+"""An operating point's settings as tables show them."""
+
+from earshot_node.contract.operating_point import OperatingPoint
+
+SETTINGS = ("enter", "leave", "certain", "min length", "bridging", "cooldown")
+"""Columns."""
+
+
+def settings_of(point: OperatingPoint) -> list[str]:
+    """Return the texts of the columns; "-" where no posterior is certain."""
+    certain = f"{point.certain:g}" if point.certain < 1 else "-"
+    seconds = (f"{value:g} s" for value in (point.min_length_s, point.bridging_s, point.cooldown_s))
+    return [f"{point.enter:g}", f"{point.leave:g}", certain, *seconds]
