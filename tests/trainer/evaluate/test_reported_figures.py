@@ -10,12 +10,21 @@ import pytest
 
 pytest.importorskip("sklearn", reason="scikit-learn is missing; run scripts/test without --node")
 
+import onnx
 from click.testing import CliRunner
+from sklearn.metrics import average_precision_score
 
-from earshot_node.contract.manifest import BundleManifest
+from earshot_node.contract.manifest import MODEL_NAME, BundleManifest
 from earshot_node.inference.bundle import load_bundled
 from earshot_trainer.cli.evaluate import command
+from earshot_trainer.corpus.recordings import load_manifest
+from earshot_trainer.evaluate.bundle_subject import BundleSubject
+from earshot_trainer.graph.export import export_float
+from earshot_trainer.network.architecture import ModelConfig
+from earshot_trainer.network.model import StreamingCrnn
+from earshot_trainer.packaging.base import load_base
 from earshot_trainer.packaging.figures import OPERATING_POINTS, held_out_reports
+from earshot_trainer.second_opinion.joining import join, second_of
 from earshot_trainer.training.run_record import load_run
 
 pytestmark = pytest.mark.torch
@@ -88,6 +97,35 @@ def test_int8_costs_next_to_nothing(shipped: BundleManifest) -> None:
     for in_float in against(report, "pooled"):
         gap = siren_tagging(report)["average_precision"] - siren_tagging(in_float)["average_precision"]
         assert abs(gap) < INT8_COSTS
+
+
+@pytest.mark.audio_data
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_shipped_int8_graph_tells_sirens_apart_as_well_as_its_weights_in_float(
+    shipped: BundleManifest, audio_data: Path, tmp_path: Path
+) -> None:
+    """On sounds that they were trained on, so the difference alone says something."""
+    int8, in_float = tmp_path / "int8.onnx", tmp_path / "float.onnx"
+    int8.write_bytes(load_bundled().files[MODEL_NAME])
+    base = load_base()
+    assert base.pin.model_sha256 == hashlib.sha256(int8.read_bytes()).hexdigest()
+    network = StreamingCrnn(ModelConfig.from_dict(base.values["config"]))
+    network.load_state_dict(base.values["network"])
+    export_float(network.eval(), in_float)
+    second = second_of(onnx.load(int8))
+    assert second is not None
+    onnx.save(join(onnx.load(in_float), second, shipped.labels.index("siren")), in_float)
+    clips = [one for one in load_manifest(audio_data / "urban" / "manifest.csv") if one.fold == "us8k-fold2"]
+    clips = [one for one in clips if one.is_siren] + [one for one in clips if not one.is_siren][::4]
+    is_siren = [one.is_siren for one in clips]
+
+    def average_precision(graph: Path) -> float:
+        heard = BundleSubject.of_graph(graph, shipped.labels).score_files([one.path for one in clips], jobs=2)
+        scores = [float(one.posteriors[:, shipped.labels.index("siren")].max()) for one in heard]
+        return float(average_precision_score(is_siren, scores))
+
+    assert abs(average_precision(int8) - average_precision(in_float)) < INT8_COSTS
 
 
 def test_operating_points_stand_with_what_they_give_out_of_fold(shipped: BundleManifest) -> None:
