@@ -39,7 +39,7 @@ def monitor(
     labels: tuple[str, ...],
     limit_s: float | None,
 ) -> int:
-    """Show the live level and posteriors of one source, with the thresholds that make an event.
+    """Show the live level and posteriors of one source, with the thresholds at which an event begins and ends.
 
     A configuration's labels are shown unless others are asked for.
 

@@ -75,6 +75,8 @@ MEL_RANGE_HZ: MelRange = (50.0, 8000.0)
 class BundleManifest(BaseModel):
     """The JSON beside a model. Unknown fields are ignored, so that an older node reads a newer manifest of its schema.
 
+    A setting of an operating point is not: whoever does not know it would decide otherwise.
+
     Attributes:
         files: sha256 of every other file of the bundle but the signature.
         metrics: measured figures, each with its protocol; free-form JSON for people and the model card.

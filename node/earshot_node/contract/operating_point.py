@@ -17,7 +17,7 @@ class OperatingPoint(BaseModel):
         leave: posterior at or above which a begun event goes on (hysteresis), at most `enter`.
         certain: posterior at or above which an event is reported at once, at least `enter`; 1, which hardly any sound
             reaches, leaves every event to the minimum length.
-        min_length_s: an event is reported once it has lasted this long.
+        min_length_s: an event is reported at the latest once it has lasted this long.
         bridging_s: a gap below `leave` up to this long does not end an event.
         cooldown_s: after an offset, no new onset for this long.
     """

@@ -65,11 +65,11 @@ class LabelDetector:
                 return None
             self._onset_frame = self._last_frame = frame
             self._peak = posterior
-            return self._report_if_due()
+            return self._report_if_due(posterior)
         if posterior >= self._leave:
             self._last_frame = frame
             self._peak = max(self._peak, posterior)
-            return self._report_if_due()
+            return self._report_if_due(posterior)
         if frame - self._last_frame > self._bridging_frames:
             return self._end()
         return None
@@ -78,9 +78,9 @@ class LabelDetector:
         """End what is open, as at the end of a stream."""
         return self._end() if self._onset_frame >= 0 else None
 
-    def _report_if_due(self) -> Decision | None:
+    def _report_if_due(self, posterior: float) -> Decision | None:
         long_enough = self._last_frame - self._onset_frame + 1 >= self._min_frames
-        if self._reported or not (long_enough or self._peak >= self._certain):
+        if self._reported or not (long_enough or posterior >= self._certain):
             return None
         self._reported = True
         return Decision("onset", self._event(offset_s=None), self._frame * self._hop_s)

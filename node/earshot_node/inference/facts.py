@@ -30,7 +30,11 @@ class SoundEvent:
 
 @dataclass(frozen=True, slots=True)
 class Onset:
-    """An event has lasted its minimum length and is now reported; `decided_s` is the deciding frame's stream time."""
+    """An event is certain, or has lasted its minimum length, and is now reported.
+
+    Attributes:
+        decided_s: stream time of the frame that decided it.
+    """
 
     source: str
     stream: int

@@ -163,6 +163,8 @@ def test_operating_point_that_contradicts_itself_is_refused(written: Write) -> N
     point = "{enter: 0.4, leave: 0.6, min_length_s: 1, bridging_s: 1, cooldown_s: 1}"
     text = MICROPHONE + "detection:\n  operating_points:\n    siren: " + point + "\n"
     assert ":4: detection.operating_points.siren: leave (0.6) must not exceed enter (0.4)" in problem(written(text))
+    text = text.replace("leave: 0.6", "leave: 0.3, certain: 0.35")
+    assert ":4: detection.operating_points.siren: enter (0.4) must not exceed certain (0.35)" in problem(written(text))
 
 
 def test_all_mistakes_are_listed_and_the_first_is_told(written: Write) -> None:

@@ -63,6 +63,14 @@ def test_certain_frame_of_a_reported_event_reports_nothing_again() -> None:
     assert [d.phase for d in decide([0.7] * 4 + [0.95] * 4, point(certain=0.9))] == ["onset", "offset"]
 
 
+def test_what_was_loud_under_a_former_point_is_not_certain_under_the_next() -> None:
+    detector = LabelDetector("siren", point(certain=0.99), HOP_S)
+    assert detector.push(0.98) is None
+    detector.set_point(point(certain=0.97))
+    assert detector.push(0.35) is None
+    assert detector.push(0.97) is not None
+
+
 def test_certain_frame_within_the_cooldown_waits_for_its_end() -> None:
     posteriors = [0.7] * 4 + [0.0] * 3 + [0.95] * 4 + [0.0] * 9
     assert spans(decide(posteriors, point(certain=0.9, cooldown_s=0.2))) == [(0, 4), (9, 11)]

@@ -74,15 +74,17 @@ def test_curve_goes_from_strict_to_bold_and_ends_where_alarms_are_too_many() -> 
     assert len(sweep(short, "siren")) < len(curve)
 
 
-def test_leave_goes_down_with_enter() -> None:
+def test_leave_goes_down_with_enter_and_certainty_up() -> None:
     seen: list[OperatingPoint] = []
 
     def recall_at(point: OperatingPoint) -> float:
         seen.append(point)
         return 0.0
 
-    sweep(Contender("mine", POINT, [bump("music", 0.0, kind="long")], recall_at), "siren")
+    point = POINT.model_copy(update={"certain": 0.9})
+    sweep(Contender("mine", point, [bump("music", 0.0, kind="long")], recall_at), "siren")
     assert all(point.leave == min(0.3, point.enter) for point in seen)
+    assert all(point.certain == max(0.9, point.enter) for point in seen)
     assert min(point.enter for point in seen) < 0.01
 
 

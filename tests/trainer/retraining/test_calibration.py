@@ -117,6 +117,24 @@ def test_presets_stay_in_order() -> None:
     assert points["quiet"].enter >= points["balanced"].enter >= points["sensitive"].enter
 
 
+def test_what_is_certain_stays_in_order_where_one_preset_is_raised_alone() -> None:
+    certain = Presets(
+        **{name: {"siren": POINT.model_copy(update={"certain": 0.95})} for name in ("quiet", "balanced", "sensitive")}
+    )
+    still, blip = [0.02] * 250, [0.02] * 100 + [0.97] * 50 + [0.02] * 100
+    theirs = [make_track("hall", still, group=f"hall {number}", kind="long") for number in range(60)]
+    ours = [make_track("hall", blip, group=f"hall {number}", kind="long") for number in range(60)]
+    points, shift = comparable_points([*noise(0), *theirs], [*noise(0), *ours], "siren", certain)
+    assert shift.applied["sensitive"] > 0
+    assert points["quiet"].certain >= points["balanced"].certain >= points["sensitive"].certain > 0.95
+
+
+def test_certainty_moves_with_the_thresholds_and_none_stays_none() -> None:
+    sure = POINT.model_copy(update={"certain": 0.95})
+    assert POINT.enter < moved(sure, 1.0).enter < moved(sure, 1.0).certain == pytest.approx(0.981, abs=0.001)
+    assert moved(POINT, 1.0).certain == moved(POINT, -1.0).certain == 1
+
+
 def test_moved_point_stays_a_point() -> None:
     for log_odds in (-20.0, 20.0):
         point = moved(POINT, log_odds)

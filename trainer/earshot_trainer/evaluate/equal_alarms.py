@@ -1,7 +1,8 @@
 """Two subjects at equal false alarms: what each finds when the first may give no more alarms than its rival does.
 
 The rival decides by its operating point. The first keeps all settings of its own but `enter`, which is moved until it
-gives at most the rival's number of false alarms on the same long recordings; `leave` goes down with a lower `enter`.
+gives at most the rival's number of false alarms on the same long recordings; `leave` goes down with a lower `enter`,
+`certain` up with a higher one.
 So neither a lucky threshold nor a bolder one is compared, and the whole curve stands beside the two points.
 """
 
@@ -34,7 +35,7 @@ class Contender:
     """A subject in the comparison.
 
     Attributes:
-        point: where its sweep starts from; only `enter` (and `leave` with it) moves.
+        point: where its sweep starts from; only `enter` moves, and `leave` and `certain` where it meets them.
         long_negatives: long recordings without the label.
         recall_at: share of what is to be found that it finds at an operating point.
     """

@@ -8,15 +8,13 @@ The cooldown is left out; it can only hold back events, and never the first of a
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-NEVER = np.iinfo(np.int64).max
-"""A frame that does not come."""
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +34,11 @@ class JoinedTracks:
     @classmethod
     def of(cls, posteriors: Sequence[NDArray[np.float32]], apart_frames: int) -> "JoinedTracks":
         """Join float32[frames] each; `apart_frames` must exceed every bridging."""
-        values: list[Floats] = []
-        track: list[Integers] = []
+        values, track = [np.zeros(0)], [np.zeros(0, np.int64)]
         for index, row in enumerate(posteriors):
             values += [row.astype(np.float64), np.full(apart_frames, -1.0)]
             track += [np.full(len(row), index), np.full(apart_frames, -1)]
-        return cls(
-            np.concatenate(values) if values else np.zeros(0),
-            np.concatenate(track) if track else np.zeros(0, np.int64),
-            len(posteriors),
-        )
+        return cls(np.concatenate(values), np.concatenate(track), len(posteriors))
 
     def above(self, level: float) -> "JoinedTracks":
         """Return the same without tracks that never reach `level`; their indices are kept."""
@@ -62,58 +55,49 @@ class FoundEvents:
 
     Attributes:
         track: int64[regions], ascending.
-        frames: int64[regions, enters], frames from the first at or above `enter` to the region's last; 0 without one.
-        unsure: int64[regions, enters, certains], frames from the first at or above `enter` to the first at or above
-            `certain`, both counted; `NEVER` without one.
+        length: int64[regions, enters], frames from the first at or above `enter` to the region's last; 0 without one.
+        is_certain: bool[regions, enters, certains], of an event a frame of which is at or above `certain`.
     """
 
     track: Integers
-    frames: Integers
-    unsure: Integers
+    length: Integers
+    is_certain: Flags
 
-    def reported_after(self, least_frames: Sequence[int]) -> Integers:
-        """Return int64[regions, lengths, enters, certains]: frames until an event is reported, `NEVER` if it is not.
+    def reported(self, least_frames: Sequence[int]) -> Flags:
+        """Return bool[regions, lengths, enters, certains]: is there an event that lasts so long or is certain?"""
+        lasting = self.length[:, None, :] >= np.asarray(least_frames, np.int64)[:, None]
+        return np.asarray(lasting[..., None] | self.is_certain[:, None], np.bool_)
 
-        A gap that is bridged while an event reaches its minimum length is not counted.
-        """
-        least = np.asarray(least_frames, np.int64)[:, None]
-        lasting = np.where(self.frames[:, None, :] >= least, least, NEVER)
-        return np.minimum(lasting[..., None], self.unsure[:, None])
-
-    def by_track(self, of_regions: NDArray[Any], tracks: int) -> Integers:
-        """Return the sums of [regions, ...] in every track: int64[tracks, ...]."""
-        sums = np.zeros((tracks, *of_regions.shape[1:]), np.int64)
+    def reported_by_track(self, least_frames: Sequence[int], tracks: int) -> Integers:
+        """Return int64[tracks, lengths, enters, certains]: events in every track."""
+        reported = self.reported(least_frames)
+        counts = np.zeros((tracks, *reported.shape[1:]), np.int64)
         if len(self.track):
             first = np.flatnonzero(np.diff(self.track, prepend=-1))
-            sums[self.track[first]] = np.add.reduceat(of_regions, first, axis=0, dtype=np.int64)
-        return sums
+            counts[self.track[first]] = np.add.reduceat(reported, first, axis=0, dtype=np.int64)
+        return counts
 
 
 def find_events(
     joined: JoinedTracks, leave: float, bridging_frames: int, enters: Sequence[float], certains: Sequence[float]
 ) -> FoundEvents:
-    """Return the regions at `leave`, and what every `enter` (at least `leave`) and `certain` make of each.
+    """Return the regions at `leave`, and what every `enter` (ascending, at least `leave`) and `certain` make of each.
 
-    Both ascend. A `certain` below an `enter` counts as that `enter`.
+    A `certain` below an `enter` counts as that `enter`.
     """
     active = np.flatnonzero(joined.values >= leave)
     if not len(active):
-        none = np.zeros((0, len(enters), len(certains)), np.int64)
-        return FoundEvents(none[:, 0, 0], none[..., 0], none)
+        none = np.zeros((0, len(enters), len(certains)), np.bool_)
+        return FoundEvents(np.zeros(0, np.int64), none[..., 0].astype(np.int64), none)
     begins = np.diff(active, prepend=active[0] - bridging_frames - 2) > bridging_frames + 1
     region = np.cumsum(begins) - 1
     last = active[np.append(np.flatnonzero(begins)[1:] - 1, len(active) - 1)]
-
-    def firsts(level: float) -> Integers:
-        """Of each region the first frame at or above a level, `NEVER` without one."""
-        reaching = joined.values[active] >= level
-        found = np.full(len(last), NEVER)
-        found[region[reaching][::-1]] = active[reaching][::-1]
-        return found
-
-    entered = np.stack([firsts(enter) for enter in enters], axis=1)
-    sure = np.stack([firsts(certain) for certain in certains], axis=1)
-    frames = np.where(entered < NEVER, last[:, None] - entered + 1, 0)
-    sure_after = np.maximum(sure[:, None, :], entered[:, :, None])
-    unsure = np.where(sure_after < NEVER, sure_after - entered[:, :, None] + 1, NEVER)
-    return FoundEvents(joined.track[last], frames, unsure)
+    highest = np.maximum.reduceat(joined.values[active], np.flatnonzero(begins))
+    length = np.zeros((len(last), len(enters)), np.int64)
+    for column, enter in enumerate(enters):
+        entered = joined.values[active] >= enter
+        active, region = active[entered], region[entered]
+        first = np.flatnonzero(np.diff(region, prepend=-1))
+        length[region[first], column] = last[region[first]] - active[first] + 1
+    is_certain = (length > 0)[..., None] & (highest[:, None, None] >= np.asarray(certains))
+    return FoundEvents(joined.track[last], length, is_certain)

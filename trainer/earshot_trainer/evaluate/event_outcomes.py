@@ -17,7 +17,7 @@ Outcome = Literal["heard", "already_on", "missed"]
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """A reported event of the node's detector; `decided_s` is when its onset was told, after the minimum length."""
+    """A reported event of the node's detector; `decided_s` is when its onset was told: certain or long enough."""
 
     onset_s: float
     offset_s: float

@@ -28,7 +28,7 @@ DEFINITIONS = {
     "snr": "RMS of the event as mixed, onset to offset, over RMS of the background in the same span",
     "recall": "share of events that a detection of the node's detector touches (begins before the event's offset and "
     f"{TAIL_S:g} s, ends after its onset) which was told after the onset; 95 % interval by resampling whole recordings",
-    "delay": "from the true onset until the detector tells (minimum length included)",
+    "delay": "from the true onset until the detector tells (certain, or after the minimum length)",
     "extra": "detections that touch no event or were told before it, per hour of soundscapes; exact Poisson 95 % "
     "interval",
     "event_based": f"onset as the detector reports it (backdated) within {COLLAR_S:g} s; offset within {COLLAR_S:g} s "

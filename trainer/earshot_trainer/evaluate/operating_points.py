@@ -9,15 +9,19 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from earshot_node.contract.operating_point import OperatingPoint, PresetName, Presets
 from earshot_node.errors import OperatorError
-from earshot_trainer.evaluate.event_counts import NEVER, Floats, FoundEvents, Integers, JoinedTracks, find_events
+from earshot_trainer.evaluate.event_counts import (
+    Flags,
+    Floats,
+    FoundEvents,
+    Integers,
+    JoinedTracks,
+    find_events,
+)
 from earshot_trainer.evaluate.false_alarms import poisson_interval
 from earshot_trainer.evaluate.tracks import Track
-
-Flags = NDArray[np.bool_]
 
 BUDGETS_PER_HOUR: dict[PresetName, float] = {"quiet": 0.0, "balanced": 0.2, "sensitive": 2.0}
 """Most false alarms per hour on long recordings that each preset may give; a budget above none allows at least one."""
@@ -29,8 +33,8 @@ LEVELS = tuple(round(1 / (1 + math.exp(-0.175 * step)), 4) for step in range(-20
 """Thresholds in even steps of log-odds, 0.03 to 0.999."""
 HYSTERESIS_STEPS = (2, 4, 8, 12, 18)
 CERTAIN_MARGIN = 0.35
-"""Log-odds that a level at which one frame decides lies at least above what it is to exceed: without, points chosen on
-other recordings gave a third more false alarms (trainer/EXPERIMENTS.md, 2026-11-30)."""
+"""Log-odds by which a level at which one frame decides clears what long negatives reach (trainer/EXPERIMENTS.md,
+2026-11-30)."""
 MIN_LENGTH_S = (0.12, 0.2, 0.32, 0.48, 0.6, 0.8, 1.0, 1.2, 1.6, 2.0, 2.4)
 BRIDGING_S = (0.4, 0.8, 1.2, 2.0)
 COOLDOWN_S: dict[PresetName, float] = {"quiet": 10.0, "balanced": 5.0, "sensitive": 3.0}
@@ -43,7 +47,9 @@ GIVEN_WAY = 0.03
 
 CLIP_ALARM_COST = 0.5
 SPLIT_COST = 0.05
-DELAY_COST_PER_S = 0.03
+LENGTH_COST_PER_S = 0.03
+"""Of the minimum length, whatever is certain sooner: with delays as they are, long ones look better than they turn out
+to be on other recordings (trainer/EXPERIMENTS.md, 2026-11-30)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +151,15 @@ class _Grid:
 
     @classmethod
     def of(cls, candidates: Iterable[_Candidate]) -> "_Grid":
-        """Order the candidates; of equal ones those with fewer alarms, then the stricter ones, come first."""
+        """Order the candidates; of equal ones those with fewer alarms, then the stricter ones come first.
+
+        Certainty is the exception: a lower level that costs nothing tells sooner.
+        """
 
         def rank(c: _Candidate) -> tuple[float, ...]:
-            return (c.value, -c.false_alarms, c.point.enter, c.point.leave, c.point.certain, -c.point.bridging_s)
+            point = c.point
+            stricter = (point.enter, point.leave, point.min_length_s, -point.bridging_s)
+            return (c.value, -c.false_alarms, *stricter, -point.certain)
 
         ordered = sorted(candidates, key=rank, reverse=True)
         return cls(
@@ -261,6 +272,7 @@ def _candidates(evidence: Evidence, allowed: Collection[int]) -> Iterator[_Candi
     ]
     least_frames = [max(1, math.ceil(length_s / hop_s - 1e-6)) for length_s in MIN_LENGTH_S]
     certains = _certain_levels(evidence.long_negatives, allowed)
+    length_costs = LENGTH_COST_PER_S * np.array(MIN_LENGTH_S)[:, None, None]
     clips = max(1, len(evidence.negative_clips))
     for low, leave in enumerate(LEVELS):
         sides = [side.above(leave) for side in sides]
@@ -268,10 +280,10 @@ def _candidates(evidence: Evidence, allowed: Collection[int]) -> Iterator[_Candi
         for bridging_s in BRIDGING_S if enters else ():
             frames = math.floor(bridging_s / hop_s + 1e-6)
             *holding, others, long = (find_events(side, leave, frames, enters, certains) for side in sides)
-            recall, splits, delay_frames = _recall(holding, found, least_frames)
-            clip_alarms = (others.by_track(others.reported_after(least_frames) < NEVER, clips) > 0).sum(axis=0) / clips
-            costs = CLIP_ALARM_COST * clip_alarms + SPLIT_COST * splits + DELAY_COST_PER_S * hop_s * delay_frames
-            alarms = (long.reported_after(least_frames) < NEVER).sum(axis=0)
+            recall, splits = _recall_and_splits(holding, found, least_frames)
+            clip_alarms = (others.reported_by_track(least_frames, clips) > 0).sum(axis=0) / clips
+            costs = CLIP_ALARM_COST * clip_alarms + SPLIT_COST * splits + length_costs
+            alarms = long.reported(least_frames).sum(axis=0)
             for place in np.ndindex(recall.shape):
                 length_s, enter, certain = MIN_LENGTH_S[place[0]], enters[place[1]], certains[place[2]]
                 if enter <= certain:
@@ -291,21 +303,13 @@ def _certain_levels(long_negatives: Sequence[Track], allowed: Collection[int]) -
     return sorted({next((level for level in LEVELS if level > score), 1.0) for score in least} | {1.0})
 
 
-def _recall(
+def _recall_and_splits(
     holding: Sequence[FoundEvents], weights: Sequence[Floats], least_frames: Sequence[int]
-) -> tuple[Floats, Floats, Floats]:
-    """Return float64[lengths, enters, certains], each the mean over kinds of tracks.
-
-    They are recall, events too many per track, and how many frames after its first an event is reported.
-    """
-    figures = []
+) -> tuple[Floats, Floats]:
+    """Return two float64[lengths, enters, certains], each the mean over kinds of tracks: recall, events too many."""
+    recalls, splits = [], []
     for found, weight in zip(holding, weights, strict=True):
-        after = found.reported_after(least_frames)
-        reported = after < NEVER
-        events = found.by_track(reported, len(weight))
-        recall = np.tensordot(weight, events > 0, axes=1)
-        splits = np.maximum(events - 1, 0).sum(axis=0) / len(weight)
-        delay = np.where(reported, after, 0).sum(axis=0) / np.maximum(1, reported.sum(axis=0))
-        figures.append((recall, splits, delay))
-    recall, splits, delay = np.mean(figures, axis=0)
-    return recall, splits, delay
+        events = found.reported_by_track(least_frames, len(weight))
+        recalls.append(np.tensordot(weight, events > 0, axes=1))
+        splits.append(np.maximum(events - 1, 0).sum(axis=0) / len(weight))
+    return np.mean(recalls, axis=0), np.mean(splits, axis=0)

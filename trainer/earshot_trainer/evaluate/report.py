@@ -7,7 +7,7 @@ from earshot_trainer.evaluate.console import say
 from earshot_trainer.evaluate.evaluation import Evaluation, LabelFigures
 from earshot_trainer.evaluate.false_alarms import FalseAlarms
 from earshot_trainer.evaluate.operating_points import Choice
-from earshot_trainer.evaluate.point_settings import SETTINGS, settings_of
+from earshot_trainer.evaluate.point_settings import CERTAIN_MEANS, SETTINGS, settings_of
 from earshot_trainer.evaluate.tagging import Decisions, Tagging
 
 Gaps = dict[str, dict[str, float]]
@@ -101,6 +101,7 @@ def print_choices(console: Console, choices: dict[str, dict[str, Choice]], title
                 rate,
             )
         console.print(table)
+    say(console, CERTAIN_MEANS)
 
 
 def _print_protocol(console: Console, evaluation: Evaluation) -> None:

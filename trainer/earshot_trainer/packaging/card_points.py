@@ -5,7 +5,7 @@ from typing import Any
 
 from earshot_node.contract.manifest import BundleManifest
 from earshot_node.contract.operating_point import PRESET_SENSITIVITY
-from earshot_trainer.evaluate.point_settings import SETTINGS, settings_of
+from earshot_trainer.evaluate.point_settings import CERTAIN_MEANS, SETTINGS, settings_of
 from earshot_trainer.packaging.figures import OPERATING_POINTS
 from earshot_trainer.packaging.markdown import table
 
@@ -17,7 +17,7 @@ GIVES = (
 
 def points_section(manifest: BundleManifest) -> str:
     """Return the settings of every preset, and what it gives where the manifest says so."""
-    blocks = ["\n".join(_settings(manifest))]
+    blocks = ["\n".join(_settings(manifest)), f"{CERTAIN_MEANS}."]
     if short := manifest.metrics.get(OPERATING_POINTS):
         blocks += [GIVES, "\n".join(_figures(short))]
     return "\n\n".join(blocks)

@@ -98,7 +98,7 @@ def comparable_points(
     for name in sorted(PRESET_SENSITIVITY, key=lambda one: -PRESET_SENSITIVITY[one]):
         point = getattr(presets, name)[label]
         stricter = before is not None and point.enter >= getattr(presets, before)[label].enter
-        floor = points[before].enter if before is not None and stricter else 0.0
+        floor = points[before] if before is not None and stricter else None
         allowed = _alarms(active, label, point)
         points[name], applied[name], found = _raised(candidate, label, point, least, allowed, floor)
         counts[name] = (allowed, found)
@@ -115,7 +115,12 @@ def comparable_points(
 
 
 def _raised(
-    candidate: Sequence[Track], label: str, point: OperatingPoint, least: float, allowed: int, floor: float
+    candidate: Sequence[Track],
+    label: str,
+    point: OperatingPoint,
+    least: float,
+    allowed: int,
+    floor: OperatingPoint | None,
 ) -> tuple[OperatingPoint, float, int]:
     """Return the point moved by `least` and on, until it is at `floor` and alarms no more than chance explains.
 
@@ -124,9 +129,11 @@ def _raised(
     shift = least
     while True:
         there = moved(point, shift)
+        if floor is not None:
+            there = there.model_copy(update={"certain": max(there.certain, floor.certain)})
         found = _alarms(candidate, label, there)
         few = found <= allowed + max(1, math.isqrt(allowed))
-        if (few and there.enter >= floor) or shift >= least + MOST_SHIFT:
+        if (few and (floor is None or there.enter >= floor.enter)) or shift >= least + MOST_SHIFT:
             return there, round(shift, 4), found
         shift += STEP
 
@@ -148,10 +155,12 @@ def beyond_chance(measured: float, error: float) -> float:
 
 def moved(point: OperatingPoint, log_odds: float) -> OperatingPoint:
     """Return the point with its thresholds moved by so much, upwards where it is positive; certainty of 1 stays."""
-    levels = (point.leave, point.enter, point.certain)
-    leave, enter, certain = sorted(round(_sigmoid(_logit(value) + log_odds), 5) for value in levels)
-    certain = certain if point.certain < 1 else point.certain
-    return point.model_copy(update={"enter": enter, "leave": leave, "certain": certain})
+
+    def there(level: float) -> float:
+        return round(_sigmoid(_logit(level) + log_odds), 5)
+
+    certain = there(point.certain) if point.certain < 1 else point.certain
+    return point.model_copy(update={"enter": there(point.enter), "leave": there(point.leave), "certain": certain})
 
 
 def _alarms(tracks: Sequence[Track], label: str, point: OperatingPoint) -> int:

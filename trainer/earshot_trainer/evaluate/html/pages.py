@@ -23,6 +23,7 @@ from earshot_trainer.evaluate.html.panels import Panel, Part
 from earshot_trainer.evaluate.html.parts import label_parts, speed_part
 from earshot_trainer.evaluate.html.report_input import ReportInput, ShownModel
 from earshot_trainer.evaluate.html.tables import Row, headline_rows, operating_points_table, protocol_rows
+from earshot_trainer.evaluate.point_settings import CERTAIN_MEANS
 
 PAGE_NAME, FIGURES_NAME, AUDIO_FOLDER = "index.html", "report.json", "audio"
 TEMPLATES = resources.files("earshot_trainer.evaluate.html") / "templates"
@@ -122,7 +123,11 @@ def _label_page(folder: Path, report: ReportInput, label: str, speed: Part | Non
         alarms=_cut_outs(folder, models, label, alarms, "false-alarm"),
         misses=_cut_outs(folder, models, label, misses, "miss"),
         operating_points=[
-            Panel(f"{label}: operating points, {model.title}", table=operating_points_table(model, label))
+            Panel(
+                f"{label}: operating points, {model.title}",
+                note=f"{CERTAIN_MEANS}.",
+                table=operating_points_table(model, label),
+            )
             for model in models
         ],
     )
