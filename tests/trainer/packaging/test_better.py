@@ -6,7 +6,16 @@ import pytest
 from rich.console import Console
 
 from earshot_node.contract.operating_point import OperatingPoint, Presets
-from earshot_trainer.packaging.better import ALARMS, AP, Pair, compare_with_shipped, is_better, print_pairs
+from earshot_trainer.packaging.better import (
+    ALARMS,
+    AP,
+    DELAY,
+    EVENTS,
+    Pair,
+    compare_with_shipped,
+    is_better,
+    print_pairs,
+)
 
 POINT = OperatingPoint(enter=0.6, leave=0.4, min_length_s=0.4, bridging_s=1, cooldown_s=3)
 PRESETS = Presets(quiet={"siren": POINT}, balanced={"siren": POINT}, sensitive={"siren": POINT})
@@ -44,6 +53,29 @@ def judged(new: dict[str, Any], shipped: dict[str, Any]) -> bool:
 )
 def test_better_is_worse_in_nothing_and_better_in_something(precision: float, alarms: int, better: bool) -> None:
     assert judged(report(FOLD, precision, alarms), report(FOLD, 0.8, 3)) is better
+
+
+def with_events(recall: float, median_s: float | None, plan: str = "12" * 32) -> dict[str, Any]:
+    at_balanced = {"presets": {"balanced": {"recall": recall, "delay": {"median_s": median_s}}}}
+    by_snr = [{"snr_db": 10.0, **at_balanced}, {"snr_db": 0.0, "presets": {}}]
+    return report(FOLD, 0.8, 3) | {"events": {"label": "siren", "protocol": {"plan_sha256": plan}, "by_snr": by_snr}}
+
+
+@pytest.mark.parametrize(
+    ("recall", "median_s", "better"),
+    [(0.9, 1.5, True), (0.8, 1.2, True), (0.8, 1.5, False), (0.8, 1.47, False), (0.7, 1.0, False), (0.9, 1.6, False)],
+)
+def test_more_events_and_sooner_ones_are_better(recall: float, median_s: float, better: bool) -> None:
+    assert judged(with_events(recall, median_s), with_events(0.8, 1.5)) is better
+
+
+def test_events_are_compared_in_the_same_soundscapes_only() -> None:
+    found = pairs({"held_out": with_events(0.9, 1.0)}, {"held_out": with_events(0.8, None)})
+    assert [pair.what for pair in found] == [AP, ALARMS, EVENTS]
+    found = pairs({"held_out": with_events(0.9, 1.0)}, {"held_out": with_events(0.8, 1.5)})
+    assert [pair.what for pair in found] == [AP, ALARMS, EVENTS, DELAY]
+    found = pairs({"held_out": with_events(0.9, 1.0)}, {"held_out": with_events(0.8, 1.5, plan="34" * 32)})
+    assert [pair.what for pair in found] == [AP, ALARMS]
 
 
 def test_reports_are_paired_by_their_recordings_whatever_they_are_called() -> None:

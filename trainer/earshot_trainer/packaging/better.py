@@ -22,10 +22,31 @@ from earshot_trainer.evaluate.pooled_subject import PooledSubject
 from earshot_trainer.packaging.card_figures import title_of
 from earshot_trainer.packaging.figures import held_out_reports
 
-AP = "average precision"
-ALARMS = "false alarms at balanced"
-NOISE = 1e-4
-"""Differences up to this are none: figures are kept to six places, and processors round differently."""
+SNR_DB = 10.0
+"""Of the events that are compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What is compared.
+
+    Attributes:
+        noise: differences up to this are none.
+        digits: as it is printed.
+    """
+
+    name: str
+    more_is_better: bool
+    noise: float
+    digits: str
+
+
+AP = Figure("average precision", more_is_better=True, noise=1e-4, digits=".4f")
+"""Kept to six places, and processors round differently."""
+ALARMS = Figure("false alarms at balanced", more_is_better=False, noise=0, digits=".0f")
+EVENTS = Figure(f"events at {SNR_DB:+g} dB found at balanced", more_is_better=True, noise=1e-4, digits=".3f")
+DELAY = Figure(f"median delay at {SNR_DB:+g} dB, balanced, s", more_is_better=False, noise=0.04, digits=".2f")
+"""Told within the same frame is as soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +54,10 @@ class Pair:
     """One figure of both models on the same recordings.
 
     Attributes:
-        what: `AP`, where more is better, or `ALARMS`, where fewer are.
         where: which recordings.
     """
 
-    what: str
+    what: Figure
     label: str
     where: str
     new: float
@@ -46,8 +66,8 @@ class Pair:
     @property
     def gain(self) -> float:
         """How much better the new model is; negative where it is worse."""
-        gain = self.new - self.shipped if self.what == AP else self.shipped - self.new
-        return 0.0 if abs(gain) <= NOISE else gain
+        gain = self.new - self.shipped if self.what.more_is_better else self.shipped - self.new
+        return 0.0 if abs(gain) <= self.what.noise + 1e-9 else gain
 
 
 def is_better(pairs: Sequence[Pair]) -> bool:
@@ -67,6 +87,19 @@ def pairs_of(new: Mapping[str, Any], shipped: Mapping[str, Any], where: str) -> 
         if figures["false_alarms"] and theirs["false_alarms"]:
             alarms = (float(one["false_alarms"]["balanced"]["count"]) for one in (figures, theirs))
             yield Pair(ALARMS, label, where, *alarms)
+    yield from _pairs_of_events(new.get("events"), shipped.get("events"), where)
+
+
+def _pairs_of_events(new: Mapping[str, Any] | None, shipped: Mapping[str, Any] | None, where: str) -> Iterator[Pair]:
+    """Yield the figures of events in the same soundscapes."""
+    if not new or not shipped or new["protocol"]["plan_sha256"] != shipped["protocol"]["plan_sha256"]:
+        return
+    events = [one["presets"]["balanced"] for of in (new, shipped) for one in of["by_snr"] if one["snr_db"] == SNR_DB]
+    if len(events) == 2:
+        yield Pair(EVENTS, new["label"], where, *(one["recall"] for one in events))
+        medians_s = [one["delay"]["median_s"] for one in events]
+        if None not in medians_s:
+            yield Pair(DELAY, new["label"], where, *medians_s)
 
 
 def compare_with_shipped(
@@ -107,10 +140,8 @@ def print_pairs(console: Console, pairs: Sequence[Pair], shipped_version: str) -
         table.add_column(column)
     for pair in pairs:
         verdict = "better" if pair.gain > 0 else "worse" if pair.gain < 0 else "as good"
-        digits = ".4f" if pair.what == AP else ".0f"
-        table.add_row(
-            f"{pair.label}: {pair.what}", pair.where, f"{pair.new:{digits}}", f"{pair.shipped:{digits}}", verdict
-        )
+        new, old = (f"{figure:{pair.what.digits}}" for figure in (pair.new, pair.shipped))
+        table.add_row(f"{pair.label}: {pair.what.name}", pair.where, new, old, verdict)
     console.print(table)
     rule = "worse in nothing and better in something"
     console.print(f"the new model is {'' if is_better(pairs) else 'not '}better ({rule})", soft_wrap=True)
