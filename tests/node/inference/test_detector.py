@@ -63,6 +63,11 @@ def test_certain_frame_of_a_reported_event_reports_nothing_again() -> None:
     assert [d.phase for d in decide([0.7] * 4 + [0.95] * 4, point(certain=0.9))] == ["onset", "offset"]
 
 
+def test_nothing_is_certain_at_one() -> None:
+    assert decide([1.0, 1.0] + [0.0] * 9, point(certain=1.0)) == []
+    assert decide([1.0, 1.0] + [0.0] * 9) == []
+
+
 def test_what_was_loud_under_a_former_point_is_not_certain_under_the_next() -> None:
     detector = LabelDetector("siren", point(certain=0.99), HOP_S)
     assert detector.push(0.98) is None
@@ -184,6 +189,6 @@ def test_every_event_obeys_its_operating_point(track: list[float], operating_poi
     for first, end in events:
         assert track[first] >= operating_point.enter
         assert track[end - 1] >= operating_point.leave
-        assert end - first >= min_frames or max(track[first:end]) >= operating_point.certain
+        assert end - first >= min_frames or max(track[first:end]) >= operating_point.certain < 1
     for (_, end), (first, _) in itertools.pairwise(events):
         assert first - end >= operating_point.cooldown_s / HOP_S - 1e-6

@@ -114,7 +114,7 @@ def test_evidence_without_sirens_or_long_negatives_is_refused() -> None:
 @settings(deadline=None)
 @given(
     rows=st.lists(
-        st.lists(st.tuples(st.sampled_from([0.0, 0.2, 0.3, 0.5, 0.7, 0.95]), st.integers(1, 12)), max_size=14),
+        st.lists(st.tuples(st.sampled_from([0.0, 0.2, 0.3, 0.5, 0.7, 0.95, 1.0]), st.integers(1, 12)), max_size=14),
         min_size=1,
         max_size=4,
     ),

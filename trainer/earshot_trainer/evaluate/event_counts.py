@@ -83,7 +83,7 @@ def find_events(
 ) -> FoundEvents:
     """Return the regions at `leave`, and what every `enter` (ascending, at least `leave`) and `certain` make of each.
 
-    A `certain` below an `enter` counts as that `enter`.
+    A `certain` below an `enter` counts as that `enter`, one of 1 as none.
     """
     active = np.flatnonzero(joined.values >= leave)
     if not len(active):
@@ -99,5 +99,6 @@ def find_events(
         active, region = active[entered], region[entered]
         first = np.flatnonzero(np.diff(region, prepend=-1))
         length[region[first], column] = last[region[first]] - active[first] + 1
-    is_certain = (length > 0)[..., None] & (highest[:, None, None] >= np.asarray(certains))
+    levels = [certain if certain < 1 else np.inf for certain in certains]
+    is_certain = (length > 0)[..., None] & (highest[:, None, None] >= np.asarray(levels))
     return FoundEvents(joined.track[last], length, is_certain)
