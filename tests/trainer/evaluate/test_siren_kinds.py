@@ -99,6 +99,7 @@ def test_text_names_the_delay_only_where_something_was_heard() -> None:
     assert heard_text(replace(found, heard={"quiet": 0}, median_delay_s={"quiet": None}), "quiet") == "0 of 1"
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.slow
 def test_shipped_model_has_forgotten_no_kind() -> None:
     found = measure_siren_kinds([load_subject(None)], seed=2, takes=3)
