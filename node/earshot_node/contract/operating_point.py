@@ -15,8 +15,8 @@ class OperatingPoint(BaseModel):
     Attributes:
         enter: posterior at or above which an event may begin, 0 to 1.
         leave: posterior at or above which a begun event goes on (hysteresis), at most `enter`.
-        certain: posterior at or above which an event is reported at once, at least `enter`; 1 leaves every event to the
-            minimum length.
+        certain: posterior above which an event is reported at once, at least `enter`; none is above 1, which leaves
+            every event to the minimum length.
         min_length_s: an event is reported at the latest once it has lasted this long.
         bridging_s: a gap below `leave` up to this long does not end an event.
         cooldown_s: after an offset, no new onset for this long.

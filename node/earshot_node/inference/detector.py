@@ -4,8 +4,8 @@ Rules of one label, at its operating point:
 
 1. A frame at or above `enter` begins a candidate, unless the cooldown after the last offset still runs.
 2. Frames at or above `leave` carry it on; a gap below `leave` of up to `bridging_s` does not end it.
-3. Once it has lasted `min_length_s` from its first to its latest carrying frame, or a frame reaches a `certain` below
-   1, its onset is reported, once.
+3. Once it has lasted `min_length_s` from its first to its latest carrying frame, or a frame exceeds `certain`, its
+   onset is reported, once.
 4. A longer gap ends it: a reported one gets its offset (the end of the latest carrying frame), a candidate vanishes.
 
 Frame `i` of hop `h` covers stream time `i * h` to `(i + 1) * h`. Frames are counted, nothing else: how the posteriors
@@ -51,7 +51,7 @@ class LabelDetector:
         """Decide by `point` from the next frame on; an event that has begun goes on."""
         self._enter = point.enter
         self._leave = point.leave
-        self._certain = point.certain if point.certain < 1 else math.inf
+        self._certain = point.certain
         self._min_frames = max(1, _frames_up(point.min_length_s, self._hop_s))
         self._bridging_frames = _frames_down(point.bridging_s, self._hop_s)
         self._cooldown_frames = _frames_up(point.cooldown_s, self._hop_s)
@@ -80,7 +80,7 @@ class LabelDetector:
 
     def _report_if_due(self, posterior: float) -> Decision | None:
         long_enough = self._last_frame - self._onset_frame + 1 >= self._min_frames
-        if self._reported or not (long_enough or posterior >= self._certain):
+        if self._reported or not (long_enough or posterior > self._certain):
             return None
         self._reported = True
         return Decision("onset", self._event(offset_s=None), self._frame * self._hop_s)

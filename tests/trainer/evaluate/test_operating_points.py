@@ -130,11 +130,11 @@ def test_counted_events_are_those_of_the_detector(
     found = find_events(joined, leave, bridging_frames, enters, certains)
     counts = found.reported_by_track([least_frames, 3], len(tracks))[:, 0]
     for column, enter in enumerate(enters):
-        for sure, certain in enumerate(certains):
+        for sure, certain in [one for one in enumerate(certains) if one[1] >= enter]:
             point = OperatingPoint(
                 enter=enter,
                 leave=leave,
-                certain=max(enter, certain),
+                certain=certain,
                 min_length_s=least_frames * HOP_S,
                 bridging_s=bridging_frames * HOP_S,
                 cooldown_s=0.0,

@@ -2,7 +2,7 @@
 
 For one `leave` and bridging, the frames at or above `leave` form regions: runs that gaps of up to the bridging do not
 part. A region holds at most one event: from its first frame at or above `enter` to its last, if that is long enough or
-a frame reaches `certain`.
+a frame exceeds `certain`.
 The cooldown is left out; it can only hold back events, and never the first of a track.
 """
 
@@ -56,7 +56,7 @@ class FoundEvents:
     Attributes:
         track: int64[regions], ascending.
         length: int64[regions, enters], frames from the first at or above `enter` to the region's last; 0 without one.
-        is_certain: bool[regions, enters, certains], of an event a frame of which is at or above `certain`.
+        is_certain: bool[regions, enters, certains], of an event a frame of which is above `certain`.
     """
 
     track: Integers
@@ -81,10 +81,7 @@ class FoundEvents:
 def find_events(
     joined: JoinedTracks, leave: float, bridging_frames: int, enters: Sequence[float], certains: Sequence[float]
 ) -> FoundEvents:
-    """Return the regions at `leave`, and what every `enter` (ascending, at least `leave`) and `certain` make of each.
-
-    A `certain` below an `enter` counts as that `enter`, one of 1 as none.
-    """
+    """Return the regions at `leave`, and what each `enter` (ascending, at least `leave`) and `certain` make of them."""
     active = np.flatnonzero(joined.values >= leave)
     if not len(active):
         none = np.zeros((0, len(enters), len(certains)), np.bool_)
@@ -99,6 +96,5 @@ def find_events(
         active, region = active[entered], region[entered]
         first = np.flatnonzero(np.diff(region, prepend=-1))
         length[region[first], column] = last[region[first]] - active[first] + 1
-    levels = [certain if certain < 1 else np.inf for certain in certains]
-    is_certain = (length > 0)[..., None] & (highest[:, None, None] >= np.asarray(levels))
+    is_certain = (length > 0)[..., None] & (highest[:, None, None] > np.asarray(certains))
     return FoundEvents(joined.track[last], length, is_certain)
