@@ -71,7 +71,7 @@ def test_balanced_gives_way_a_little_where_another_preset_would_exceed_its_budge
         candidate(0.8, 0.6, 0.6 - lost, 1),
         candidate(0.6, 0.6, 0.8, 2),
     ]
-    monkeypatch.setattr(operating_points, "_candidates", lambda *_: grid)
+    monkeypatch.setattr(operating_points, "_candidates", lambda _evidence, _allowed: grid)
     monkeypatch.setattr(operating_points, "RECALL_FLOOR", {"quiet": 0.2, "balanced": 0.5, "sensitive": 0.8})
     monkeypatch.setattr(operating_points, "allowed_alarms", lambda per_hour, _: int(per_hour))
     presets, _ = choose_operating_points({"siren": evidence}, {"quiet": 0, "balanced": 1, "sensitive": 2})

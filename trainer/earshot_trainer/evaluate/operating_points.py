@@ -4,6 +4,7 @@ Recordings must be held out from the training of the model whose posteriors they
 """
 
 import math
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -298,9 +299,10 @@ def _candidates(evidence: Evidence, allowed: Collection[int]) -> Iterator[_Candi
 def _certain_levels(long_negatives: Sequence[Track], allowed: Collection[int]) -> list[float]:
     """Return levels, by a margin higher than all but as many long recordings as a budget allows alarms, and 1."""
     highest = sorted((track.score for track in long_negatives), reverse=True)
-    exceeded = {highest[alarms] for alarms in allowed if alarms < len(highest)}
-    least = {1 / (1 + (1 / max(score, LEVELS[0]) - 1) * math.exp(-CERTAIN_MARGIN)) for score in exceeded}
-    return sorted({next((level for level in LEVELS if level > score), 1.0) for score in least} | {1.0})
+    cleared = [max(highest[alarms], LEVELS[0]) for alarms in allowed if alarms < len(highest)]
+    odds_against = [(1 / score - 1) * math.exp(-CERTAIN_MARGIN) for score in cleared]
+    places = [bisect_right(LEVELS, 1 / (1 + odds)) for odds in odds_against]
+    return sorted({LEVELS[place] for place in places if place < len(LEVELS)} | {1.0})
 
 
 def _recall_and_splits(

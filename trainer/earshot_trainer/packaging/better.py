@@ -94,7 +94,9 @@ def _pairs_of_events(new: Mapping[str, Any] | None, shipped: Mapping[str, Any] |
     """Yield the figures of events in the same soundscapes."""
     if not new or not shipped or new["protocol"]["plan_sha256"] != shipped["protocol"]["plan_sha256"]:
         return
-    events = [one["presets"]["balanced"] for of in (new, shipped) for one in of["by_snr"] if one["snr_db"] == SNR_DB]
+    events = [
+        one["presets"]["balanced"] for report in (new, shipped) for one in report["by_snr"] if one["snr_db"] == SNR_DB
+    ]
     if len(events) == 2:
         yield Pair(EVENTS, new["label"], where, *(one["recall"] for one in events))
         medians_s = [one["delay"]["median_s"] for one in events]
