@@ -127,6 +127,7 @@ def _label_page(folder: Path, report: ReportInput, label: str, speed: Part | Non
                 f"{label}: operating points, {model.title}",
                 note=f"{CERTAIN_MEANS}.",
                 table=operating_points_table(model, label),
+                wide=True,
             )
             for model in models
         ],
