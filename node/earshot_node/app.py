@@ -35,6 +35,7 @@ from earshot_node.deployment.telling import Telling
 from earshot_node.description import describe_node
 from earshot_node.drill.desk import Drills
 from earshot_node.errors import OperatorError
+from earshot_node.event_telling import EventTelling
 from earshot_node.health import DEAF_STATES, INFERENCE_STALLED_AFTER_S
 from earshot_node.house.service import House
 from earshot_node.http.health import HealthReport
@@ -63,7 +64,6 @@ _log = logging.getLogger(__name__)
 _P = ParamSpec("_P")
 
 _KEEP_COUNTERS_EVERY_TICKS: Final = 60
-COMMIT_WAIT_S: Final = 5.0
 LOOP_STALLED_AFTER_S: Final = 60.0
 
 
@@ -154,8 +154,7 @@ class Node:
         )
         self._clip_writer = ThreadPoolExecutor(1, thread_name_prefix="clips")
         self._state_dir = state_dir
-        self._http: NodeServer | None = None
-        self._telling: set[asyncio.Task[None]] = set()
+        self._events = EventTelling(self._publisher, self._metrics, self._fail)
         self._stopped = asyncio.Event()
         self._failure: Exception | None = None
         self._crashed = self._has_decided = False
@@ -179,7 +178,9 @@ class Node:
         ticking = asyncio.create_task(self._tick_every_second(), name="ticks")
         ticking.add_done_callback(lambda _: self.stop())
         self._recordings.on_labels = self._publish_info
-        self._http = http = await self._start_http()
+        http = await self._start_http()
+        if http is not None:
+            self._events.clip_url = http.clip_url
         self._member.serve(http)
         beside = [
             start_task(self._recordings.run(), "recordings", only_log),
@@ -193,8 +194,7 @@ class Node:
         for task in beside:
             task.cancel()
         await asyncio.to_thread(self._stop_listening)
-        if self._telling:
-            await asyncio.wait(self._telling, timeout=COMMIT_WAIT_S)
+        await self._events.finish()
         await asyncio.to_thread(self._clip_writer.shutdown)
         await self._feedback.close()
         self._keep_counters()
@@ -315,38 +315,13 @@ class Node:
             self._candidates.hear(heard)
             for event in heard.events:
                 self._feedback.heard(event)
-                # A task each: a disk that hangs on one event must not hold back the next one's alarm.
-                task = asyncio.create_task(self._tell_event(event), name=f"event {event.id}")
-                self._telling.add(task)
-                task.add_done_callback(self._told)
+                self._events.tell(event)
+            for event in heard.named:
+                self._events.tell_kind(event)
             for sketch in heard.sketches:
                 self._clip_writer.submit(self._pictures.draw, sketch)
             for clip in heard.clips:
                 self._clip_writer.submit(self._keep_clip, clip)
-
-    async def _tell_event(self, event: EventMessage) -> None:
-        if self._http is not None:
-            event = event.model_copy(update={"clip_url": self._http.clip_url(event.id)})
-        waited_s = (datetime.now(UTC) - event.decided).total_seconds() if event.decided is not None else 0.0
-        await self._publisher.publish_event(event, max(0.0, waited_s))
-        if event.phase == "onset":
-            self._metrics.count_event(event.source, event.event_type)
-        _log.info(
-            "%s: %s %s, confidence %d %%, %.1f dBFS, event %s",
-            event.source,
-            event.event_type,
-            "began" if event.phase == "onset" else f"ended after {event.duration_s:.1f} s",
-            event.confidence,
-            event.level_dbfs,
-            event.id,
-        )
-
-    def _told(self, task: asyncio.Task[None]) -> None:
-        self._telling.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if isinstance(error, Exception):
-            _log.critical("%s could not be told", task.get_name(), exc_info=error)
-            self._fail(error)
 
     def _keep_clip(self, clip: CutClip) -> None:
         """Called in the clip writer's thread."""

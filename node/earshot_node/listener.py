@@ -14,7 +14,8 @@ from earshot_node.audio.level import SILENCE_DBFS
 from earshot_node.clips.cutter import ClipCutter, Cut
 from earshot_node.contract.config import NodeConfig
 from earshot_node.contract.messages import EventMessage
-from earshot_node.inference.facts import Fact, Frames, Offset, Onset, SoundEvent, StreamReset
+from earshot_node.contract.names import SIREN
+from earshot_node.inference.facts import Fact, Frames, KindTold, Offset, Onset, SoundEvent, StreamReset
 from earshot_node.inference.timing import StreamClock
 from earshot_node.spectrogram.sketch import Sketch, Sketcher
 
@@ -37,6 +38,7 @@ class Heard:
 
     Attributes:
         events: onsets and offsets in order.
+        named: messages of sirens that last, with the kind that has become clear since their onset.
         clips: clips that are complete.
         levels_dbfs: level of each run of frames, with its number of hops.
         peaks: highest posterior by label.
@@ -45,6 +47,7 @@ class Heard:
 
     source: str
     events: tuple[EventMessage, ...] = ()
+    named: tuple[EventMessage, ...] = ()
     clips: tuple[CutClip, ...] = ()
     levels_dbfs: tuple[tuple[float, int], ...] = ()
     peaks: dict[str, float] = field(default_factory=dict)
@@ -100,6 +103,7 @@ class SourceListener:
         for block in blocks:
             self._clocks.setdefault(block.stream, StreamClock()).push(block)
         events: list[EventMessage] = []
+        named: list[EventMessage] = []
         levels: list[tuple[float, int]] = []
         peaks: dict[str, float] = {}
         cuts: list[Cut] = []
@@ -114,12 +118,13 @@ class SourceListener:
                         peaks[label] = max(peak, peaks.get(label, 0.0))
                 case Onset():
                     events.append(self._begin(fact))
+                case KindTold():
+                    named.append(self._name(fact))
                 case Offset():
-                    message, complete = self._end(fact)
+                    message, complete, last = self._end(fact)
                     events.append(message)
-                    cuts.extend(complete)
-                    if self._sketcher is not None and fact.event.offset_s is not None:
-                        sketches += self._sketcher.end(message, fact.event.offset_s)
+                    cuts += complete
+                    sketches += last
                 case StreamReset():
                     self._levels.clear()
                     if self._sketcher is not None:
@@ -129,7 +134,7 @@ class SourceListener:
                 cuts.extend(self._cutter.push(block))
         clips = tuple(self._describe(cut) for cut in cuts)
         self._forget(blocks[-1].stream if blocks else None)
-        return Heard(self._source, tuple(events), clips, tuple(levels), peaks, tuple(sketches))
+        return Heard(self._source, tuple(events), tuple(named), clips, tuple(levels), peaks, tuple(sketches))
 
     def end_stream(self) -> Heard:
         """No more audio comes for now: return the clips that wait for their post-roll, as far as they go."""
@@ -167,7 +172,16 @@ class SourceListener:
             self._sketcher.begin(message, event.onset_s, fact.decided_s)
         return message
 
-    def _end(self, fact: Offset) -> tuple[EventMessage, list[Cut]]:
+    def _name(self, fact: KindTold) -> EventMessage:
+        message = self._open[SIREN].message.model_copy(update={"kind": fact.kind})
+        self._open[SIREN].message = message
+        if message.id in self._latest:
+            self._latest[message.id] = message
+        if self._sketcher is not None:
+            self._sketcher.update(message)
+        return message
+
+    def _end(self, fact: Offset) -> tuple[EventMessage, list[Cut], list[Sketch]]:
         event = fact.event
         assert event.offset_s is not None
         message = self._open.pop(event.label).message
@@ -185,7 +199,8 @@ class SourceListener:
         )
         if message.id in self._latest:
             self._latest[message.id] = message
-        return message, self._cutter.end(message.id, event.offset_s) if self._cutter is not None else []
+        cuts = self._cutter.end(message.id, event.offset_s) if self._cutter is not None else []
+        return message, cuts, self._sketcher.end(message, event.offset_s) if self._sketcher is not None else []
 
     def _describe(self, cut: Cut) -> CutClip:
         event = self._latest.pop(cut.key)

@@ -17,6 +17,7 @@ from support.node_process import NodeProcess
 from support.waiting import wait_until
 
 from earshot_node.analysis import Analyzer
+from earshot_node.drill.siren import drill_siren
 from earshot_node.inference.bundle import load_bundled
 from earshot_node.synth.scene import street_scene
 from earshot_node.synth.sirens import random_siren
@@ -78,6 +79,21 @@ def test_sirens_of_a_scene_arrive_as_events_and_states(broker: Mosquitto, scene:
         assert b"".join(state for state, _ in itertools.groupby(states)) == b"OFF" + b"ONOFF" * len(found)
         assert subscriber.payloads("earshot/fast/status")[-1] == b"offline"
     assert retained(broker.port, "earshot/fast/#")["earshot/fast/source/street/siren/state"] == b"OFF"
+
+
+@pytest.mark.mosquitto
+def test_kind_of_a_siren_is_told_while_it_sounds(broker: Mosquitto, tmp_path: Path) -> None:
+    """In real time, to those who read the last event; the event itself is told once."""
+    path, topic = tmp_path / "yelp.wav", "earshot/kinds/source/street/siren/last_event"
+    soundfile.write(path, np.concatenate([np.zeros(16000, np.float32), drill_siren(-20.0)]), 16000)
+    node = NodeProcess(tmp_path / "node", config(broker, path, "kinds"))
+    with Subscriber(broker.port, "earshot/kinds/#") as subscriber, node:
+        assert node.wait() == 0
+        told = [json.loads(payload) for payload in subscriber.payloads(topic)]
+        (onset,) = events(subscriber, "onset", "kinds")
+    phases = [(one["phase"], one["kind"]) for one in told]
+    assert phases == [("onset", "unknown"), ("onset", "yelp"), ("offset", "yelp")]
+    assert {one["id"] for one in told} == {onset["id"]}
 
 
 @pytest.mark.mosquitto

@@ -7,12 +7,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from support.home_assistant.instance import SOON_S, HomeAssistant
 from support.live_audio import LiveAudio, Pcm
 from support.mosquitto import free_port
 from support.node_process import NodeProcess
 from support.waiting import wait_until
+
+from earshot_node.drill.siren import drill_siren
 
 pytestmark = [
     pytest.mark.home_assistant,
@@ -67,6 +70,18 @@ def test_siren_turns_the_sensor_on_fires_one_event_and_ends(
     with urllib.request.urlopen(details["clip_url"], timeout=SOON_S) as clip:
         assert clip.read().startswith(b"fLaC")
     report(f"siren sounds -> sensor on in Home Assistant {on_at - began:.2f} s, decided -> on {on_at - decided:.3f} s")
+
+
+def test_kind_is_told_while_the_siren_sounds(home_assistant: HomeAssistant, audio: LiveAudio) -> None:
+    audio.play((drill_siren(-20.0) * 32767).astype(np.int16))
+    home_assistant.wait_for(SIREN, "on")
+    assert home_assistant.state(f"{LAST}_kind") == "unknown"
+    seen = len(home_assistant.happened)
+    home_assistant.wait_for(f"{LAST}_kind", "yelp")
+    assert home_assistant.state(SIREN) == "on"
+    assert home_assistant.attributes(SIREN)["kind"] == "yelp"
+    assert home_assistant.changes(EVENT, seen) == []
+    home_assistant.wait_for(SIREN, "off")
 
 
 def last_event_sensors_tell(home_assistant: HomeAssistant, event: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from earshot_node.audio.block import Block
 from earshot_node.contract.config import NodeConfig
-from earshot_node.inference.facts import Fact, Frames, Offset, Onset, SoundEvent, StreamReset
+from earshot_node.inference.facts import Fact, Frames, KindTold, Offset, Onset, SoundEvent, StreamReset
 from earshot_node.listener import SourceListener
 
 WALL_S = 1_795_000_000.0
@@ -63,6 +63,26 @@ def test_siren_s_kind_at_the_offset_replaces_what_was_known_at_the_onset() -> No
     ended = replace(offset(1.2, 2.4, 2.6), event=SoundEvent("siren", 1.2, 2.4, 0.9, "yelp"))
     told = [*ear.hear([second(0), second(1)], [begun]).events, *ear.hear([second(2)], [ended]).events]
     assert [(one.phase, one.kind) for one in told] == [("onset", "unknown"), ("offset", "yelp")]
+
+
+def test_kind_that_becomes_clear_is_told_with_the_message_of_the_onset_and_stays() -> None:
+    ear = listener()
+    (begun,) = ear.hear([second(0), second(1)], [onset(1.2, 1.6)]).events
+    heard = ear.hear([second(2)], [frames(2, -20.0, 0.9), KindTold("mic", 0, 1.2, "hi_lo", 2.9)])
+    assert heard.events == ()
+    (named,) = heard.named
+    assert named == begun.model_copy(update={"kind": "hi_lo"})
+    ended = ear.hear([second(3), second(4)], [offset(1.2, 3.4, 3.6)])
+    assert ended.named == ()
+    assert [one.phase for one in ended.events] == ["offset"]
+
+
+def test_picture_of_a_siren_that_lasts_shows_the_kind_that_became_clear() -> None:
+    ear = listener()
+    ear.hear([second(0), second(1)], [frames(0, -20.0, 0.1), frames(1, -20.0, 0.9), onset(1.2, 1.6)])
+    assert ear.hear([second(2)], [frames(2, -20.0, 0.9), KindTold("mic", 0, 1.2, "yelp", 2.7)]).sketches == ()
+    (sketch,) = ear.hear([second(3)], [frames(3, -20.0, 0.9)]).sketches
+    assert sketch.event.kind == "yelp"
 
 
 def test_clip_comes_when_its_post_roll_is_there_with_the_final_message() -> None:

@@ -141,7 +141,7 @@ class NodeTopics:
         return Topic(f"{self._label(source, label)}/state", 1, retain=True)
 
     def last_event(self, source: str, label: str) -> Topic:
-        """The latest `EventMessage` of the label, for attributes; survives restarts of its readers."""
+        """The latest `EventMessage` of the label, for attributes; again when a lasting siren's kind becomes clear."""
         return Topic(f"{self._label(source, label)}/last_event", 1, retain=True)
 
     def confidence(self, source: str, label: str) -> Topic:

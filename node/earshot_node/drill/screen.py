@@ -100,9 +100,12 @@ class Screen:
                 self._open[event.id] = event.source
             else:
                 self._open.pop(event.id, None)
+        if hold is not None:
+            hold.events.update({event.id: event for event in heard.named if event.id in hold.events})
         clips = tuple(clip for clip in heard.clips if clip.event.id not in self._kept_back)
         sketches = tuple(sketch for sketch in heard.sketches if sketch.event.id not in self._kept_back)
-        heard = replace(heard, events=events, clips=clips, sketches=sketches)
+        named = tuple(event for event in heard.named if event.id in self._open)
+        heard = replace(heard, events=events, named=named, clips=clips, sketches=sketches)
         if hold is not None and hold.injection.source == heard.source:
             heard = replace(heard, levels_dbfs=(), peaks={})
         return heard

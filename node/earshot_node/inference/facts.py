@@ -53,6 +53,22 @@ class Offset:
 
 
 @dataclass(frozen=True, slots=True)
+class KindTold:
+    """The kind of a reported siren that lasts has become clear; told at most once.
+
+    Attributes:
+        onset_s: tells which.
+        decided_s: stream time up to which it was heard.
+    """
+
+    source: str
+    stream: int
+    onset_s: float
+    kind: SirenKind
+    decided_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Frames:
     """Posteriors of consecutive hops of one source.
 
@@ -83,4 +99,4 @@ class StreamReset:
     stream: int
 
 
-Fact = Onset | Offset | Frames | StreamReset
+Fact = Onset | Offset | KindTold | Frames | StreamReset

@@ -1,7 +1,7 @@
 """Blocks of many sources in, facts out: one batched model call per step, one detector per stream.
 
     Block -> pending samples of its stream -> whole hops of all ready streams in one batch -> model
-          -> posteriors -> that stream's detector -> Frames, Onset, Offset
+          -> posteriors -> that stream's detector -> Frames, Onset, KindTold, Offset
 
 A stream number that changes, or a sample position that does not follow on, means lost audio: the open events end, model
 and detector start anew.
@@ -21,7 +21,8 @@ from earshot_node.contract.names import SIREN
 from earshot_node.contract.operating_point import OperatingPoint
 from earshot_node.inference.companion import Companion, Row, Side, checked
 from earshot_node.inference.detector import Decision, Detector, fact_of
-from earshot_node.inference.facts import Fact, Frames, StreamReset
+from earshot_node.inference.facts import Fact, Frames, KindTold, StreamReset
+from earshot_node.inference.kind_watch import KindWatch
 from earshot_node.inference.model import ModelOutput, ModelState, StreamingModel
 from earshot_node.inference.siren_kind import KindCollector
 
@@ -40,6 +41,7 @@ class _Stream:
         self.detector = detector
         self.state = state
         self.kinds = kinds
+        self.watch: KindWatch | None = None
         self.origin_s = block.start_sample / SAMPLE_RATE_HZ
         self.next_sample = block.start_sample
         self.frame = 0
@@ -64,16 +66,34 @@ class _Stream:
         return joined[:samples]
 
     def facts(self, decisions: Iterable[Decision]) -> list[Fact]:
-        """Name the kind of sirens, and place the detector's decisions in the stream's time."""
-        named = (self._name_kind(decision) for decision in decisions)
-        return [fact_of(self.source, self.number, self.origin_s, decision) for decision in named]
+        """Name the kind of sirens, as they sound and when they end, and place all that in the stream's time."""
+        facts: list[Fact] = []
+        for decision in decisions:
+            facts += self.told_kind(decision.decided_s)
+            facts.append(fact_of(self.source, self.number, self.origin_s, self._name_kind(decision)))
+        return facts
+
+    def told_kind(self, until_s: float) -> list[KindTold]:
+        """Say the kind of the siren that sounds, if it has become clear by `until_s` after the stream's origin."""
+        watch = self.watch
+        told_s = watch.advance(self.kinds, until_s) if watch is not None else None
+        if watch is None or told_s is None:
+            return []
+        onset_s, decided_s = self.origin_s + watch.onset_s, self.origin_s + told_s
+        return [KindTold(self.source, self.number, onset_s, watch.kind, decided_s)]
 
     def _name_kind(self, decision: Decision) -> Decision:
         event = decision.event
         if event.label != SIREN:
             return decision
         until_s = decision.decided_s if event.offset_s is None else event.offset_s
-        return replace(decision, event=replace(event, kind=self.kinds.kind(event.onset_s, until_s, decision.decided_s)))
+        kind = self.kinds.kind(event.onset_s, until_s, decision.decided_s)
+        if event.offset_s is None:
+            self.watch = KindWatch(event.onset_s, decision.decided_s)
+        elif self.watch is not None:
+            kind = self.watch.kind if kind == "unknown" else kind
+            self.watch = None
+        return replace(decision, event=replace(event, kind=kind))
 
     def row(self) -> Row:
         """Where the stream is."""
@@ -208,6 +228,7 @@ class Pipeline:
                 facts.append(heard)
                 stream.kinds.push(log_mel)
                 facts.extend(stream.facts(stream.detector.push(posteriors)))
+                facts.extend(stream.told_kind(stream.frame * manifest.hop_s))
             if self._companion is not None:
                 self._companion.advance(at, samples)
         return facts

@@ -11,9 +11,10 @@ from rich.text import Text
 
 from earshot_node.audio.intake import Intake, SourceStatus
 from earshot_node.contract.config import Source
+from earshot_node.contract.names import SIREN
 from earshot_node.contract.operating_point import OperatingPoint
 from earshot_node.inference.bundle import Bundle
-from earshot_node.inference.facts import Fact, Offset, Onset, SoundEvent
+from earshot_node.inference.facts import Fact, KindTold, Offset, Onset, SoundEvent
 from earshot_node.inference.model import StreamingModel
 from earshot_node.inference.pipeline import Pipeline
 from earshot_node.monitor.picture import draw
@@ -73,6 +74,8 @@ class Watch:
         for fact in facts:
             if isinstance(fact, Onset):
                 self._tell(fact.event.onset_s, fact.event, "begins, posterior")
+            elif isinstance(fact, KindTold):
+                self._line(f"{fact.decided_s:8.2f} s  {SIREN} is {fact.kind}")
             elif isinstance(fact, Offset):
                 self._tell(fact.event.offset_s or 0.0, fact.event, "ends, peak")
         if self._live is not None:

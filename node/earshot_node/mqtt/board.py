@@ -64,6 +64,15 @@ class Board:
             messages.append(self._state(key))
         return messages
 
+    def named(self, event: EventMessage) -> list[Message]:
+        """More is known of an event that lasts: its details again, unless it has ended or another has begun."""
+        key = (event.source, event.event_type)
+        last = self._last.get(key)
+        if last is None or last.id != event.id or last.phase != "onset":
+            return []
+        self._last[key] = event
+        return [(self.topics.last_event(*key), event.encode())]
+
     def offset(self, event: EventMessage) -> list[Message]:
         """An event has ended: its details, then OFF if it is the one that turned the sensor on."""
         key = (event.source, event.event_type)

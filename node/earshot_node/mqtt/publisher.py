@@ -190,6 +190,10 @@ class Publisher:
             self._send(self._board.onset(event, self._loop.time()))
         await self._outbox.add(event, age_s, is_last=self._board.is_last(event))
 
+    def publish_kind(self, event: EventMessage) -> None:
+        """Tell the kind of a siren that lasts to readers of the last event; one that is no longer open is left out."""
+        self._send(self._board.named(event))
+
     def publish_level(self, source: str, dbfs: float) -> None:
         """Tell the level of a source; call it as often as there is one, at least every 20 s."""
         self._send(self._board.level(source, dbfs, self._loop.time()))

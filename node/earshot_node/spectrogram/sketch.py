@@ -70,6 +70,11 @@ class Sketcher:
         """An event has begun at `onset_s`, which was decided at `decided_s` of the stream."""
         self._open[event.id] = _Open(event, onset_s, decided_s + EARLY_AFTER_S)
 
+    def update(self, event: EventMessage) -> None:
+        """More is known of an event that lasts."""
+        if event.id in self._open:
+            self._open[event.id].event = event
+
     def end(self, event: EventMessage, offset_s: float) -> list[Sketch]:
         """An event that has begun has ended at `offset_s`."""
         one = self._open.pop(event.id, None)

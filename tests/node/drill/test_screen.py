@@ -57,6 +57,35 @@ def test_siren_of_the_drill_is_told_to_the_drill_only() -> None:
     assert not screen.is_sounding("street")
 
 
+def named(number: int, kind: str) -> EventMessage:
+    return event(number).model_copy(update={"kind": kind})
+
+
+def test_kind_of_the_drill_s_siren_is_told_to_nobody() -> None:
+    screen = Screen(HOP_S)
+    Drill(screen)
+    screen.pass_on(step(event(1), seconds=1))
+    passed = screen.pass_on(step(seconds=1, named=(named(1, "yelp"),)))
+    assert [heard.named for heard in passed.heard] == [()]
+
+
+def test_kind_of_a_siren_that_outlasts_the_drill_is_told_with_it() -> None:
+    screen = Screen(HOP_S)
+    Drill(screen)
+    screen.pass_on(step(event(1), seconds=1))
+    screen.pass_on(step(seconds=1, named=(named(1, "wail"),)))
+    screen.end()
+    passed = screen.pass_on(step(seconds=1))
+    assert [one.kind for heard in passed.heard for one in heard.events] == ["wail"]
+
+
+def test_kind_of_a_siren_that_the_household_knows_of_is_told() -> None:
+    screen = Screen(HOP_S)
+    screen.pass_on(step(event(1), seconds=1))
+    passed = screen.pass_on(step(seconds=1, named=(named(1, "hi_lo"),)))
+    assert [heard.named for heard in passed.heard] == [(named(1, "hi_lo"),)]
+
+
 def test_levels_and_confidence_of_the_drill_are_not_told() -> None:
     screen = Screen(HOP_S)
     Drill(screen)

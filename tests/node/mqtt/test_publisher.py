@@ -59,6 +59,33 @@ async def test_details_of_an_event_come_before_its_state(broker: Mosquitto, tmp_
         assert details < heard.index(("state", b"ON"))
 
 
+async def test_kind_that_becomes_clear_is_told_while_the_event_lasts_and_turns_nothing(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    street, name = STREET.format(node="kind"), {"kind": "wail"}
+    with Subscriber(broker.port, f"{street}/+") as subscriber:
+        async with running_node(node_config(broker.port, "kind"), tmp_path / "state") as node:
+            await until(lambda: node.publisher.connected)
+            first, second = event(1, node="kind"), event(2, node="kind")
+            node.publisher.publish_kind(first.model_copy(update=name))  # nobody has heard of it yet
+            await node.publisher.publish_event(first)
+            node.publisher.publish_kind(first.model_copy(update=name))
+            await node.publisher.publish_event(second)
+            node.publisher.publish_kind(first.model_copy(update=name))  # another one is the last
+            await node.publisher.publish_event(event(2, "offset", node="kind"))
+            node.publisher.publish_kind(second.model_copy(update=name))  # it has ended
+            await until(lambda: len(subscriber.payloads(f"{street}/offset")) == 1, what="offset")
+        told = [heard.json for heard in subscriber.on(f"{street}/last_event")]
+        assert [(one["id"], one["phase"], one["kind"]) for one in told] == [
+            (first.id, "onset", None),
+            (first.id, "onset", "wail"),
+            (second.id, "onset", None),
+            (second.id, "offset", None),
+        ]
+        assert len(subscriber.payloads(f"{street}/onset")) == 2
+        assert subscriber.payloads(f"{street}/state") == [b"OFF", b"ON", b"ON", b"OFF", b"OFF"]
+
+
 async def test_start_after_a_crash_says_off_before_online(own_broker: Mosquitto, tmp_path: Path) -> None:
     with Subscriber(own_broker.port, "nothing") as left_behind:
         left_behind.say("earshot/crash/source/street/siren/state", "ON", retain=True)

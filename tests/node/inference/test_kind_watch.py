@@ -1,0 +1,160 @@
+"""A siren's kind is told while it sounds: once, when two looks agree, whatever the cutting."""
+
+from collections import Counter
+from dataclasses import replace
+from functools import cache
+from typing import cast
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from earshot_node.audio.block import SAMPLE_RATE_HZ, Block
+from earshot_node.contract.manifest import MelRange
+from earshot_node.contract.operating_point import OperatingPoint
+from earshot_node.inference.bundle import load_bundled
+from earshot_node.inference.facts import Fact, KindTold, Offset, Onset
+from earshot_node.inference.kind_watch import FIRST_LOOK_S, LAST_LOOK_S, LOOK_EVERY_S, KindWatch
+from earshot_node.inference.model import StreamingModel
+from earshot_node.inference.pipeline import Pipeline
+from earshot_node.inference.siren_kind import KindCollector
+from earshot_node.synth.acoustics import random_street
+from earshot_node.synth.filters import Samples, set_level
+from earshot_node.synth.sirens import SirenKind, SirenParameters, synthesize
+from earshot_node.synth.weather import traffic
+
+HOP_S = 0.01
+KINDS = {SirenKind.WAIL: "wail", SirenKind.YELP: "yelp", SirenKind.HILO: "hi_lo", SirenKind.CIVIL_DEFENCE: "steady"}
+SIRENS_EACH = 6
+ALWAYS = OperatingPoint(enter=1e-9, leave=1e-9, min_length_s=0.04, bridging_s=0, cooldown_s=0)
+
+
+class Script:
+    """Answers looks with the given kinds in turn, then `unknown`; notes when it was asked."""
+
+    def __init__(self, *kinds: str) -> None:
+        self.kinds = list(kinds)
+        self.looks_s: list[float] = []
+
+    def kind(self, onset_s: float, offset_s: float, decided_s: float) -> str:
+        assert onset_s < offset_s == decided_s
+        self.looks_s.append(offset_s)
+        return self.kinds.pop(0) if self.kinds else "unknown"
+
+
+def look(watch: KindWatch, script: Script, until_s: float) -> float | None:
+    return watch.advance(cast("KindCollector", script), until_s)
+
+
+def test_two_looks_in_a_row_that_agree_are_told_once() -> None:
+    watch, script = KindWatch(10.0, 10.2), Script("wail", "unknown", "yelp", "yelp", "wail", "wail")
+    assert look(watch, script, 12.9) is None
+    assert watch.kind == "unknown"
+    assert look(watch, script, 13.0) == 13.0
+    assert watch.kind == "yelp"
+    assert look(watch, script, 20.0) is None
+    assert script.looks_s == [11.5, 12.0, 12.5, 13.0]
+
+
+def test_two_unknown_looks_say_nothing() -> None:
+    watch, script = KindWatch(0.0, 0.0), Script()
+    assert look(watch, script, 5.0) is None
+    assert len(script.looks_s) == 8
+
+
+def test_nobody_looks_before_the_siren_is_reported_or_for_ever() -> None:
+    watch, script = KindWatch(10.0, 12.3), Script()
+    assert look(watch, script, 100.0) is None
+    assert script.looks_s[0] == 12.5
+    assert script.looks_s[-1] == 10.0 + LAST_LOOK_S
+
+
+@cache
+def model() -> StreamingModel:
+    bundle = load_bundled()
+    return StreamingModel(bundle.manifest, bundle.model)
+
+
+def bands_hz() -> MelRange:
+    return model().manifest.mel_range_hz
+
+
+@cache
+def street(kind: SirenKind, seed: int) -> tuple[Samples, Samples]:
+    """A siren of this kind that drives by for 6 s, and traffic as loud; a civil-defence tone stands still."""
+    rng = np.random.default_rng([67, seed])
+    parameters = SirenParameters.random(kind, rng)
+    if kind is SirenKind.CIVIL_DEFENCE:
+        parameters = replace(parameters, low_hz=parameters.high_hz)
+    siren = synthesize(parameters, 6.0)
+    heard = siren if kind is SirenKind.CIVIL_DEFENCE else random_street(rng, siren, SAMPLE_RATE_HZ)
+    return set_level(heard, -22.0), set_level(traffic(rng, len(siren), SAMPLE_RATE_HZ), -22.0)
+
+
+def told_in_street(kind: SirenKind, seed: int, snr_db: float) -> tuple[str, float | None]:
+    siren, road = street(kind, seed)
+    samples = siren + road * np.float32(10.0 ** (-snr_db / 20.0))
+    whole = len(samples) // 640 * 640
+    collector = KindCollector(HOP_S, range_hz=bands_hz())
+    collector.push(model().run(samples[None, :whole].astype(np.float32), [model().initial_state()]).log_mel[0])
+    watch = KindWatch(0.0, 0.5)
+    told_s = watch.advance(collector, whole / SAMPLE_RATE_HZ)
+    return watch.kind, told_s
+
+
+@pytest.mark.parametrize(("snr_db", "least_right"), [(60.0, 22), (10.0, 21)])
+def test_sirens_in_a_street_are_named_soon_and_right_or_not_at_all(snr_db: float, least_right: int) -> None:
+    said: Counter[str] = Counter()
+    times_s: list[float] = []
+    for siren, name in KINDS.items():
+        for seed in range(SIRENS_EACH):
+            kind, told_s = told_in_street(siren, seed, snr_db)
+            said["right" if kind == name else "unknown" if kind == "unknown" else "wrong"] += 1
+            times_s += [told_s] if told_s is not None else []
+    assert said["right"] >= least_right, said
+    assert said["wrong"] <= 1, said
+    assert np.median(times_s) <= 3.0
+
+
+@cache
+def drive_by() -> Samples:
+    """A wail of 8 s, then 2 s of silence."""
+    wail = synthesize(SirenParameters(SirenKind.WAIL, 600.0, 1400.0, period_s=4.0), 8.0)
+    return np.concatenate([set_level(wail, -20.0), np.zeros(2 * SAMPLE_RATE_HZ, np.float32)])
+
+
+def facts_of(lengths: list[int]) -> list[Fact]:
+    pipeline = Pipeline(model(), lambda _: {"siren": ALWAYS})
+    facts: list[Fact] = []
+    start = number = 0
+    while start < len(drive_by()):
+        samples = drive_by()[start : start + lengths[number % len(lengths)]]
+        facts += pipeline.push([Block("mic", 3, start + 16000, samples, 0.0, 0.0)])
+        start, number = start + len(samples), number + 1
+    return facts + pipeline.flush("mic")
+
+
+def told(facts: list[Fact]) -> list[tuple[str, float, float, str | None]]:
+    return [
+        (type(fact).__name__, round(onset_s, 6), round(fact.decided_s, 6), kind)
+        for fact in facts
+        if isinstance(fact, Onset | KindTold | Offset)
+        for onset_s, kind in [
+            (fact.onset_s, fact.kind) if isinstance(fact, KindTold) else (fact.event.onset_s, fact.event.kind)
+        ]
+    ]
+
+
+def test_kind_is_told_between_onset_and_offset_in_the_stream_s_time() -> None:
+    begun, named, ended = told(facts_of([640]))
+    assert begun == ("Onset", 1.0, 1.04, "unknown")
+    assert (named[0], named[1], named[3]) == ("KindTold", 1.0, "wail")
+    assert 1.0 + FIRST_LOOK_S + LOOK_EVERY_S <= named[2] <= 4.0
+    assert (ended[0], ended[3]) == ("Offset", "wail")
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.lists(st.integers(1, 100_000), min_size=1, max_size=4))
+def test_same_audio_cut_into_any_blocks_is_named_at_the_same_time(lengths: list[int]) -> None:
+    assert told(facts_of(lengths)) == told(facts_of([200_000]))
