@@ -75,12 +75,12 @@ def kinds(calls: list[str]) -> list[str]:
 def test_every_part_is_held_out_once_and_the_shipped_weights_hear_everything(clone: Path) -> None:
     code, calls, text = build(clone)
     assert code == 0, text
-    assert kinds(calls) == [*MUSIC, *MODEL * 3, "evaluate", "evaluate", *MODEL, "package"]
+    assert kinds(calls) == [*MUSIC, *MODEL * 4, "evaluate", "evaluate", "package"]
     calls = calls[len(MUSIC) :]
     parts = "".join(part * len(MODEL) for part in "abc")
     for call, part in zip(calls[: len(parts)], parts, strict=True):
         assert (f"--hold-out {part}" in call) == (call.split()[0] == "train"), call
-    evaluation, fold, *everything, package = calls[len(parts) :]
+    *everything, evaluation, fold, package = calls[len(parts) :]
     assert not any("--hold-out " in call for call in everything)
     assert "--fold us8k-fold2" in fold
     assert package.count("--held-out-run") == 3
@@ -165,13 +165,36 @@ def test_another_recipe_or_other_data_do_everything_again(clone: Path) -> None:
 def test_interrupted_build_goes_on_where_it_was(clone: Path) -> None:
     (clone / "stop-at").write_text("evaluate")
     code, calls, text = build(clone)
-    assert (code, kinds(calls)) == (1, [*MUSIC, *MODEL * 3, "evaluate"])
+    assert (code, kinds(calls)) == (1, [*MUSIC, *MODEL * 4, "evaluate"])
     assert "out_of_fold.json was not made" in text
     (clone / "stop-at").unlink()
-    assert kinds(build(clone)[1]) == ["evaluate", "evaluate", *MODEL, "package"]
+    assert kinds(build(clone)[1]) == ["evaluate", "evaluate", "package"]
 
 
-@pytest.mark.parametrize("arguments", [("--wrong",), ("--out",)])
+def test_trainings_side_by_side_make_the_same_and_each_has_its_log(clone: Path) -> None:
+    expected = build(clone)[1]
+    shutil.rmtree(clone / "runs")
+    code, calls, text = build(clone, "--jobs", "3")
+    assert code == 0, text
+    assert sorted(calls) == sorted(expected)
+    assert kinds(calls)[-3:] == ["evaluate", "evaluate", "package"]
+    for part in ("a", "b", "c", "everything"):
+        assert f"making runs/model/{part}/model.int8.onnx" in (clone / f"runs/model/{part}.log").read_text()
+    assert kinds(build(clone, "--jobs", "3")[1]) == ["package"]
+
+
+def test_training_side_by_side_that_fails_is_named_with_its_log_and_the_others_are_kept(clone: Path) -> None:
+    (clone / "stop-at").write_text("quantize")
+    code, calls, text = build(clone, "--jobs", "2")
+    assert code == 1
+    assert "evaluate" not in kinds(calls)
+    assert "see the end of runs/model/a.log runs/model/b.log" in text
+    assert "Run scripts/build-model again" in (clone / "runs/model/a.log").read_text()
+    (clone / "stop-at").unlink()
+    assert build(clone, "--jobs", "2")[0] == 0
+
+
+@pytest.mark.parametrize("arguments", [("--wrong",), ("--out",), ("--jobs", "many"), ("--jobs", "0")])
 def test_wrong_option_does_nothing(clone: Path, arguments: tuple[str, ...]) -> None:
     code, calls, _ = build(clone, *arguments)
     assert code != 0

@@ -1,9 +1,7 @@
 """Events of audio files, at full speed: the node's own pipeline with a state that starts anew for every file."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,7 @@ from earshot_node.inference.bundle import Bundle
 from earshot_node.inference.facts import Fact, Frames, Offset, SoundEvent
 from earshot_node.inference.model import StreamingModel
 from earshot_node.inference.pipeline import Pipeline, Points
+from earshot_node.worker_pool import worker_pool
 
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"})
 
@@ -114,8 +113,7 @@ def analyze_files(
     if jobs <= 1 or len(paths) <= 1:
         yield from map(Analyzer(bundle, preset, labels).analyze, paths)
         return
-    context = get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(paths)), context, _start_worker, (bundle, preset, labels)) as pool:
+    with worker_pool(min(jobs, len(paths)), _start_worker, bundle, preset, labels) as pool:
         yield from pool.map(_analyze_in_worker, paths)
 
 

@@ -1,7 +1,9 @@
 """The real tagger: rebuilt in torch it scores as its file does, and a run learns from what it heard."""
 
+import fcntl
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from earshot_trainer.corpus.recordings import load_manifest  # noqa: E402
 from earshot_trainer.distillation.store import PIECE, hear_mixtures  # noqa: E402
 from earshot_trainer.distillation.tagger import EmbeddingTagger  # noqa: E402
 from earshot_trainer.network.architecture import TAGGER_FROZEN_LAYERS  # noqa: E402
+from earshot_trainer.training import command  # noqa: E402
 from earshot_trainer.training.checkpoint import load_checkpoint  # noqa: E402
 from earshot_trainer.training.command import RunRequest, load_network, run_training  # noqa: E402
 from earshot_trainer.training.recipe import load_recipe  # noqa: E402
@@ -97,6 +100,26 @@ def test_run_learns_from_mixtures_that_are_heard_once(teacher: Teacher, tmp_path
     record = json.loads((tmp_path / "first" / "run.json").read_text())
     assert record["recipe"]["distillation"]["components"] == 5
     assert record["teacher"]["name"] == "YAMNet"
+
+
+@pytest.mark.slow
+def test_trainings_that_begin_together_hear_one_after_the_other(
+    teacher: Teacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second finds what the first has heard, and does not hear all of it beside it."""
+    cache, heard = tmp_path / "cache", []
+
+    def hear(*arguments: Any) -> Any:
+        with (cache / "preparing.lock").open("w") as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        heard.append(hear_mixtures(*arguments))
+        return heard[-1]
+
+    monkeypatch.setattr(command, "hear_mixtures", hear)
+    manifest = make_corpus(tmp_path / "corpus")
+    recipe = distilling(teacher, tmp_path)
+    run_training(RunRequest(recipe, (str(manifest),), tmp_path / "run", device="cpu", threads=1, cache=cache))
+    assert len(heard) == 1
 
 
 @pytest.mark.slow

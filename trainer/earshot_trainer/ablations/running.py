@@ -3,12 +3,11 @@
 import fcntl
 import json
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import torch
 from rich.console import Console
 
 from earshot_node.errors import EarshotError, OperatorError
+from earshot_node.worker_pool import worker_pool
 from earshot_trainer.ablations.results import RESULTS_NAME, Result, read_results, write_results
 from earshot_trainer.ablations.speed import hop_times_ms
 from earshot_trainer.ablations.variants import VARIANTS
@@ -185,7 +185,7 @@ def _ended(plan: Plan, runs: Sequence[Run], jobs: int) -> Iterator[tuple[Run, Re
 
 
 def _in_a_process(plan: Plan, run: Run) -> Result | str:
-    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+    with worker_pool(1) as process:
         try:
             return process.submit(_attempt, plan, run).result()
         except BrokenProcessPool:

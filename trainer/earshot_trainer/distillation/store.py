@@ -9,15 +9,14 @@ import inspect
 import json
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from earshot_node.worker_pool import worker_pool
 from earshot_trainer.corpus.cache import PcmCache
 from earshot_trainer.corpus.recordings import Recording
 from earshot_trainer.distillation import mixtures
@@ -105,9 +104,7 @@ def hear_mixtures(
     progress(PIECE * (count - len(missing)))
     if missing:
         workers = max(1, min(processes or os.cpu_count() or 1, len(missing)))
-        with ProcessPoolExecutor(
-            workers, get_context("spawn"), _prepare, (tuple(recordings), recipe, teacher.path, folder, home)
-        ) as executor:
+        with worker_pool(workers, _prepare, tuple(recordings), recipe, teacher.path, folder, home) as executor:
             for _ in executor.map(_make_piece, missing):
                 progress(PIECE)
     return _read(home, count)

@@ -1,11 +1,10 @@
 """Work of many items that all need one subject, over processes."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from typing import TypeVar
 
+from earshot_node.worker_pool import worker_pool
 from earshot_trainer.evaluate.subject import Subject
 
 Item = TypeVar("Item")
@@ -24,8 +23,7 @@ def map_with_subject(
     if jobs <= 1 or len(items) <= 1:
         yield from (work(subject, item) for item in items)
         return
-    context = get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(items)), context, _start_worker, (subject,)) as pool:
+    with worker_pool(min(jobs, len(items)), _start_worker, subject) as pool:
         yield from pool.map(partial(_in_worker, work), items)
 
 

@@ -72,8 +72,9 @@ def hear_recordings(
 ) -> HeardWindows:
     """The windows of the run's recordings, from its cache if they were heard by the same layers before."""
     path = run.folder / f"windows-{_digest(run, network)}.npz"
-    if not path.exists():
-        _hear(run, ears, network, tagger, console).save(path)
+    with run.cache.alone(lambda: console.print("another run hears the same; waiting for it")):
+        if not path.exists():
+            _hear(run, ears, network, tagger, console).save(path)
     return HeardWindows.load(path)
 
 

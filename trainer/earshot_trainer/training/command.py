@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from rich.console import Console
@@ -31,6 +31,8 @@ from earshot_trainer.training.speed import describe_speed, speed_line
 from earshot_trainer.training.start import Start, load_start
 from earshot_trainer.training.teacher import Teacher, ask_teacher, describe_teacher, open_teacher
 from earshot_trainer.training.train import train
+
+_WAITING: Final = "another training prepares its sounds; waiting for it"
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,8 @@ def run_training(
     cache_folder = request.cache or default_cache_dir()
     cache = PcmCache(cache_folder)
     with joined(processes, device):
-        with processes.first_on_host():
-            with cache.alone(lambda: console.print("another training prepares its sounds; waiting for it")):
-                sounds = _prepare(recordings, split, recipe, teacher, cache, cache_folder, console)
+        with processes.first_on_host(), cache.alone(lambda: console.print(_WAITING)):
+            sounds = _prepare(recordings, split, recipe, teacher, cache, cache_folder, console)
             heard = _hear(recordings, split, recipe, teacher, cache_folder, device, console)
         origin = _same_everywhere(Origin.of(split.train, start), processes)
         workers = request.workers or (2 if device.type == "cuda" else 1)
