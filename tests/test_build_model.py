@@ -12,6 +12,9 @@ TRAINER = """\
 # Stands for the trainer: writes down what it was asked for and makes the files that the next step reads.
 echo "$*" >>calls.txt
 [ ! -f stop-at ] || [ "$(cat stop-at)" != "$1" ] || exit 1
+if [ -f slowly ] && [ "$1" = train ]; then
+    mkdir -p alive && touch "alive/$$" && ls alive | wc -l >>beside.txt && sleep 0.5 && rm "alive/$$"
+fi
 while [ "$#" -gt 0 ]; do
     case "$1" in
     --out)
@@ -174,7 +177,9 @@ def test_interrupted_build_goes_on_where_it_was(clone: Path) -> None:
 def test_trainings_side_by_side_make_the_same_and_each_has_its_log(clone: Path) -> None:
     expected = build(clone)[1]
     shutil.rmtree(clone / "runs")
+    (clone / "slowly").touch()
     code, calls, text = build(clone, "--jobs", "3")
+    assert max(map(int, (clone / "beside.txt").read_text().split())) == 3
     assert code == 0, text
     assert sorted(calls) == sorted(expected)
     assert kinds(calls)[-3:] == ["evaluate", "evaluate", "package"]

@@ -40,7 +40,7 @@ class BlockSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What the thread tells: at once when it holds an event or a clip, else gathered over a second.
+    """What the thread tells: at once when it holds an event, a siren's kind or a clip, else gathered over a second.
 
     Attributes:
         heard: facts by source, in order; a source may appear several times.
@@ -199,7 +199,7 @@ class InferenceThread:
         self._work_s += time.perf_counter() - begin_s
         self._audio_s += sum(len(block.samples) for block in blocks) / SAMPLE_RATE_HZ
         self._hops += sum(len(fact.posteriors) for fact in facts if isinstance(fact, Frames))
-        urgent = any(one.events or one.clips for one in heard) or self._pipeline.fallen_back is not None
+        urgent = any(one.events or one.named or one.clips for one in heard) or self._pipeline.fallen_back is not None
         if urgent or time.monotonic() - self._told_at >= TELL_QUIET_EVERY_S:
             self._tell_gathered()
 

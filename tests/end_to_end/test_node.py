@@ -84,10 +84,13 @@ def test_sirens_of_a_scene_arrive_as_events_and_states(broker: Mosquitto, scene:
 @pytest.mark.mosquitto
 def test_kind_of_a_siren_is_told_while_it_sounds(broker: Mosquitto, tmp_path: Path) -> None:
     """In real time, to those who read the last event; the event itself is told once."""
-    path, topic = tmp_path / "yelp.wav", "earshot/kinds/source/street/siren/last_event"
-    soundfile.write(path, np.concatenate([np.zeros(16000, np.float32), drill_siren(-20.0)]), 16000)
+    made, path = tmp_path / "made.wav", tmp_path / "yelp.wav"
+    topic = "earshot/kinds/source/street/siren/last_event"
+    soundfile.write(made, np.concatenate([np.zeros(16000, np.float32), drill_siren(-20.0)]), 16000)
     node = NodeProcess(tmp_path / "node", config(broker, path, "kinds"))
     with Subscriber(broker.port, "earshot/kinds/#") as subscriber, node:
+        wait_until(lambda: subscriber.payloads("earshot/kinds/status") == [b"online"], 20, "online")
+        path.hardlink_to(made)
         assert node.wait() == 0
         told = [json.loads(payload) for payload in subscriber.payloads(topic)]
         (onset,) = events(subscriber, "onset", "kinds")

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from support.waiting import wait_until
 
+from earshot_node import inference_thread
 from earshot_node.audio.block import Block
 from earshot_node.contract.config import NodeConfig
 from earshot_node.contract.operating_point import OperatingPoint
+from earshot_node.drill.siren import drill_siren
 from earshot_node.inference.bundle import load_bundled
 from earshot_node.inference.model import StreamingModel
 from earshot_node.inference.pipeline import Pipeline
@@ -86,6 +88,22 @@ def test_stop_ends_the_open_event_and_gives_its_clip() -> None:
     running.thread.stop()
     assert running.phases == ["onset", "offset"]
     assert running.clips == 1
+
+
+def test_kind_of_a_siren_is_told_at_once_and_not_with_what_is_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inference_thread, "TELL_QUIET_EVERY_S", 1e9)
+    running = Running()
+    siren = drill_siren(-20.0)[: 4 * 16000]
+    halves = ((start, siren[start : start + 8000]) for start in range(0, len(siren), 8000))
+    running.blocks.give(*(Block("mic", 0, at, half, 1_795_000_000.5 + at / 16000, 0.0) for at, half in halves))
+    wait_until(lambda: any(heard.named for step in running.steps for heard in step.heard))
+    running.thread.stop()
+    told = [
+        [*(event.phase for event in heard.events), *(event.kind for event in heard.named)]
+        for step in running.steps
+        for heard in step.heard
+    ]
+    assert [facts for facts in told if facts] == [["onset"], ["yelp"], ["offset"]]
 
 
 def test_last_block_gives_the_clip_without_waiting_for_its_post_roll() -> None:

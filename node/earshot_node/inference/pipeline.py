@@ -89,7 +89,7 @@ class _Stream:
         until_s = decision.decided_s if event.offset_s is None else event.offset_s
         kind = self.kinds.kind(event.onset_s, until_s, decision.decided_s)
         if event.offset_s is None:
-            self.watch = KindWatch(event.onset_s, decision.decided_s)
+            self.watch = KindWatch(event.onset_s, decision.decided_s, kind)
         elif self.watch is not None:
             kind = self.watch.kind if kind == "unknown" else kind
             self.watch = None

@@ -88,10 +88,16 @@ class Board:
         return self._last.get((event.source, event.event_type)) == event
 
     def late(self, event: EventMessage) -> list[Message]:
-        """A late event goes out: it is the last one known if there is none younger; it turns nothing on."""
+        """A late event goes out: it is the last one known if there is none younger; it turns nothing on.
+
+        What is known of it by now is not taken back: its kind, or its end.
+        """
         key = (event.source, event.event_type)
-        if key not in self.settings or (key in self._last and self._last[key].onset > event.onset):
+        last = self._last.get(key)
+        if key not in self.settings or (last is not None and last.onset > event.onset):
             return []
+        if last is not None and last.id == event.id:
+            event = last.model_copy(update={"late": True})
         self._last[key] = event
         return [(self.topics.last_event(*key), event.encode())]
 

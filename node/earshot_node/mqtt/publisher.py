@@ -192,7 +192,10 @@ class Publisher:
 
     def publish_kind(self, event: EventMessage) -> None:
         """Tell the kind of a siren that lasts to readers of the last event; one that is no longer open is left out."""
-        self._send(self._board.named(event))
+        messages = self._board.named(event)
+        self._send(messages)
+        if messages:
+            self._answer(self._keep_last(event), "mqtt-kind")
 
     def publish_level(self, source: str, dbfs: float) -> None:
         """Tell the level of a source; call it as often as there is one, at least every 20 s."""
@@ -291,6 +294,9 @@ class Publisher:
             self._on_offer(message.payload)
         else:
             self._desk.take(message)
+
+    async def _keep_last(self, event: EventMessage) -> None:
+        await self._disk.attempt(lambda: self._store.save_last_event(event))
 
     async def _answer_birth(self) -> None:
         """Home Assistant has started: tell it everything again, not in step with the other nodes."""

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from support.async_waiting import until
 from support.mosquitto import Mosquitto, free_port
-from support.mqtt_node import LONG_AGO, event, node_config, running_node
+from support.mqtt_node import LONG_AGO, event, node_config, node_info, running_node
 from support.mqtt_subscriber import Subscriber, retained
 
 from earshot_node.contract.messages import EventMessage, NodeHealth, SourceHealth
 from earshot_node.mqtt import publisher as publisher_module
+from earshot_node.mqtt.board import Board
+from earshot_node.mqtt.settings import default_settings
 
 pytestmark = pytest.mark.mosquitto
 
@@ -180,6 +182,33 @@ async def test_event_that_comes_late_to_the_publisher_turns_nothing_on(broker: M
         assert not subscriber.on("earshot/tardy/source/street/siren/onset")
         (late,) = subscriber.on("earshot/tardy/source/street/siren/late")
         assert late.json == json.loads(event(1, node="tardy").encode()) | {"late": True}
+
+
+def test_late_onset_takes_back_neither_the_kind_nor_the_end_of_its_siren() -> None:
+    config = node_config(1883, "back")
+    board = Board(config, node_info(config), {("street", "siren"): default_settings(config)})
+    named = event(1, node="back").model_copy(update={"kind": "wail"})
+    board.onset(event(1, node="back"), 0.0)
+    board.named(named)
+    ((_, payload),) = board.late(event(1, node="back").model_copy(update={"late": True}))
+    assert EventMessage.decode(payload) == named.model_copy(update={"late": True})
+    ended = event(1, "offset", node="back")
+    board.offset(ended)
+    ((_, payload),) = board.late(event(1, node="back").model_copy(update={"late": True}))
+    assert EventMessage.decode(payload) == ended.model_copy(update={"late": True})
+
+
+async def test_kind_is_known_after_a_restart(broker: Mosquitto, tmp_path: Path) -> None:
+    topic = "earshot/again/source/street/siren/last_event"
+    named = event(1, node="again").model_copy(update={"kind": "hi_lo"})
+    async with running_node(node_config(broker.port, "again"), tmp_path / "state") as node:
+        await node.publisher.publish_event(event(1, node="again"))
+        node.publisher.publish_kind(named)
+        await until(lambda: node.store.last_events() == {("street", "siren"): named}, what="the kind on disk")
+    with Subscriber(broker.port, topic) as subscriber:
+        async with running_node(node_config(broker.port, "again"), tmp_path / "state"):
+            await until(lambda: [heard for heard in subscriber.on(topic) if not heard.retained], what="last event")
+        assert {heard.json["kind"] for heard in subscriber.on(topic)} == {"hi_lo"}
 
 
 async def test_event_during_a_broken_connection_arrives_after_it(own_broker: Mosquitto, tmp_path: Path) -> None:
