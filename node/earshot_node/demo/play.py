@@ -91,6 +91,8 @@ class Play:
                     self._began_wall_s = health.time.timestamp() - _BLOCK_S
             elif topic.endswith(("/onset", "/offset")):
                 self._take_event(EventMessage.decode(payload), message.wall_s)
+            elif topic.endswith("/last_event") and payload:
+                self._take_kind(EventMessage.decode(payload), message.wall_s)
             elif topic == TOPICS.level(SOURCE).name:
                 self._level = f"level {float(payload):.0f} dBFS"
             elif topic.endswith("/confidence"):
@@ -117,6 +119,17 @@ class Play:
             heard.confidence = event.confidence
             text = f"{event.event_type} OFF (peak {event.confidence} %)  lasted {event.duration_s:.1f} s"
             self._tell(received_s, "EVENT", text, "bold green")
+
+    def _take_kind(self, event: EventMessage, wall_s: float) -> None:
+        heard = self.story.heard.get(event.id)
+        if heard is None or self._began_wall_s is None or event.kind in (None, "unknown", heard.kind):
+            return
+        heard.kind = event.kind
+        received_s = wall_s - self._began_wall_s
+        self._tell_street(received_s)
+        after_s = received_s - heard.onset_s
+        text = f"{event.event_type} kind: {event.kind.replace('_', '-')}, known {after_s:.1f} s after its onset"
+        self._tell(received_s, "EVENT", text, "bold red")
 
     def _describe(self, heard: Heard) -> str:
         parts = []

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Final
 
+from earshot_node.contract.names import SirenKind
+
 EARLY_S: Final = 2.0
 """An event may begin this long before the siren's level passes the background's, and still be the siren."""
 LATE_S: Final = 1.0
@@ -30,6 +32,7 @@ class Heard:
         received_s: when the message came.
         delay_s: from the sample that decided to the message.
         offset_s: when it ended; None while it lasts.
+        kind: of a siren, once it is known.
     """
 
     onset_s: float
@@ -38,6 +41,7 @@ class Heard:
     label: str
     confidence: int
     offset_s: float | None = None
+    kind: SirenKind | None = None
 
     def overlaps(self, truth: Truth) -> bool:
         """Whether both sound at some moment."""

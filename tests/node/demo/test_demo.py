@@ -46,6 +46,9 @@ def test_scene_is_heard_over_mqtt_and_summed_up() -> None:
     assert on
     assert 6.0 <= float(on[1]) <= 20.0
     assert int(on[3]) < 1000
+    assert re.search(
+        r"^ +\d+\.\d s  EVENT   siren kind: wail, known \d+\.\d s after its onset$", result.stdout, re.MULTILINE
+    )
     assert "Heard 1 of 1 siren, 0 false alarms, ignored 1 of 1 trap." in result.stdout
     assert re.search(r"The node used \d+ MB of memory, \d+\.\d% of one core\.", result.stdout)
     assert "would now show 2 devices" in result.stdout
