@@ -1,7 +1,6 @@
 """A siren's kind is told while it sounds: once, when two looks agree, whatever the cutting."""
 
 from collections import Counter
-from dataclasses import replace
 from functools import cache
 from typing import cast
 
@@ -9,23 +8,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.street_sirens import HOP_S, KINDS, bands_hz, log_mel, model, street
 
 from earshot_node.audio.block import SAMPLE_RATE_HZ, Block
-from earshot_node.contract.manifest import MelRange
 from earshot_node.drill.siren import drill_siren
 from earshot_node.inference.bundle import load_bundled
 from earshot_node.inference.facts import Fact, KindTold, Offset, Onset
 from earshot_node.inference.kind_watch import FIRST_LOOK_S, LAST_LOOK_S, LOOK_EVERY_S, KindWatch
-from earshot_node.inference.model import StreamingModel
 from earshot_node.inference.pipeline import Pipeline
 from earshot_node.inference.siren_kind import KindCollector
-from earshot_node.synth.acoustics import random_street
-from earshot_node.synth.filters import Samples, set_level
-from earshot_node.synth.sirens import SirenKind, SirenParameters, synthesize
-from earshot_node.synth.weather import traffic
+from earshot_node.synth.filters import Samples
+from earshot_node.synth.sirens import SirenKind
 
-HOP_S = 0.01
-KINDS = {SirenKind.WAIL: "wail", SirenKind.YELP: "yelp", SirenKind.HILO: "hi_lo", SirenKind.CIVIL_DEFENCE: "steady"}
 SIRENS_EACH = 6
 
 
@@ -85,36 +79,13 @@ def test_nobody_looks_before_the_siren_is_reported_or_for_ever() -> None:
     assert script.looks_s[-1] == 10.0 + LAST_LOOK_S
 
 
-@cache
-def model() -> StreamingModel:
-    bundle = load_bundled()
-    return StreamingModel(bundle.manifest, bundle.model)
-
-
-def bands_hz() -> MelRange:
-    return model().manifest.mel_range_hz
-
-
-@cache
-def street(kind: SirenKind, seed: int) -> tuple[Samples, Samples]:
-    """A siren of this kind that drives by for 6 s, and traffic as loud; a civil-defence tone stands still."""
-    rng = np.random.default_rng([67, seed])
-    parameters = SirenParameters.random(kind, rng)
-    if kind is SirenKind.CIVIL_DEFENCE:
-        parameters = replace(parameters, low_hz=parameters.high_hz)
-    siren = synthesize(parameters, 6.0)
-    heard = siren if kind is SirenKind.CIVIL_DEFENCE else random_street(rng, siren, SAMPLE_RATE_HZ)
-    return set_level(heard, -22.0), set_level(traffic(rng, len(siren), SAMPLE_RATE_HZ), -22.0)
-
-
 def told_in_street(kind: SirenKind, seed: int, snr_db: float) -> tuple[str, float | None]:
-    siren, road = street(kind, seed)
-    samples = siren + road * np.float32(10.0 ** (-snr_db / 20.0))
-    whole = len(samples) // 640 * 640
+    siren, road = street(kind, 67, seed)
+    frames = log_mel(siren + road * np.float32(10.0 ** (-snr_db / 20.0)))
     collector = KindCollector(HOP_S, range_hz=bands_hz())
-    collector.push(model().run(samples[None, :whole].astype(np.float32), [model().initial_state()]).log_mel[0])
+    collector.push(frames)
     watch = KindWatch(0.0, 0.5)
-    told_s = watch.advance(collector, whole / SAMPLE_RATE_HZ)
+    told_s = watch.advance(collector, len(frames) * HOP_S)
     return watch.kind, told_s
 
 

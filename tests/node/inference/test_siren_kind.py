@@ -1,7 +1,6 @@
 """Kinds of sirens: right or `unknown`, clean and in noise, whatever the cutting; and where they are shown."""
 
 from collections import Counter
-from dataclasses import replace
 from functools import cache
 from itertools import product
 
@@ -9,58 +8,26 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.street_sirens import HOP_S, KINDS, bands_hz, log_mel, street
 
 from earshot_node.contract.manifest import MelRange
-from earshot_node.inference.bundle import load_bundled
-from earshot_node.inference.model import StreamingModel
 from earshot_node.inference.siren_kind import SPAN_S, KindCollector, find_recurrence, siren_kind
 from earshot_node.inference.siren_ridge import LOWEST_HZ, Frames, find_ridge, mel_centres_hz
-from earshot_node.synth.acoustics import random_street
-from earshot_node.synth.filters import Samples, set_level
-from earshot_node.synth.sirens import SAMPLE_RATE_HZ, SirenKind, SirenParameters, synthesize
+from earshot_node.synth.filters import Samples
+from earshot_node.synth.sirens import SirenKind, SirenParameters, synthesize
 from earshot_node.synth.traps import synthesize_trap
-from earshot_node.synth.weather import traffic
 
-HOP_S = 0.01
-KINDS = {SirenKind.WAIL: "wail", SirenKind.YELP: "yelp", SirenKind.HILO: "hi_lo", SirenKind.CIVIL_DEFENCE: "steady"}
 SIRENS_EACH = 8
-
-
-@cache
-def model() -> StreamingModel:
-    bundle = load_bundled()
-    return StreamingModel(bundle.manifest, bundle.model)
-
-
-def log_mel(samples: Samples) -> Frames:
-    whole = len(samples) // 640 * 640
-    return model().run(samples[None, :whole].astype(np.float32), [model().initial_state()]).log_mel[0]
-
-
-def bands_hz() -> MelRange:
-    return model().manifest.mel_range_hz
 
 
 def kind_of(samples: Samples) -> str:
     return siren_kind(log_mel(samples), HOP_S, bands_hz())
 
 
-@cache
-def street(kind: SirenKind, seed: int) -> tuple[Samples, Samples]:
-    """A siren of this kind in a street for 6 s, and traffic; a civil-defence tone holds its pitch and stands still."""
-    rng = np.random.default_rng([61, seed])
-    parameters = SirenParameters.random(kind, rng)
-    if kind is SirenKind.CIVIL_DEFENCE:
-        parameters = replace(parameters, low_hz=parameters.high_hz)
-    siren = synthesize(parameters, 6.0)
-    heard = siren if kind is SirenKind.CIVIL_DEFENCE else random_street(rng, siren, SAMPLE_RATE_HZ)
-    return set_level(heard, -22.0), set_level(traffic(rng, len(siren), SAMPLE_RATE_HZ), -22.0)
-
-
 def verdicts(kind: SirenKind, snr_db: float | None) -> Counter[str]:
     said: Counter[str] = Counter()
     for seed in range(SIRENS_EACH):
-        siren, road = street(kind, seed)
+        siren, road = street(kind, 61, seed)
         background = road * np.float32(10.0 ** (-(snr_db if snr_db is not None else 60.0) / 20.0))
         said[kind_of(siren + background)] += 1
     return said
@@ -89,7 +56,7 @@ def test_what_has_no_steady_or_moving_pitch_has_no_kind(trap: str) -> None:
 
 
 def test_second_of_sound_is_too_short_to_tell() -> None:
-    siren, _ = street(SirenKind.YELP, 0)
+    siren, _ = street(SirenKind.YELP, 61, 0)
     assert kind_of(siren) == "yelp"
     assert kind_of(siren[:16_000]) == "unknown"
 
