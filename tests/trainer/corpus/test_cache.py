@@ -1,3 +1,4 @@
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,28 @@ def test_second_add_decodes_nothing_and_gives_the_same_samples(tmp_path: Path) -
     assert np.array_equal(cache.samples(recordings[0]), again.samples(recordings[0]))
 
 
+def test_moved_and_copied_corpus_is_not_decoded_again(tmp_path: Path) -> None:
+    write_tone(tmp_path / "x.wav", 16_000, 1)
+    recordings = load_manifest(write_manifest(tmp_path, "x.wav"))
+    cache = PcmCache(tmp_path / "cache")
+    cache.add(recordings)
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / "y.wav").write_bytes((tmp_path / "x.wav").read_bytes())
+    copied = load_manifest(write_manifest(tmp_path / "copy", "y.wav"))
+    again = PcmCache(tmp_path / "cache")
+    assert again.add(copied) == 0
+    assert np.array_equal(cache.samples(recordings[0]), again.samples(copied[0]))
+
+
+def test_content_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_tone(tmp_path / "x.wav", 16_000, 1)
+    recordings = load_manifest(write_manifest(tmp_path, "x.wav"))
+    key = PcmCache(tmp_path / "cache").key(recordings[0])
+    (tmp_path / "cache" / "files.jsonl").open("a").write('["cut by a ki')
+    monkeypatch.setattr(hashlib, "file_digest", None)
+    assert PcmCache(tmp_path / "cache").key(recordings[0]) == key
+
+
 def test_changed_file_is_decoded_again(tmp_path: Path) -> None:
     write_tone(tmp_path / "x.wav", 16_000, 1)
     recordings = load_manifest(write_manifest(tmp_path, "x.wav"))
@@ -61,15 +84,16 @@ def test_changed_file_is_decoded_again(tmp_path: Path) -> None:
 
 
 def test_index_line_cut_by_a_kill_is_decoded_again(tmp_path: Path) -> None:
-    for name in ("x.wav", "y.wav"):
-        write_tone(tmp_path / name, 16_000, 1)
+    for name, hz in (("x.wav", 440.0), ("y.wav", 660.0)):
+        write_tone(tmp_path / name, 16_000, 1, hz=hz)
     recordings = load_manifest(write_manifest(tmp_path, "x.wav", "y.wav"))
     PcmCache(tmp_path / "cache").add(recordings)
     index = tmp_path / "cache" / "index.jsonl"
     index.write_text(index.read_text()[:-20])
     cache = PcmCache(tmp_path / "cache")
     assert cache.add(recordings) == 1
-    assert np.array_equal(cache.samples(recordings[0]), cache.samples(recordings[1]))
+    for recording in recordings:
+        assert np.array_equal(cache.samples(recording), np.concatenate(list(decode_blocks(recording.path))))
 
 
 def test_samples_cut_by_a_kill_do_not_count(tmp_path: Path) -> None:

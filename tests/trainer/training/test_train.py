@@ -17,6 +17,7 @@ from support.tiny_corpus import TINY_RECIPE, make_corpus, write_recipe  # noqa: 
 from support.waiting import wait_until  # noqa: E402
 
 from earshot_node.errors import OperatorError  # noqa: E402
+from earshot_trainer.corpus.cache import PcmCache  # noqa: E402
 from earshot_trainer.packaging.held_out import check_held_out  # noqa: E402
 from earshot_trainer.training import lineage  # noqa: E402
 from earshot_trainer.training.checkpoint import load_checkpoint  # noqa: E402
@@ -119,9 +120,22 @@ def test_other_siren_recordings_do_not_resume_a_run(tmp_path: Path) -> None:
 def test_run_names_the_code_that_began_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lineage, "code_version", lambda: "began")
     run_training(request(tmp_path, "run"))
+    (tmp_path / "run" / "run.json").unlink()
     monkeypatch.setattr(lineage, "code_version", lambda: "resumed")
     run_training(request(tmp_path, "run"))
     assert json.loads((tmp_path / "run" / "run.json").read_text())["code_version"] == "began"
+
+
+def test_finished_run_is_left_as_it_is_without_a_look_at_the_audio(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = run_training(request(tmp_path, "run"))
+    before = {path: path.stat().st_mtime_ns for path in model.parent.iterdir()}
+    monkeypatch.setattr(PcmCache, "add", None)
+    assert run_training(request(tmp_path, "run")) == model
+    assert {path: path.stat().st_mtime_ns for path in model.parent.iterdir()} == before
+    with pytest.raises(OperatorError, match="another recipe"):
+        run_training(request(tmp_path, "run", overrides=("training.seed=4",)))
 
 
 def test_curves_are_written_for_tensorboard(tmp_path: Path) -> None:

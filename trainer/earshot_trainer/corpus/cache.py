@@ -2,11 +2,11 @@
 
 `samples.i16` only grows; `index.jsonl` has one line per recording. A line is written after its samples, so a
 kill at any moment leaves at worst unused samples. Memory is bounded by one block of one file. Samples that were made
-from a recording (`keep`) lie beside the recordings.
+from a recording (`keep`) lie beside the recordings. A recording is known by its content: a corpus that was copied or
+moved is found again.
 """
 
 import fcntl
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,6 +20,7 @@ import soundfile as sf
 import soxr
 
 from earshot_node.errors import OperatorError
+from earshot_trainer.corpus.fingerprints import Fingerprints
 from earshot_trainer.corpus.recordings import Recording
 
 SAMPLE_RATE_HZ = 16_000
@@ -35,7 +36,7 @@ def default_cache_dir() -> Path:
 
 
 class PcmCache:
-    """Samples of recordings by their file's path, size and modification time.
+    """Samples of recordings by what their files hold.
 
     They may be a household's: the folder, where it is made, and the files are nobody else's to read.
     """
@@ -45,13 +46,14 @@ class PcmCache:
         self._index_path = folder / "index.jsonl"
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for path in (self._data_path, self._index_path):
+            for path in (self._data_path, self._index_path, folder / "files.jsonl"):
                 path.touch(mode=0o600)
                 path.chmod(0o600)
         except OSError as error:
             raise OperatorError(
                 f"cannot write the cache in {folder}: {error.strerror}; set EARSHOT_CACHE to a folder with space"
             ) from error
+        self._fingerprints = Fingerprints(folder / "files.jsonl")
         self._spans: dict[str, tuple[int, int]] = {}
         self._samples: Int16Array = np.zeros(0, dtype=np.int16)
 
@@ -119,21 +121,18 @@ class PcmCache:
         start, count = self._spans[key]
         return self._samples[start : start + count]
 
-    @staticmethod
-    def key(recording: Recording) -> str:
-        """What names a recording's samples: a hash over its file's path, size and modification time.
+    def key(self, recording: Recording) -> str:
+        """What names a recording's samples: a hash of its file's content.
 
         Raises:
-            OperatorError: the file is gone.
+            OperatorError: the file cannot be read.
         """
         try:
-            status = recording.path.stat()
+            return self._fingerprints.of(recording.path)
         except OSError as error:
             raise OperatorError(
                 f"cannot read {recording.path}: {error.strerror}; check the manifest's folder"
             ) from error
-        text = f"{recording.path}\x1f{status.st_size}\x1f{status.st_mtime_ns}"
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def _append(self, key: str, name: str, blocks: Iterable[Int16Array], data: IO[bytes], index: IO[str]) -> int:
         """Write samples, then the index line that makes them valid, unless there are none; returns how many."""

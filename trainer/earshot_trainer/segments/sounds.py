@@ -151,7 +151,8 @@ def _outdoors(sirens: Sequence[Recording], cache: PcmCache, recipe: Recipe) -> d
             (random_town, TOWN_STREAM, recipe.mixing.towns),
         ):
             for turn in range(1, 1 + turns):
-                text = f"{place.__name__} {cache.key(recording)} {recipe.training.seed} {turn} {code}"
+                what = f"{cache.key(recording)} {recording.name}"
+                text = f"{place.__name__} {what} {recipe.training.seed} {turn} {code}"
                 key = hashlib.sha256(text.encode()).hexdigest()[:32]
                 makers[key] = partial(_heard_in, place, samples, [recipe.training.seed, stream, turn, number])
                 kept[recording].append(key)

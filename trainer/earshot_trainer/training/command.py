@@ -30,7 +30,7 @@ from earshot_trainer.training.run_record import RUN_NAME
 from earshot_trainer.training.speed import describe_speed, speed_line
 from earshot_trainer.training.start import Start, load_start
 from earshot_trainer.training.teacher import Teacher, ask_teacher, describe_teacher, open_teacher
-from earshot_trainer.training.train import train
+from earshot_trainer.training.train import is_finished, train
 
 _WAITING: Final = "another training prepares its sounds; waiting for it"
 
@@ -90,10 +90,13 @@ def run_training(
     cache_folder = request.cache or default_cache_dir()
     cache = PcmCache(cache_folder)
     with joined(processes, device):
+        origin = _same_everywhere(Origin.of(split.train, start), processes)
+        if processes.from_first(processes.leads and _is_done(request.out, recipe, origin)):
+            console.print(f"{request.out} holds this training, finished; delete it to train anew")
+            return request.out / MODEL_NAME
         with processes.first_on_host(), cache.alone(lambda: console.print(_WAITING)):
             sounds = _prepare(recordings, split, recipe, teacher, cache, cache_folder, console)
             heard = _hear(recordings, split, recipe, teacher, cache_folder, device, console)
-        origin = _same_everywhere(Origin.of(split.train, start), processes)
         workers = request.workers or (2 if device.type == "cuda" else 1)
         with TrainingReport(console, request.out) if processes.leads else nullcontext(lambda _: None) as report:
             if teacher is not None and recipe.model.tagger_layers:
@@ -173,6 +176,11 @@ def _same_everywhere(origin: Origin, processes: Processes) -> Origin:
             "to every host alike"
         )
     return first
+
+
+def _is_done(out: Path, recipe: Recipe, origin: Origin) -> bool:
+    """Whether `out` holds all that `run_training` writes, of this training."""
+    return (out / RUN_NAME).exists() and is_finished(out, recipe, origin)
 
 
 def _conclude(

@@ -102,6 +102,12 @@ def train(
     return save_model(out / MODEL_NAME, recipe, learner) if processes.leads else out / MODEL_NAME
 
 
+def is_finished(out: Path, recipe: Recipe, origin: Origin) -> bool:
+    """Whether `out` holds the last checkpoint and the model of just this training; raises as `train` does."""
+    done = int(_load(out, recipe, origin).get("steps_done", 0))
+    return done == recipe.training.steps and (out / MODEL_NAME).exists()
+
+
 def _begin(learner: Learner, start: Start | None, mixer: SegmentMixer, miner: SpanMiner) -> None:
     """Take over `start`'s weights and normalization, or normalize by this corpus; the tagger has its own."""
     if start is not None:
