@@ -108,6 +108,11 @@ class BundleManifest(BaseModel):
         """Seconds between decisions."""
         return self.hop_samples / self.sample_rate_hz
 
+    @property
+    def decided_labels(self) -> tuple[Label, ...]:
+        """Labels that can be listened for: those with operating points."""
+        return tuple(label for label in self.labels if label in self.presets.balanced)
+
 
 def encode_manifest(manifest: BundleManifest) -> bytes:
     """Return the manifest as the exact bytes that are signed: UTF-8 JSON, indented, keys in the model's order."""

@@ -149,8 +149,12 @@ class Installer:
             slots = now if running else now.without_pending
             active = slots.active or Slot(name=self._base.name, version=self._base.version)
             # What has not proven itself is nothing to go back to.
-            former = slots.previous if slots.watch is not None and slots.previous is not None else active
-            watch = Watch(begun=datetime.now(UTC), span_s=watch_s, running=running, boot=boot) if watch_s else None
+            on_trial = slots.watch if slots.previous is not None else None
+            former = active if slots.previous is None or on_trial is None else slots.previous
+            labels = on_trial.labels if on_trial is not None else self._deciding(slots).labels
+            watch = None
+            if watch_s:
+                watch = Watch(begun=datetime.now(UTC), span_s=watch_s, labels=labels, running=running, boot=boot)
             replaced = None if running else Replaced(active=active, previous=slots.previous, watch=slots.watch)
             had = slots if slots.newest is not None else slots.decided_by(active.version)
             # What nobody runs yet is used up by the start that runs it.

@@ -103,11 +103,12 @@ class OperatingPoints:
         return points
 
     def point(self, manifest: BundleManifest, label: str, settings: LabelSettings) -> OperatingPoint | None:
-        """Return a label's operating point, None if it is switched off or this model does not hear it."""
+        """Return a label's operating point, None if it is switched off or this model cannot decide about it."""
         if not settings.enabled or label not in manifest.labels:
             return None
-        override = self._config.detection.operating_points.get(label)
-        return override if override is not None else manifest.presets.at(label, settings.sensitivity)
+        if (override := self._config.detection.operating_points.get(label)) is not None:
+            return override
+        return manifest.presets.at(label, settings.sensitivity) if label in manifest.decided_labels else None
 
 
 class Models:

@@ -58,6 +58,8 @@ class Watch(_Part):
         begun: when it was installed.
         span_s: how much it has to hear before it is kept.
         heard_s: how much it has heard; sources that hear at the same time count once.
+        labels: those that the former model hears, too; what a model has learnt besides is no alarm too many. Empty:
+            all are compared.
         alarms: onsets of the new model so far.
         former_alarms: onsets of the former model on the same audio.
         running: a process runs it now, or ended without saying so.
@@ -68,6 +70,7 @@ class Watch(_Part):
     begun: Time
     span_s: float = Field(gt=0)
     heard_s: float = Field(default=0.0, ge=0)
+    labels: tuple[Label, ...] = ()
     alarms: int = Field(default=0, ge=0)
     former_alarms: int = Field(default=0, ge=0)
     running: bool = False

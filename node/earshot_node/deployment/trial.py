@@ -30,8 +30,8 @@ class Trial:
     """The watch after a switch; `hear` every step, then look at `failure` and `passed`.
 
     A model fails if it stays slower than real time for `SLOW_FOR_S`, or if it has alarmed at least `MANY_ALARMS` times
-    and over `MANY_TIMES` as often as the former model did on the same audio. Where the former model could not run
-    beside it, its alarms so far stand for what it would have told.
+    and over `MANY_TIMES` as often as the former model did on the same audio, by labels that both hear. Where the former
+    model could not run beside it, its alarms so far stand for what it would have told.
 
     Args:
         watch: as on disk; the trial goes on from there.
@@ -56,7 +56,8 @@ class Trial:
         spent_s = step.companion.work_s if step.companion is not None else 0.0
         self._slow.push(heard_s, step.work_s - spent_s)
         self._hurry.push(heard_s, step.work_s)
-        onsets = [event for heard in step.heard for event in heard.events if event.phase == "onset"]
+        told = [event for heard in step.heard for event in heard.events if event.phase == "onset"]
+        onsets = [event for event in told if not self.watch.labels or event.event_type in self.watch.labels]
         former = [event for event in beside.events if event.offset is None] if beside is not None else []
         if beside is not None and beside.failure is None:
             self._compared_s += heard_s

@@ -40,6 +40,7 @@ def test_installed_model_is_active_and_the_former_one_is_previous(tmp_path: Path
     assert (slots.previous.version, slots.previous.file) == (load_bundled().manifest.version, "")
     assert slots.watch is not None
     assert not slots.watch.running
+    assert slots.watch.labels == load_bundled().manifest.labels
     assert [(entry.action, entry.version) for entry in slots.history] == [("installed", "2099.1.0")]
 
 

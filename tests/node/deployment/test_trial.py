@@ -1,5 +1,6 @@
 """A model on trial fails when it is slow or alarms far more often than its predecessor on the same audio."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -86,6 +87,16 @@ def test_sirens_that_both_hear_are_no_fault() -> None:
     for _ in range(50):
         watched.hear(step(alarms=1, former=1))
     assert watched.failure == ""
+
+
+def test_what_only_the_new_model_hears_is_no_alarm_too_many() -> None:
+    bells = tuple(event(number).model_copy(update={"event_type": "doorbell"}) for number in range(9))
+    watched = Trial(Watch(begun=NOW, span_s=1800.0, labels=("siren",)), "2099.1.1", "2099.1.0")
+    watched.hear(replace(step(), heard=(Heard("street", bells, levels_dbfs=((-40.0, 25),)),)))
+    assert (watched.watch.alarms, watched.failure) == (0, "")
+    for _ in range(5):
+        watched.hear(step(alarms=1))
+    assert watched.failure
 
 
 def test_former_model_that_had_to_go_counts_with_what_it_told_so_far() -> None:
