@@ -2,17 +2,22 @@
 
 import math
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import cast
 
+import numpy as np
 import pytest
+import soundfile as sf
 from support.tracks import make_track
 
 from earshot_node.contract.operating_point import OperatingPoint, Presets
+from earshot_trainer.corpus.recordings import Recording
 from earshot_trainer.evaluate.subject import Subject
 from earshot_trainer.evaluate.tracks import Track
 from earshot_trainer.retraining.comparing import Heard, figures_of, had
 from earshot_trainer.retraining.gate import Figure
-from earshot_trainer.retraining.own_conditions import AS_RECORDED, Conditions
+from earshot_trainer.retraining.new_labels import ONLY_WITHOUT, OWN_LICENCE
+from earshot_trainer.retraining.own_conditions import AS_RECORDED, Conditions, under_conditions
 from earshot_trainer.retraining.settings import GateSettings
 
 POINT = OperatingPoint(enter=0.5, leave=0.4, min_length_s=0.08, bridging_s=0.2, cooldown_s=0.0)
@@ -34,8 +39,18 @@ def heard(test: list[Track], own: list[Track], harder: list[Track] | None = None
     tracks = [*own, *(harder or [])]
     names = [AS_RECORDED] * len(own) + ["quieter"] * len(harder or [])
     origin = [*range(len(own)), *range(len(harder or []))]
-    conditions = Conditions(tuple(track.recording for track in tracks), tuple(origin), tuple(names))
+    beneath = (None,) * len(tracks)
+    conditions = Conditions(tuple(track.recording for track in tracks), tuple(origin), tuple(names), beneath)
     return Heard(cast("Subject", POINTS), {"siren": test}, {"siren": tracks}, conditions)
+
+
+def own_recording(path: Path, labels: tuple[str, ...]) -> Recording:
+    """A second of the household's noise, said to hold these labels."""
+    sf.write(path, np.random.default_rng(1).normal(0, 0.05, 16_000), 16_000, subtype="PCM_16")
+    return Recording(
+        path, path.name, " + ".join(labels) or "background", frozenset(labels), "clip", "attic/window", path.stem, "",
+        1.0, OWN_LICENCE, "",
+    )  # fmt: skip
 
 
 def clips(found: int, alarmed: int, of: int = 10) -> list[Track]:
@@ -109,6 +124,35 @@ def test_conditions_of_one_recording_are_one_observation() -> None:
     shared = deciding(heard([], clips(3, 0), clips(2, 0)), heard([], clips(4, 0), clips(3, 0)))
     assert alone.candidate - alone.active == pytest.approx(shared.candidate - shared.active)
     assert alone.chance > shared.chance
+
+
+def test_what_lies_beneath_a_recording_is_no_false_alarm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A candidate that no longer hears a doorbell under a siren gains nothing by that, nor loses one that does."""
+    monkeypatch.setenv("EARSHOT_CACHE", str(tmp_path / "cache"))
+    labels = [("siren",)] * 4 + [("doorbell",)] * 4 + [()] * 4
+    held_out = [own_recording(tmp_path / f"{n}.flac", one) for n, one in enumerate(labels)]
+    conditions = under_conditions(held_out, [], tmp_path / "made")
+    point = {"siren": POINT, "doorbell": POINT}
+    subject = cast("Subject", Deciding(Presets(quiet=point, balanced=point, sensitive=point)))
+
+    def listener(hears_beneath: bool) -> Heard:
+        tracks: dict[str, list[Track]] = {"siren": [], "doorbell": []}
+        for one, under in zip(conditions.recordings, conditions.beneath, strict=True):
+            sounding = one.labels | (under.labels if under is not None and hears_beneath else frozenset())
+            for label, here in tracks.items():
+                here.append(Track(one, 0.8, np.array(LOUD if label in sounding else QUIET, np.float32), 0.04))
+        return Heard(subject, {"siren": [], "doorbell": []}, tracks, conditions)
+
+    for one in figures_of(listener(hears_beneath=True), listener(hears_beneath=False), GateSettings()):
+        if one.decides:
+            assert (one.active, one.candidate) == (1.0, 1.0), one
+
+
+def test_not_a_siren_alone_is_no_recording_without_a_doorbell(tmp_path: Path) -> None:
+    said = replace(own_recording(tmp_path / "x.flac", ()), note=f"{ONLY_WITHOUT} siren")
+    conditions = Conditions((said, replace(said, note="")), (0, 1), (AS_RECORDED,) * 2, (None,) * 2)
+    assert conditions.tell_of("doorbell") == [False, True]
+    assert conditions.tell_of("siren") == [True, True]
 
 
 def test_sirens_above_the_threshold_are_told_in_log_odds() -> None:

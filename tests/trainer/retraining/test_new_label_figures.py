@@ -41,7 +41,9 @@ def heard(test: list[Track], recordings: list[Track], harder: list[Track]) -> He
     """What a candidate heard; `harder` are own recordings once more, under another condition."""
     tracks = [*recordings, *harder]
     names = (AS_RECORDED,) * len(recordings) + ("quieter",) * len(harder)
-    conditions = Conditions(tuple(one.recording for one in tracks), tuple(range(len(tracks))), names)
+    conditions = Conditions(
+        tuple(one.recording for one in tracks), tuple(range(len(tracks))), names, (None,) * len(tracks)
+    )
     return Heard(cast("Subject", POINTS), {"doorbell": test}, {"doorbell": tracks}, conditions)
 
 

@@ -12,7 +12,14 @@ from earshot_node.contract.recordings import Labelling, RecordingInfo
 from earshot_node.errors import OperatorError
 from earshot_trainer.collecting.audio_store import AudioFolder
 from earshot_trainer.corpus.recordings import load_manifest
-from earshot_trainer.retraining.own import lay_out, name_sessions, split_own, usable, write_manifest
+from earshot_trainer.retraining.own import (
+    IMPORTED_NODE,
+    lay_out,
+    name_sessions,
+    split_own,
+    usable,
+    write_manifest,
+)
 
 BEGIN = datetime(2026, 11, 1, 8, tzinfo=UTC)
 GAP_S = 120.0
@@ -33,9 +40,38 @@ def test_recordings_without_a_long_pause_are_one_session() -> None:
     assert len(set(name_sessions(near, GAP_S).values())) == 1
 
 
-def test_a_long_pause_or_another_source_begins_a_session() -> None:
-    apart = [recording(0), recording(200), recording(0, source="garden")]
-    assert len(set(name_sessions(apart, GAP_S).values())) == 3
+def test_a_long_pause_begins_a_session() -> None:
+    assert len(set(name_sessions([recording(0), recording(200)], GAP_S).values())) == 2
+
+
+def test_what_two_microphones_record_at_once_is_one_session() -> None:
+    elsewhere = recording(50, source="garden").model_copy(update={"node": "garage"})
+    assert len(set(name_sessions([recording(0), elsewhere, recording(150)], GAP_S).values())) == 1
+
+
+def test_times_of_imported_files_say_nothing() -> None:
+    imported = [recording(0, source=f"file-{n}").model_copy(update={"node": IMPORTED_NODE}) for n in range(3)]
+    assert len(set(name_sessions([*imported, recording(1)], GAP_S).values())) == 4
+
+
+@pytest.mark.parametrize("share", [0.2, 0.25, 0.3])
+def test_no_moment_of_a_sitting_before_two_microphones_is_on_both_sides(share: float) -> None:
+    infos = [recording(5 * n + late, source=name) for n in range(20) for name, late in (("window", 0), ("garden", 0.3))]
+    sides = split_own([*infos, recording(9000, siren=False)], share, GAP_S, seed=1)
+    held_out, learnt = ({one.begin.replace(microsecond=0) for one in side} for side in (sides.held_out, sides.train))
+    assert sides.same_sitting
+    assert len(held_out) == 20 * share
+    assert not held_out & learnt
+
+
+def test_little_of_what_is_held_out_was_learnt_from_in_the_round_before() -> None:
+    house = [recording(86_400 * n + 40_000 * kind, siren=kind == 0) for n in range(14) for kind in range(2)]
+    learnt = held_out = 0
+    for seed in range(40):
+        before, now = (split_own(infos, 0.25, GAP_S, seed) for infos in (house[:24], house))
+        held_out += len(now.held_out)
+        learnt += len(set(now.held_out) & set(before.train))
+    assert learnt < 0.15 * held_out
 
 
 def test_split_keeps_about_a_quarter_of_each_kind_back() -> None:

@@ -1,5 +1,6 @@
 """A round that is killed in any stage, before or after it wrote, goes on with that stage; each is finished once."""
 
+import io
 import os
 import signal
 from multiprocessing import get_context
@@ -59,8 +60,19 @@ def test_round_that_is_killed_once_in_every_stage_still_ends(tmp_path: Path, whe
     assert run_and_die(home, "none", when) == 0
     (run,) = runs_of(home.folder)
     assert run.next_stage() is None
-    times = 1 if when == "before" else 2
-    assert (run / "ran.log").read_text().splitlines() == [stage for stage in STAGES for _ in range(times)]
+    # As long as nothing is split, recordings are collected anew.
+    begin, times = (["collect", "collect", "split"], 1) if when == "before" else (["collect", *STAGES[:2] * 2], 2)
+    rest = [stage for stage in STAGES[2:] for _ in range(times)]
+    assert (run / "ran.log").read_text().splitlines() == [*begin, *rest]
+
+
+def test_round_that_ended_for_want_of_recordings_collects_again(tmp_path: Path) -> None:
+    home, text = make_home(tmp_path / "home"), io.StringIO()
+    for _ in range(2):
+        with pytest.raises(OperatorError, match="too few to learn from"):
+            command.retrain(home, RunRequest(), Console(file=text, width=200))
+    assert len(runs_of(home.folder)) == 1
+    assert "collect: done before" not in text.getvalue()
 
 
 def test_finished_round_is_followed_by_a_new_one(tmp_path: Path) -> None:

@@ -13,16 +13,19 @@ from support.trainer_home import TRAINER
 from support.waiting import wait_until
 
 from earshot_node.errors import OperatorError
-from earshot_node.inference.bundle import load_bundle, load_bundled
+from earshot_node.inference.bundle import load_bundle, load_bundle_unsigned, load_bundled
 from earshot_trainer.catalogue.members import Member, Members
 from earshot_trainer.catalogue.opening import open_catalogue
 from earshot_trainer.catalogue.releases import Releases
+from earshot_trainer.evaluate.presets import load_presets
 from earshot_trainer.home.folder import Home
 from earshot_trainer.retraining.command import retrain, run_alone, show_plan, work_of
+from earshot_trainer.retraining.comparing_stages import PRESETS_NAME
 from earshot_trainer.retraining.run_folder import STAGES, find_run, new_run, runs_of
 from earshot_trainer.retraining.stage import run_stage
 from earshot_trainer.training.run_record import load_run
 
+HEARS_SIRENS_ALONE = Path(__file__).parents[2] / "models" / "siren-without-fold2.earshot"
 pytestmark = [pytest.mark.torch, pytest.mark.timeout(600)]
 
 
@@ -83,6 +86,22 @@ def test_gate_stops_what_gains_nothing_and_force_releases_it_with_a_record(house
     assert set(shipped.manifest.audio_licences) <= set(bundle.manifest.audio_licences)
     assert bundle.model != shipped.model
     assert "promoted all the same, by --force" in bundle.model_card
+
+
+@pytest.mark.slow
+def test_labels_that_the_active_model_does_not_hear_yet_get_the_points_of_the_one_it_began_with(
+    household: Home,
+) -> None:
+    asked = request().model_copy(update={"active": str(HEARS_SIRENS_ALONE)})
+    run, text = new_run(household.folder, asked), io.StringIO()
+    for stage in STAGES[: STAGES.index("evaluate")]:
+        assert run_stage(household, run, stage, work_of(stage), Console(file=text, width=200)) == 0
+    made, shipped = load_presets(run / PRESETS_NAME), load_bundled().manifest.presets
+    assert set(made.balanced) == set(load_run(run / "run.json").labels) == set(shipped.balanced)
+    old = load_bundle_unsigned(HEARS_SIRENS_ALONE).manifest.presets.balanced["siren"]
+    assert made.balanced["siren"].min_length_s == old.min_length_s
+    assert made.balanced["speech"].min_length_s == shipped.balanced["speech"].min_length_s
+    assert "speech: thresholds moved by" in text.getvalue()
 
 
 @pytest.mark.slow

@@ -18,8 +18,9 @@ from earshot_node.contract.recordings import BACKGROUND, Labelling, RecordingInf
 from earshot_node.errors import EarshotError, MessageError, OperatorError
 from earshot_node.recordings.draft import draft_from_samples
 from earshot_node.ring import Pcm
-from earshot_trainer.labelling.sessions import IMPORTED_NODE, imported_source
+from earshot_trainer.labelling.sessions import imported_source
 from earshot_trainer.labelling.words import UNLABELLED, labelling_of, new_words
+from earshot_trainer.retraining.own import IMPORTED_NODE
 
 LONGEST_S: Final = 600.0
 SHORTEST_S: Final = 0.2

@@ -8,9 +8,7 @@ from earshot_node.contract.recordings import RecordingInfo
 from earshot_trainer.retraining.own import name_sessions
 
 APART_S: Final = 600.0
-"""Recordings of one microphone that are closer together are taken for one session."""
-IMPORTED_NODE: Final = "imported"
-"""The node of recordings that came from a folder and not from a node."""
+"""Recordings that are closer together are taken for one session."""
 
 
 def sessions_of(recordings: Iterable[RecordingInfo]) -> dict[str, str]:

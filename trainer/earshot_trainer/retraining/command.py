@@ -72,7 +72,7 @@ def retrain(home: Home, request: RunRequest, console: Console, *, new: bool = Fa
         run = _chosen_run(home, request, new=new, run_name=run_name, console=console)
         code = 0
         for name in STAGES:
-            if (stamp := run.stamp(name)) is not None:
+            if (stamp := run.stamp(name)) is not None and not _is_to_be_done_again(run, name):
                 say(console, f"{name}: done before ({time_line(stamp)})")
                 if name == "gate" and _outcome(run) == "stop":
                     code = EXIT_STOPPED
@@ -172,6 +172,11 @@ def _unfinished(home: Home) -> RunFolder | None:
     if runs[-1].next_stage() == "package" and _outcome(runs[-1]) == "stop":
         return None
     return runs[-1]
+
+
+def _is_to_be_done_again(run: RunFolder, name: StageName) -> bool:
+    """Tell whether a stage is done anew: as long as nothing is split, the nodes may have recorded what was missing."""
+    return name == "collect" and run.stamp("split") is None
 
 
 def _outcome(run: RunFolder) -> str:

@@ -35,9 +35,9 @@ class Heard:
     conditions: Conditions
 
     def as_recorded(self, label: str) -> list[Track]:
-        """Return the household's held-out recordings as they are."""
-        named = zip(self.own[label], self.conditions.names, strict=True)
-        return [track for track, name in named if name == AS_RECORDED]
+        """Return the household's held-out recordings as they are, if it is known whether a label is in them."""
+        named = zip(self.own[label], self.conditions.names, self.conditions.tell_of(label), strict=True)
+        return [track for track, name, known in named if known and name == AS_RECORDED]
 
 
 def hear(subject: Subject, test: Sequence[Recording], own: Conditions, jobs: int, advance: Callable[[], None]) -> Heard:
@@ -140,8 +140,7 @@ def _right_decisions(label: str, active: Heard, candidate: Heard, settings: Gate
     What a recording gains under one condition, it gains under others: the error of the difference is over recordings.
     """
     shares = [_right_by_recording(label, heard) for heard in (active, candidate)]
-    origins = dict(zip(active.conditions.origin, active.own[label], strict=True))
-    is_siren = np.array([origins[origin].is_positive(label) for origin in sorted(origins)])
+    is_siren = np.array([track.is_positive(label) for track in active.as_recorded(label)])
     values = [float((one[is_siren].mean() + one[~is_siren].mean()) / 2) for one in shares]
     gained = shares[1] - shares[0]
     errors = [_standard_error(gained[side]) for side in (is_siren, ~is_siren)]
@@ -159,8 +158,13 @@ def _right_decisions(label: str, active: Heard, candidate: Heard, settings: Gate
 
 
 def _right_by_recording(label: str, heard: Heard) -> NDArray[np.float64]:
-    """Return each held-out recording's share of right decisions over conditions and presets, in order of index."""
-    tracks, origin = heard.own[label], np.array(heard.conditions.origin)
+    """Return each held-out recording's share of right decisions over conditions and presets, in order of index.
+
+    Conditions count under which it is known whether the label is to be heard.
+    """
+    known = heard.conditions.tell_of(label)
+    tracks = [track for track, tells in zip(heard.own[label], known, strict=True) if tells]
+    origin = np.array(heard.conditions.origin)[known]
     is_siren = np.array([track.is_positive(label) for track in tracks])
     points = [getattr(heard.subject.presets, preset)[label] for preset in DECIDING]
     right = np.mean([alarmed_clips(tracks, label, point) == is_siren for point in points], axis=0)

@@ -8,6 +8,8 @@ from typing import Any, Final
 from rich.table import Table
 
 from earshot_node.contract.operating_point import PRESET_SENSITIVITY, OperatingPoint, Presets
+from earshot_node.errors import OperatorError
+from earshot_node.inference.bundle import Bundle
 from earshot_trainer.corpus.recordings import Recording, dataset_hash
 from earshot_trainer.evaluate.bundle_subject import BundleSubject
 from earshot_trainer.evaluate.console import counting
@@ -22,10 +24,13 @@ from earshot_trainer.retraining.parts import (
     SPLIT_NAME,
     active_bundle,
     added_labels,
+    base_of,
     candidate_of,
     material_of,
     own_recordings,
 )
+from earshot_trainer.retraining.run_folder import RunFolder
+from earshot_trainer.retraining.run_values import base_bundle
 from earshot_trainer.retraining.stage import EXIT_STOPPED, Stage
 
 PRESETS_NAME: Final = "presets.json"
@@ -41,29 +46,35 @@ def calibrate(stage: Stage) -> None:
     """Give the candidate operating points that mean the same as the active model's; those of added labels are chosen.
 
     An added label's row is learnt anew each time, so that there is nothing to move its thresholds from.
+
+    Raises:
+        OperatorError: the candidate hears a label of the model that it began with, and neither that one nor the active
+            one has operating points for it.
     """
     run = stage.run
     active = active_bundle(stage.home, run)
-    own, added = own_recordings(run), added_labels(run)
+    own = own_recordings(run)
     material = material_of(stage.home, run, own)
     stage.read(f"model {active.manifest.version}; {len(material.calibration)} recordings to calibrate on")
-    subjects = (BundleSubject.of_bundle(active, "active"), candidate_of(run))
-    with counting("listening", 2 * len(material.calibration)) as advance:
+    candidate, compared = candidate_of(run), _compared_with(run, active)
+    subjects = [candidate, *(BundleSubject.of_bundle(bundle, "compared with") for bundle, _ in compared)]
+    with counting("listening", len(subjects) * len(material.calibration)) as advance:
         jobs = _jobs(material.calibration)
-        scored = [score_recordings(subject, material.calibration, jobs, advance) for subject in subjects]
-    presets = active.manifest.presets
+        heard = [score_recordings(one, material.calibration, jobs, advance).by_label for one in subjects]
+    ours, *theirs = heard
     points: dict[str, dict[str, OperatingPoint]] = {str(name): {} for name in PRESET_SENSITIVITY}
     shifts: list[Shift] = []
-    for label in (label for label in presets.balanced if label not in added):
-        theirs, ours = ([t for t in one.by_label[label] if not t.is_positive(label)] for one in scored)
-        moved, shift = comparable_points(theirs, ours, label, presets)
-        shifts.append(shift)
-        for name, point in moved.items():
-            points[name][label] = point
-        enter = (presets.balanced[label].enter, points["balanced"][label].enter)
-        by = ", ".join(f"{name} {value:+.2f}" for name, value in reversed(shift.applied.items()))
-        stage.note(f"{label}: thresholds moved by {by} log-odds, balanced {enter[0]:g} -> {enter[1]:g}")
-    chosen = _choose_added(stage, scored[1].by_label, subjects[1], own.held_out, points)
+    for (bundle, labels), tracks in zip(compared, theirs, strict=True):
+        presets = bundle.manifest.presets
+        for label in labels:
+            moved, shift = comparable_points(_without(tracks, label), _without(ours, label), label, presets)
+            shifts.append(shift)
+            for name, point in moved.items():
+                points[name][label] = point
+            enter = (presets.balanced[label].enter, points["balanced"][label].enter)
+            by = ", ".join(f"{name} {value:+.2f}" for name, value in reversed(shift.applied.items()))
+            stage.note(f"{label}: thresholds moved by {by} log-odds, balanced {enter[0]:g} -> {enter[1]:g}")
+    chosen = _choose_added(stage, ours, candidate, own.held_out, points)
     made = Presets(quiet=points["quiet"], balanced=points["balanced"], sensitive=points["sensitive"])
     stage.write(run.write(PRESETS_NAME, made.model_dump(mode="json")))
     values = {
@@ -73,6 +84,31 @@ def calibrate(stage: Stage) -> None:
         "chosen": chosen,
     }
     stage.write(run.write(CALIBRATION_NAME, values))
+
+
+def _compared_with(run: RunFolder, active: Bundle) -> list[tuple[Bundle, list[str]]]:
+    """Return the models whose thresholds are moved, each with the labels for which that is so.
+
+    The active one, and for what it does not hear yet the one that the candidate began with.
+    """
+    base, added = base_of(run), added_labels(run)
+    here = active.manifest.presets.balanced
+    compared = [(active, [label for label in here if label not in added])]
+    new = [label for label in base.values["config"]["labels"] if label not in here and label not in added]
+    if not new:
+        return compared
+    began_with = base_bundle(run, base)
+    known = () if began_with is None else began_with.manifest.decided_labels
+    if began_with is None or not set(new) <= set(known):
+        raise OperatorError(
+            f"no operating points are known for {', '.join(label for label in new if label not in known)}; name the "
+            f"bundle of model {base.pin.version}, with which the run began, by --active"
+        )
+    return [*compared, (began_with, new)]
+
+
+def _without(tracks: dict[str, list[Track]], label: str) -> list[Track]:
+    return [track for track in tracks[label] if not track.is_positive(label)]
 
 
 def _choose_added(
@@ -114,6 +150,9 @@ def evaluate(stage: Stage) -> None:
         heard: list[Heard] = [hear(subject, material.test, conditions, jobs, advance) for subject in subjects]
     figures = figures_of(heard[0], heard[1], settings)
     new = [label for label in added_labels(run) if label not in active.manifest.labels]
+    for label in subjects[1].presets.balanced:
+        if label not in active.manifest.presets.balanced and label not in new:
+            stage.note(f"{label}: compared with nothing; model {active.manifest.version} does not hear it")
     what = had(heard[0], active.manifest.labels[0], material.corpora)
     if run.read(SPLIT_NAME, "split").get("same_sitting"):
         what = what.model_copy(update={"same_sitting": True})

@@ -37,7 +37,7 @@ def choose_points(calibration: Sequence[Track], own: Sequence[Track], label: str
 def new_label_figures(candidate: Heard, label: str, settings: GateSettings) -> NewLabel:
     """Return what the candidate finds of a new label, and what it takes for it, at `balanced`."""
     point = getattr(candidate.subject.presets, PRESET)[label]
-    own = told(candidate.as_recorded(label), label)
+    own = candidate.as_recorded(label)
     mine, others = [t for t in own if t.is_positive(label)], [t for t in own if not t.is_positive(label)]
     harder = [track for track in candidate.own[label] if track.is_positive(label)]
     test = [track for track in told(candidate.test[label], label) if not track.is_positive(label)]

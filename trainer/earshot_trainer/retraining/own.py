@@ -9,8 +9,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from earshot_node.contract.recordings import BACKGROUND, RecordingInfo
 from earshot_node.deployment.durable import make_folder, write_file
 from earshot_node.errors import OperatorError
@@ -22,6 +20,8 @@ KINDS: Final = ("siren", NO_SIREN)
 COLUMNS: Final = ("path", "label", "labels", "is_siren", "kind", "source", "fsid", "licence", "dur", "note")
 LAST_TAKES: Final = " (its last takes)"
 FEWEST_TAKES: Final = 4
+IMPORTED_NODE: Final = "imported"
+"""The node of recordings that came from a folder and not from a node."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,15 @@ class OwnSplit:
 def name_sessions(infos: Sequence[RecordingInfo], gap_s: float) -> dict[str, str]:
     """Return each recording's session by its sha256.
 
-    A session is what one source recorded without a pause longer than `gap_s`, and all recordings around one event are
-    of one session with whatever else is.
+    A session is what the house recorded without a pause longer than `gap_s`: a siren that two microphones hear is the
+    same siren. All recordings around one event are of one session with whatever else is. The times of imported files
+    say nothing about others, so only those of the same source are compared.
     """
     sessions: dict[str, str] = {}
     by_event: dict[str, str] = {}
-    ends: dict[tuple[str, str], tuple[datetime, str]] = {}
+    ends: dict[str, tuple[datetime, str]] = {}
     for info in sorted(infos, key=lambda one: (one.begin, one.sha256)):
-        place = (info.node, info.source)
+        place = info.source if info.node == IMPORTED_NODE else ""
         end, current = ends.get(place, (None, ""))
         event = info.event.id if info.event is not None else ""
         if event in by_event:
@@ -79,8 +80,9 @@ def split_own(
 ) -> OwnSplit:
     """Keep about `share` of each kind of recordings back, in whole sessions drawn by `seed`.
 
-    Where a kind has one session only, its last takes are kept back; if it is not of takes, all of it is trained on. A
-    note says so.
+    A session that was kept back mostly stays so when others come: what an earlier model learnt from is no fair test of
+    it. Where a kind has one session only, its last takes are kept back; if it is not of takes, all of it is trained on.
+    A note says so.
 
     Args:
         infos: labelled recordings.
@@ -137,22 +139,32 @@ def _last_takes(
     sessions = {session_of[one.sha256] for one in mine}
     if len(sessions) != 1 or sessions & kept or len(mine) < FEWEST_TAKES or any(one.origin != "take" for one in mine):
         return {}
-    return {one.sha256: f"{session_of[one.sha256]}{LAST_TAKES}" for one in mine[-max(1, round(share * len(mine))) :]}
+    first = len(mine) - max(1, round(share * len(mine)))
+    while first > 0 and _are_of_one_moment(mine[first - 1], mine[first]):
+        first -= 1
+    return {one.sha256: f"{session_of[one.sha256]}{LAST_TAKES}" for one in mine[first:]} if first else {}
+
+
+def _are_of_one_moment(one: RecordingInfo, next_one: RecordingInfo) -> bool:
+    """Tell whether two recordings share more than half of the shorter one's time, as those of two microphones do."""
+    end = min(one.begin + timedelta(seconds=one.duration_s), next_one.begin + timedelta(seconds=next_one.duration_s))
+    return (end - next_one.begin).total_seconds() > min(one.duration_s, next_one.duration_s) / 2
 
 
 def _draw_sessions(
     infos: Sequence[RecordingInfo], session_of: dict[str, str], share: float, seed: int, added: Sequence[str]
 ) -> set[str]:
-    """Draw sessions, kind by kind, as long as that comes nearer to the share; never the last one of any kind."""
+    """Draw sessions, kind by kind, as long as that comes nearer to the share; never the last one of any kind.
+
+    They come in an order that is each one's own, so that new sessions move few of the others.
+    """
     kept: set[str] = set()
-    numbered = [*enumerate(added, start=len(KINDS)), *enumerate(KINDS)]
-    sessions = {kind: [session_of[one.sha256] for one in infos if _is_of(one, kind, added)] for _, kind in numbered}
-    for number, kind in numbered:
+    kinds = (*added, *KINDS)
+    sessions = {kind: [session_of[one.sha256] for one in infos if _is_of(one, kind, added)] for kind in kinds}
+    for kind in kinds:
         of_session = Counter(sessions[kind])
-        names = sorted(of_session)
-        wanted, here = share * len(sessions[kind]), sum(of_session[name] for name in names if name in kept)
-        for index in np.random.default_rng([seed, 11, number]).permutation(len(names)):
-            name = names[int(index)]
+        wanted, here = share * len(sessions[kind]), sum(of_session[name] for name in of_session if name in kept)
+        for name in sorted(of_session, key=lambda one: hashlib.sha256(f"{seed} {one}".encode()).digest()):
             is_last = any(name in there and set(there) <= kept | {name} for there in sessions.values())
             if name in kept or is_last:
                 continue

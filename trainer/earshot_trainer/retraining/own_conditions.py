@@ -16,6 +16,7 @@ from earshot_node.errors import OperatorError
 from earshot_node.synth.filters import Samples
 from earshot_trainer.corpus.cache import SAMPLE_RATE_HZ, PcmCache, default_cache_dir, to_int16
 from earshot_trainer.corpus.recordings import Recording
+from earshot_trainer.retraining.new_labels import presence
 
 AS_RECORDED: Final = "as recorded"
 QUIETER_DB: Final = -12.0
@@ -31,11 +32,22 @@ class Conditions:
         recordings: under every condition; those as they were recorded are the held-out ones themselves.
         origin: index of each one's recording among the held-out ones.
         names: condition of each.
+        beneath: what each is laid over, if it is.
     """
 
     recordings: tuple[Recording, ...]
     origin: tuple[int, ...]
     names: tuple[str, ...]
+    beneath: tuple[Recording | None, ...]
+
+    def tell_of(self, label: str) -> list[bool]:
+        """Tell of each whether it is known if a label is to be heard in it, whatever lies beneath."""
+        known = []
+        for one, under in zip(self.recordings, self.beneath, strict=True):
+            here = presence(one, label)
+            covers = under is None or presence(under, label) == "without"
+            known.append(here == "holds" or (here == "without" and covers))
+        return known
 
 
 def under_conditions(held_out: Sequence[Recording], streets: Sequence[Recording], folder: Path) -> Conditions:
@@ -56,25 +68,28 @@ def under_conditions(held_out: Sequence[Recording], streets: Sequence[Recording]
     cache.add((*held_out, *streets))
     heard = {one: cache.samples(one).astype(np.float32) / 32768.0 for one in (*held_out, *streets)}
     others = [one for one in held_out if not one.is_siren]
-    rows: list[tuple[Recording, int, str]] = []
+    rows: list[tuple[Recording, int, str, Recording | None]] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for index, one in enumerate(held_out):
-            rows.append((one, index, AS_RECORDED))
-            beneath = {"own sound": others if one.is_siren else [], "street": streets}
-            changed = {"quieter": heard[one] * 10 ** (QUIETER_DB / 20)}
-            for name, pool in beneath.items():
+            rows.append((one, index, AS_RECORDED, None))
+            pools = {"own sound": others if one.is_siren else [], "street": streets}
+            changed: dict[str, tuple[Samples, Recording | None]] = {
+                "quieter": (heard[one] * 10 ** (QUIETER_DB / 20), None)
+            }
+            for name, pool in pools.items():
                 for turn, ratio_db in enumerate(RATIOS_DB if pool else ()):
-                    under = heard[pool[(index * len(RATIOS_DB) + turn) % len(pool)]]
-                    changed[f"over {name} at {ratio_db:+g} dB"] = laid_over(heard[one], under, ratio_db)
-            for name, samples in changed.items():
+                    under = pool[(index * len(RATIOS_DB) + turn) % len(pool)]
+                    mixed = laid_over(heard[one], heard[under], ratio_db)
+                    changed[f"over {name} at {ratio_db:+g} dB"] = (mixed, under)
+            for name, (samples, below) in changed.items():
                 path = folder / f"{index}-{name.replace(' ', '-')}.flac"
                 sf.write(path, to_int16(samples), SAMPLE_RATE_HZ, subtype="PCM_16")
-                rows.append((replace(one, path=path, name=f"{one.name}, {name}"), index, name))
+                rows.append((replace(one, path=path, name=f"{one.name}, {name}"), index, name, below))
     except OSError as error:
         raise OperatorError(f"{folder}: cannot be written ({error.strerror}); free some space") from error
-    recordings, origin, names = zip(*rows, strict=True) if rows else ((), (), ())
-    return Conditions(tuple(recordings), tuple(origin), tuple(names))
+    recordings, origin, names, beneath = zip(*rows, strict=True) if rows else ((), (), (), ())
+    return Conditions(tuple(recordings), tuple(origin), tuple(names), tuple(beneath))
 
 
 def laid_over(front: Samples, under: Samples, ratio_db: float) -> Samples:

@@ -79,7 +79,7 @@ class SplitSettings(Section):
 
     Attributes:
         held_out_share: of each label's recordings, in whole sessions.
-        session_gap_s: silence between two recordings of one source that parts two sessions.
+        session_gap_s: silence between two of the house's recordings that parts two sessions.
     """
 
     held_out_share: Share = 0.25
