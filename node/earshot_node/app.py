@@ -15,9 +15,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, ParamSpec
+from typing import Final, ParamSpec
 
 from earshot_node import __version__
 from earshot_node.audio.intake import Intake, SourceStatus
@@ -34,12 +33,12 @@ from earshot_node.deployment.models import Booted, Models, OperatingPoints, boot
 from earshot_node.deployment.telling import Telling
 from earshot_node.description import describe_node
 from earshot_node.drill.desk import Drills
-from earshot_node.errors import OperatorError
 from earshot_node.event_telling import EventTelling
 from earshot_node.health import DEAF_STATES, INFERENCE_STALLED_AFTER_S
 from earshot_node.house.service import House
 from earshot_node.http.health import HealthReport
 from earshot_node.http.metrics import Metrics
+from earshot_node.http.serving import Serving
 from earshot_node.inference.model import StreamingModel
 from earshot_node.inference.pipeline import Pipeline
 from earshot_node.inference_thread import InferenceThread, Step
@@ -56,9 +55,6 @@ from earshot_node.recordings.tap import StreamTap, TappedBlocks
 from earshot_node.reporting import Reporter
 from earshot_node.spectrogram.pictures import Pictures
 from earshot_node.systemd import Notifier
-
-if TYPE_CHECKING:
-    from earshot_node.http.node_server import NodeServer
 
 _log = logging.getLogger(__name__)
 _P = ParamSpec("_P")
@@ -112,7 +108,9 @@ class Node:
         self._tap = StreamTap()
         self._intake = Intake(config.sources, self._in_loop(self._source_changed))
         self._recordings = RecordingService(config, state_dir, self._clips, self._tap, status=self._intake.status)
-        self._feedback = Feedback(self._recordings, self._clips)
+        self._feedback = Feedback(
+            self._recordings, self._clips, {key: event.id for key, event in store.last_events().items()}
+        )
         self._candidates = Candidates(self._recordings, self._tap, manifest.version, has_clips=self._clips is not None)
         self._publisher = Publisher(
             config,
@@ -152,8 +150,17 @@ class Node:
             self._kept_counters(),
             further=self._further_problems,
         )
+        self._serving = Serving(
+            config.http,
+            state_dir,
+            self._health_report,
+            self._metrics,
+            self._recordings,
+            self._models,
+            self._candidates,
+            on_server=self._member.serve,
+        )
         self._clip_writer = ThreadPoolExecutor(1, thread_name_prefix="clips")
-        self._state_dir = state_dir
         self._events = EventTelling(self._publisher, self._metrics, self._fail)
         self._stopped = asyncio.Event()
         self._failure: Exception | None = None
@@ -178,11 +185,10 @@ class Node:
         ticking = asyncio.create_task(self._tick_every_second(), name="ticks")
         ticking.add_done_callback(lambda _: self.stop())
         self._recordings.on_labels = self._publish_info
-        http = await self._start_http()
-        if http is not None:
-            self._events.clip_url = http.clip_url
-        self._member.serve(http)
+        self._events.clip_url = self._serving.clip_url
+        self._member.serve(None)
         beside = [
+            start_task(self._serving.run(), "http", only_log),
             start_task(self._recordings.run(), "recordings", only_log),
             start_task(self._drills.run_weekly(), "drills", only_log),
         ]
@@ -201,8 +207,7 @@ class Node:
         await self._models.close(crashed=self._crashed)
         await self._publisher.stop()
         await asyncio.gather(*beside, return_exceptions=True)
-        if http is not None:
-            await http.stop()
+        await self._serving.stop()
         self._candidates.close()
         await asyncio.to_thread(self._recordings.close)
         if self._failure is not None:
@@ -224,28 +229,6 @@ class Node:
             on_alive=self._feed_watchdog,
             on_failure=self._in_loop(self._crash),
         )
-
-    async def _start_http(self) -> "NodeServer | None":
-        if not self._config.http.enabled:
-            return None
-        # Imported when the node already listens, beside the loop: aiohttp is a third of all that a start has to read.
-        module = await asyncio.to_thread(import_module, "earshot_node.http.node_server")
-        try:
-            server: NodeServer = module.NodeServer(
-                self._config.http,
-                self._state_dir,
-                self._health_report,
-                self._metrics,
-                self._recordings,
-                self._models,
-                self._candidates,
-            )
-            await server.start()
-        except OperatorError as error:
-            # A node that listens is worth more than one that can be asked how it is.
-            _log.warning("%s; going on without health and metrics over HTTP", error)
-            return None
-        return server
 
     def _in_loop(self, function: Callable[_P, None]) -> Callable[_P, None]:
         """Return a function for other threads that has `function` called in the loop."""
@@ -358,7 +341,8 @@ class Node:
         return {source.id: self._intake.status(source.id) for source in self._config.sources}
 
     def _further_problems(self) -> tuple[str, ...]:
-        return (self._house.rivalry if self._house is not None else "", *self._drills.problems)
+        rivalry = self._house.rivalry if self._house is not None else ""
+        return (rivalry, self._serving.problem, *self._models.problems, *self._drills.problems)
 
     def _health_report(self) -> HealthReport:
         verdict = self._reporter.verdict

@@ -1,5 +1,6 @@
 """From a companion's facts to events with wall times, for comparison; nobody is told of them as an alarm."""
 
+import contextlib
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -50,21 +51,30 @@ class CompanionListener:
         self._open: dict[tuple[str, str], CompanionEvent] = {}
 
     def hear(self, facts: Iterable[Fact]) -> tuple[CompanionEvent, ...]:
-        """Take a step's facts; an offset whose onset was another model's is nobody's."""
+        """Take a step's facts; an offset whose onset was another model's is nobody's, nor what has no time any more."""
         events = []
         for fact in facts:
-            key = (fact.source, fact.event.label) if isinstance(fact, Onset | Offset) else None
-            if isinstance(fact, Onset) and key is not None:
-                self._open[key] = CompanionEvent(
-                    id=uuid.uuid4().hex,
-                    source=fact.source,
-                    label=fact.event.label,
-                    onset=self._wall(fact.source, fact.stream, fact.event.onset_s),
-                    offset=None,
-                    peak=fact.event.peak,
-                )
-                events.append(self._open[key])
-            elif isinstance(fact, Offset) and key in self._open and fact.event.offset_s is not None:
-                end = self._wall(fact.source, fact.stream, fact.event.offset_s)
-                events.append(replace(self._open.pop(key), offset=end, peak=fact.event.peak))
+            with contextlib.suppress(LookupError):
+                if isinstance(fact, Onset):
+                    events.append(self._begin(fact))
+                elif isinstance(fact, Offset):
+                    events.append(self._end(fact))
         return tuple(events)
+
+    def _begin(self, fact: Onset) -> CompanionEvent:
+        begun = CompanionEvent(
+            id=uuid.uuid4().hex,
+            source=fact.source,
+            label=fact.event.label,
+            onset=self._wall(fact.source, fact.stream, fact.event.onset_s),
+            offset=None,
+            peak=fact.event.peak,
+        )
+        self._open[fact.source, fact.event.label] = begun
+        return begun
+
+    def _end(self, fact: Offset) -> CompanionEvent:
+        assert fact.event.offset_s is not None
+        begun = self._open.pop((fact.source, fact.event.label))
+        end = self._wall(fact.source, fact.stream, fact.event.offset_s)
+        return replace(begun, offset=end, peak=fact.event.peak)

@@ -1,6 +1,5 @@
 """The one thread that runs the model: pulls blocks, pushes them through the pipeline, tells what follows."""
 
-import contextlib
 import logging
 import queue
 import threading
@@ -222,8 +221,7 @@ class InferenceThread:
     def _listen_beside(self) -> None:
         companion = self._pipeline.companion
         if companion is not None:
-            with contextlib.suppress(LookupError):  # a stream that has ended meanwhile
-                self._companion_events += self._companion_listener.hear(companion.take_facts())
+            self._companion_events += self._companion_listener.hear(companion.take_facts())
 
     def _beside(self) -> CompanionStep | None:
         companion = self._pipeline.companion

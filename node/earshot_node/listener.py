@@ -84,13 +84,14 @@ class SourceListener:
         self._open: dict[str, _OpenEvent] = {}
         self._latest: dict[str, EventMessage] = {}
         self._blocks: list[Block] = []
+        self._stream_before = 0
 
     def use_model(self, version: str) -> None:
         """Take the facts of another model from now on; an event that is open keeps the model that raised it."""
         self._model_version = version
 
     def wall(self, stream: int, stream_s: float) -> datetime:
-        """Return the wall time of a position in a stream that is heard now.
+        """Return the wall time of a position in a stream that was heard in the last call of `hear`.
 
         Raises:
             LookupError: the stream is forgotten, or has no time yet.
@@ -223,8 +224,13 @@ class SourceListener:
         return datetime.fromtimestamp(self._clocks[stream].wall_s(stream_s), UTC)
 
     def _forget(self, current: int | None) -> None:
-        """Drop the clocks of former streams, and without a cutter the messages that wait for a clip."""
+        """Drop clocks, and without a cutter the messages that wait for a clip.
+
+        Streams that ended in this call keep theirs until the next one: a model beside the deciding one is listened to
+        afterwards.
+        """
         if current is not None:
-            self._clocks = {stream: clock for stream, clock in self._clocks.items() if stream >= current}
+            self._clocks = {stream: clock for stream, clock in self._clocks.items() if stream >= self._stream_before}
+            self._stream_before = current
         if self._cutter is None:
             self._latest.clear()

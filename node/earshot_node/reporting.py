@@ -10,7 +10,7 @@ from earshot_node.audio.intake import SourceStatus
 from earshot_node.audio.level import SILENCE_DBFS
 from earshot_node.contract.config import NodeConfig
 from earshot_node.contract.messages import NodeHealth, SourceHealth
-from earshot_node.health import RealTimeFactor, Verdict, judge
+from earshot_node.health import RealTimeFactor, RecentLoss, Verdict, judge
 from earshot_node.http.metrics import Metrics
 from earshot_node.inference_thread import Step
 
@@ -98,6 +98,7 @@ class Reporter:
         self._listened_before_s = dict(listened_s)
         self._clock = clock
         self._factor = RealTimeFactor()
+        self._loss = RecentLoss()
         self._meters: dict[str, _LevelMeter] = defaultdict(_LevelMeter)
         self._peaks: dict[tuple[str, str], float] = {}
         self._told_percent: dict[tuple[str, str], tuple[int, int]] = {}
@@ -118,7 +119,8 @@ class Reporter:
 
     def hear(self, step: Step) -> None:
         """Take a step of the inference thread."""
-        self._factor.push(step.audio_s, step.work_s)
+        hearing = len({heard.source for heard in step.heard if heard.levels_dbfs})
+        self._factor.push(step.audio_s / max(1, hearing), step.work_s)
         self._metrics.observe_inference(step.work_s, step.audio_s, step.hops)
         for heard in step.heard:
             for level_dbfs, hops in heard.levels_dbfs:
@@ -136,7 +138,13 @@ class Reporter:
         """Publish what is due; call once a second with the sources' present statuses."""
         self._statuses = dict(statuses)
         problems = [one for one in (self._telling.problem, *self._further()) if one]
-        verdict = judge(self._statuses, inference_age_s=inference_age_s, factor=self._factor.value, extra=problems)
+        verdict = judge(
+            self._statuses,
+            inference_age_s=inference_age_s,
+            factor=self._factor.value,
+            losing=self._loss.push({source: status.dropped_s for source, status in self._statuses.items()}),
+            extra=problems,
+        )
         changed = verdict != self.verdict
         self.verdict = verdict
         self._metrics.set_publisher(connected=self._telling.connected, queued=self._telling.queued)

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +15,13 @@ import numpy as np
 import pytest
 from support.bundles import BUNDLED_VERSION
 from support.deployed import public_text, slots_on_disk, write_bundle
+from support.mosquitto import free_port
 from support.node_process import NodeProcess
 from support.waiting import wait_until
 
 from earshot_node.audio.block import Block
+from earshot_node.deployment.rollback import rolled_back
+from earshot_node.deployment.slots import Slot, Slots, SlotStore
 from earshot_node.deployment.trial import MANY_ALARMS
 from earshot_node.inference.bundle import load_bundled
 from earshot_node.inference.facts import Frames
@@ -75,6 +79,28 @@ def answered(node: NodeProcess, *arguments: str) -> Iterator[tuple[int, str, str
 
 def history(node: NodeProcess) -> list[str]:
     return [entry["action"] for entry in slots_on_disk(node.state_dir)["history"]]
+
+
+def test_label_that_the_model_does_not_hear_is_a_problem_that_is_told(tmp_path: Path) -> None:
+    """A household's model that heard its doorbell was taken back; the configuration still names the doorbell."""
+    port = free_port()
+    http = {"enabled": True, "port": port, "token": "secret"}
+    node = node_with_stdin(tmp_path / "node", labels=["siren", "doorbell"], http=http)
+    manifest = load_bundled().manifest
+    learnt = Slot(name="siren", version="2099.1.0", file="siren-2099.1.0-aaaaaaaaaaaa.earshot", sha256="a" * 64)
+    before = Slots(active=learnt, previous=Slot(name=manifest.name, version=manifest.version))
+    SlotStore(node.state_dir).change(lambda _: rolled_back(before, "it alarmed too often"))
+    with node:
+        node.wait_for_log("HTTP on", 90)
+        node.feed(noise())
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/healthz", headers={"Authorization": "Bearer secret"})
+
+        def problems() -> list[str]:
+            with urllib.request.urlopen(request, timeout=5) as answer:
+                told: list[str] = json.load(answer)["problems"]
+                return told
+
+        wait_until(lambda: problems() == [f"doorbell: model {BUNDLED_VERSION} does not hear it"], 20, "the problem")
 
 
 def test_model_is_installed_into_the_running_node_and_taken_back(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from earshot_node.contract.messages import SourceState
-from earshot_node.health import RealTimeFactor, judge
+from earshot_node.health import RealTimeFactor, RecentLoss, judge
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,21 @@ def test_stalled_inference_makes_the_node_deaf() -> None:
 
 def test_machine_that_is_too_slow_loses_audio_and_is_deaf() -> None:
     assert judge({"a": HEALTHY}, inference_age_s=0.1, factor=1.5).state == "deaf"
+
+
+def test_source_that_loses_audio_makes_the_node_deaf_and_is_named() -> None:
+    verdict = judge({"a": HEALTHY, "b": HEALTHY}, inference_age_s=0.1, factor=0.9, losing=["b"])
+    assert verdict.state == "deaf"
+    assert "loses audio of b" in verdict.problems[0]
+
+
+def test_loss_is_recent_for_half_a_minute_and_what_was_lost_before_is_forgiven() -> None:
+    loss = RecentLoss()
+    assert loss.push({"a": 50.0, "b": 3.0}) == []
+    assert loss.push({"a": 50.9, "b": 3.0}) == []
+    assert loss.push({"a": 51.0, "b": 3.0}) == ["a"]
+    found = [loss.push({"a": 51.0, "b": 3.0}) for _ in range(40)]
+    assert (found[:28], found[29:]) == ([["a"]] * 28, [[]] * 11)
 
 
 def test_clipping_and_absent_broker_are_problems_of_a_node_that_hears() -> None:

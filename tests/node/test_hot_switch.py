@@ -1,6 +1,8 @@
 """The running node changes its model: no hop is left out or judged twice, and what is open goes on."""
 
 import threading
+from collections import deque
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -165,6 +167,40 @@ def test_switch_in_a_running_thread_loses_no_hop_of_any_source() -> None:
     assert pipeline.manifest == new().manifest
     assert steps[-1].companion is not None
     assert steps[-1].companion.version == old().manifest.version
+
+
+class OneByOne:
+    """Gives one block at a time."""
+
+    def __init__(self, given: list[Block]) -> None:
+        self.rest = deque(given)
+
+    def wait(self, timeout_s: float) -> bool:
+        return threading.Event().wait(0.001)
+
+    def take(self) -> list[Block]:
+        return [self.rest.popleft()] if self.rest else []
+
+
+def test_event_of_the_model_beside_ends_where_audio_was_lost() -> None:
+    part = street()[: 3 * SAMPLE_RATE_HZ]
+    feed = OneByOne([replace(one, stream=stream) for stream in (0, 1, 2) for one in blocks("mic", part)])
+    steps: list[Step] = []
+    thread = InferenceThread(
+        feed,
+        Pipeline(old(), lambda _: {"siren": ALWAYS}),
+        {"mic": SourceListener(CONFIG, "mic", 0.04, "1")},
+        steps.append,
+        on_alive=lambda: None,
+        on_failure=lambda error: pytest.fail(str(error)),
+    )
+    thread.set_companion(Companion(new(), lambda _: {"siren": ALWAYS}))
+    thread.start()
+    wait_until(lambda: not feed.rest, 60)
+    thread.stop()
+    told = [event for step in steps if step.companion is not None for event in step.companion.events]
+    assert [event.offset is not None for event in told] == [False, True] * 3
+    assert all(begun.id == ended.id for begun, ended in zip(told[::2], told[1::2], strict=True))
 
 
 def test_switch_that_nobody_wants_any_more_when_its_turn_comes_does_not_happen() -> None:

@@ -99,6 +99,25 @@ def test_health_is_told_at_each_change_and_every_thirty_seconds() -> None:
     assert told.healths[1].problems == ("mic: no sound at all",)
 
 
+def test_work_for_several_sources_counts_against_the_time_that_they_share() -> None:
+    told = Told()
+    report = reporter(told)
+    report.tick(status(), 0.0)
+    heard = tuple(Heard(f"mic{number}", levels_dbfs=((-40.0, 25),)) for number in range(4))
+    for _ in range(40):
+        report.hear(Step(heard, 4.0, 1.6, 100))
+        verdict = report.tick(status(), 0.0)
+    assert verdict.state == "deaf"
+    assert told.healths[-1].real_time_factor == pytest.approx(1.6, abs=0.01)
+
+
+def test_audio_that_is_lost_now_makes_the_node_deaf() -> None:
+    report = reporter(Told())
+    conditions = [SourceStatus("healthy", "", dropped_s, 0.0, 0) for dropped_s in (0.0, 0.2, 0.6, 1.1)]
+    states = [report.tick({"mic": one}, 0.0).state for one in conditions]
+    assert states == ["healthy", "healthy", "healthy", "deaf"]
+
+
 def test_hours_go_on_from_before_the_start() -> None:
     told = Told()
     report = reporter(told)

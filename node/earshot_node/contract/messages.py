@@ -148,7 +148,7 @@ class NodeHealth(Message):
     Attributes:
         state: `deaf` when at least one source cannot hear, audio is lost or inference stands still.
         problems: one line each for a person; a healthy node may have some that do not keep it from hearing.
-        real_time_factor: processing time over audio time; above 1 it cannot keep up.
+        real_time_factor: processing time of all sources over the time that they were heard; above 1 it cannot keep up.
         queued_events: events waiting for the broker.
     """
 

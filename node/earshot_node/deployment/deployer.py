@@ -126,7 +126,7 @@ class Deployer:
         elif trial.passed:
             self._trial = None
             self._later(self._keep())
-        elif trial.is_too_much:
+        elif trial.is_too_much and step.companion is not None:
             _log.warning("two models at once are too much here; %s stops", trial.former)
             self._switchboard.drop()
         elif trial.watch.heard_s - self._saved_s >= SAVE_TRIAL_EVERY_S:

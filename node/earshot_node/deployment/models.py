@@ -87,11 +87,15 @@ class OperatingPoints:
     Args:
         config: which labels are listened for, and fixed operating points.
         settings: of a source's label; may be called from any thread.
+
+    Attributes:
+        labels: that are to be listened for.
     """
 
     def __init__(self, config: NodeConfig, settings: SettingsOf) -> None:
         self._config = config
         self._settings = settings
+        self.labels = config.labels
 
     def of(self, manifest: BundleManifest) -> Callable[[str], Mapping[str, OperatingPoint]]:
         """Return what gives a source's operating points for the labels that this model hears."""
@@ -133,6 +137,7 @@ class Models:
         on_model: Callable[[BundleManifest], None],
     ) -> None:
         self._booted = booted
+        self._labels = points.labels
         self._state_dir = state_dir
         self._telling = telling
         self._tell_model = on_model
@@ -161,6 +166,22 @@ class Models:
     def manifest(self) -> BundleManifest:
         """Of the model that decides."""
         return self._switchboard.manifest
+
+    @property
+    def problems(self) -> list[str]:
+        """One line for each label that is wanted and not heard by this model, and if another one should decide."""
+        manifest, boot = self.manifest, self._booted.boot
+        deaf = [
+            f"{label}: model {manifest.version} does not hear it"
+            for label in self._labels
+            if label not in manifest.decided_labels
+        ]
+        active = self._deployer.slots.active
+        if not boot.problem or active is None or manifest is not self._booted.manifest:
+            return deaf
+        if active.version == manifest.version:
+            return deaf
+        return [*deaf, f"model {active.version} cannot be used, {manifest.version} is: {boot.problem}"]
 
     async def start(self) -> None:
         """Go on with what the last process was about."""

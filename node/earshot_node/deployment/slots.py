@@ -7,6 +7,7 @@ A slot without a file means the model that the node came with (the package's, or
 """
 
 import logging
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +29,7 @@ SLOTS_NAME: Final = "slots.json"
 SLOTS_LOCK: Final = ".slots.lock"
 FOLDER_NAME: Final = "models"
 HISTORY_KEPT: Final = 100
+ASIDE_DAYS: Final = 30
 _MAX_DOCUMENT_BYTES: Final = 1_000_000
 
 Action = Outcome | Literal["fell_back"]
@@ -194,6 +196,7 @@ class SlotStore:
         self.folder = state_dir / FOLDER_NAME
         self.staging = self.folder / "staging"
         self._path = self.folder / SLOTS_NAME
+        self._aside = self.folder / f"{SLOTS_NAME}.unreadable"
 
     def path_of(self, slot: Slot) -> Path:
         """Where a slot's bundle lies."""
@@ -204,6 +207,10 @@ class SlotStore:
 
         A node must start with the model it came with rather than not at all.
         """
+        return self._read() or Slots()
+
+    def _read(self) -> Slots | None:
+        """Return the slots, None when there is a document that cannot be read."""
         try:
             with self._path.open("rb") as stream:
                 return Slots.model_validate_json(stream.read(_MAX_DOCUMENT_BYTES))
@@ -212,10 +219,12 @@ class SlotStore:
         except (OSError, ValidationError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not a slots document"
             _log.warning("%s: cannot be used (%s); the model that the node came with is", self._path, reason)
-            return Slots()
+            return None
 
     def change(self, change: Callable[[Slots], Slots]) -> Slots:
         """Replace the document by what `change` makes of it, undisturbed by other processes; return the new one.
+
+        One that cannot be read is put aside.
 
         Raises:
             RetryError: the disk does not take it; the former document stands.
@@ -223,7 +232,10 @@ class SlotStore:
         try:
             make_folder(self.folder)
             with locked(self.folder / SLOTS_LOCK):
-                encoded = change(self.load()).model_dump_json(by_alias=True, indent=1)
+                slots = self._read()
+                if slots is None:
+                    self._path.replace(self._aside)
+                encoded = change(slots or Slots()).model_dump_json(by_alias=True, indent=1)
                 write_file(self._path, f"{encoded}\n".encode())
         except OSError as error:
             raise RetryError(f"{self._path}: cannot be written ({error.strerror}); check space and owner") from error
@@ -232,16 +244,31 @@ class SlotStore:
     def clean(self) -> None:
         """Remove bundles that no slot holds and documents that were never finished; never fails.
 
-        Not while something is being installed: a bundle has its place before a slot holds it.
+        Not while something is being installed: a bundle has its place before a slot holds it. Nor while it is not known
+        what the slots held: the household's models are kept for `ASIDE_DAYS` then.
         """
         try:
-            held = self.load().files
+            slots = self._read()
+            if slots is None or self._is_aside():
+                return
+            held = slots.files
             for path in sorted(self.folder.glob("*.earshot")):
                 if path.name not in held:
                     remove_file(path)
             remove_file(part_of(self._path))
         except OSError as error:
             _log.warning("%s: cannot be cleaned up: %s", self.folder, error.strerror)
+
+    def _is_aside(self) -> bool:
+        """Tell whether a document that could not be read lies aside; an old one is removed."""
+        try:
+            age_s = time.time() - self._aside.stat().st_mtime
+        except FileNotFoundError:
+            return False
+        if age_s > ASIDE_DAYS * 86_400:
+            remove_file(self._aside)
+            return False
+        return True
 
     def slot_for(self, manifest: BundleManifest, sha256: str) -> Slot:
         """Return the slot that a bundle would take; `sha256` is that of its file."""

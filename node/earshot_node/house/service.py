@@ -88,7 +88,10 @@ class House:
         try:
             while True:
                 await asyncio.sleep(self._tick_s)
-                self._advance()
+                try:
+                    self._advance()
+                except Exception:  # noqa: BLE001 - whatever it was, the next alarm of the house must not be lost by it
+                    _log.exception("house: a step failed")
         finally:
             for task in self._greeting:
                 task.cancel()

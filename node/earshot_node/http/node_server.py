@@ -82,16 +82,22 @@ class NodeServer:
             OperatorError: the address cannot be used.
         """
         await self._server.start()
-        if self._links is not None:
-            url = await asyncio.to_thread(household_url, self._config, self._server.port, self._node.mqtt)
-            self._links.base = url
-            if not url:
-                _log.warning("clips.links: it is not known how phones reach this node; set http.announce")
+        await self.look_for_address()
+        if self._links is not None and not self._links.base:
+            _log.warning(
+                "clips.links: it is not known yet how phones reach this node; if it stays so, set http.announce"
+            )
         try:
             show(self._certificate, self._state_dir)
             keep_address(self._state_dir, self._config.host, self._server.port, is_https=self._certificate is not None)
         except OSError as error:
             _log.warning("http: the address cannot be written down, so node-cli record will not find it: %s", error)
+
+    async def look_for_address(self) -> None:
+        """Find out by which address phones at home reach this node: a network may come late, or give another one."""
+        if self._links is not None:
+            url = await asyncio.to_thread(household_url, self._config, self._server.port, self._node.mqtt)
+            self._links.base = url or self._links.base
 
     def clip_url(self, event_id: str) -> str | None:
         """Return a link to the clip of an event, None where there are no links."""

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
 from earshot_node.clips.store import ClipStore
@@ -28,12 +28,15 @@ class Feedback:
     Args:
         service: keeps recordings.
         clips: audio around events, None if there is none.
+        last: ids of the events that Home Assistant shows as the last ones, by source and label.
     """
 
-    def __init__(self, service: RecordingService, clips: ClipStore | None) -> None:
+    def __init__(
+        self, service: RecordingService, clips: ClipStore | None, last: Mapping[tuple[str, str], str] | None = None
+    ) -> None:
         self._service = service
         self._clips = clips
-        self._last: dict[tuple[str, str], str] = {}
+        self._last = dict(last or {})
         self._without_clip: OrderedDict[str, Labelling | None] = OrderedDict()
         self._labelling: set[asyncio.Task[None]] = set()
 

@@ -86,9 +86,12 @@ class RecordingService:
             self._problem = ""
             try:
                 await self.on_disk(self.store.expire)
-            except OperatorError as error:
+            except (OperatorError, OSError) as error:
                 self._problem = str(error)
-            await self.report()
+            try:
+                await self.report()
+            except OSError as error:  # told by the next report that can be made
+                _log.warning("recordings: the folder cannot be read: %s", error)
             await asyncio.sleep(REFRESH_EVERY_S)
 
     def close(self) -> None:

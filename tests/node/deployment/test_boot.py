@@ -1,5 +1,6 @@
 """Which model a node starts with, whatever happened before."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,26 @@ def keep(state: Path) -> None:
 
 def actions(slots: Slots) -> list[str]:
     return [entry.action for entry in slots.history]
+
+
+@pytest.mark.parametrize("damage", [b"", b'{"schema": 2}', b"\xff"])
+def test_models_outlast_a_document_that_cannot_be_read(state: Path, damage: bytes) -> None:
+    kept = {path.name for path in (state / "models").glob("*.earshot")}
+    assert len(kept) == 2
+    document = state / "models" / "slots.json"
+    document.write_bytes(damage)
+    for _ in range(2):
+        assert boot(state).bundle.manifest.version == BUNDLED
+        SlotStore(state).clean()
+    install(state, write_bundle(state.parent, "2099.1.2"))
+    SlotStore(state).clean()
+    aside = document.with_name("slots.json.unreadable")
+    assert aside.read_bytes() == damage
+    assert kept < {path.name for path in (state / "models").glob("*.earshot")}
+    os.utime(aside, (0, 0))
+    SlotStore(state).clean()
+    assert not aside.exists()
+    assert not kept & {path.name for path in (state / "models").glob("*.earshot")}
 
 
 def test_node_without_slots_starts_with_the_model_of_the_package(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The weekly drill is due on its day at its time."""
 
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +14,35 @@ from support.mqtt_node import LONG_AGO, node_config
 from earshot_node.contract.drill import DrillResult
 from earshot_node.drill.results import DrillResults
 from earshot_node.drill.schedule import next_due
+
+
+@pytest.fixture(autouse=True)
+def _utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    yield from in_zone("UTC", monkeypatch)
+
+
+def in_zone(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This machine's clock is that of another place."""
+    monkeypatch.setenv("TZ", name)
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture
+def _berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    yield from in_zone("CET-1CEST,M3.5.0,M10.5.0/3", monkeypatch)
+
+
+@pytest.mark.usefixtures("_berlin")
+@pytest.mark.parametrize(("month", "day"), [(3, 25), (10, 21)])
+def test_drill_is_at_the_time_of_the_clock_on_the_wall_when_clocks_have_changed(month: int, day: int) -> None:
+    wednesday = datetime(2026, month, day, 11, 0, 30).astimezone()
+    due = next_due("wed 11:00", wednesday)
+    assert (due.date() - wednesday.date(), due.hour) == (timedelta(days=7), 11)
+    assert due.utcoffset() != wednesday.utcoffset()
+    assert next_due("wed 11:00", due) - due == timedelta(days=7)
 
 
 def at(day: int, hour: int, minute: int = 0) -> datetime:

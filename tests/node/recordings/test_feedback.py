@@ -39,6 +39,10 @@ class Parts:
         self.service = RecordingService(config, folder, kept, self.tap, status=lambda _: HEALTHY)
         self.feedback = Feedback(self.service, kept)
 
+    def restart(self, last_event: str) -> None:
+        """Go on as another process, which knows the event that Home Assistant shows."""
+        self.feedback = Feedback(self.service, self.clips, {("street", "siren"): last_event})
+
     def add_clip(self, number: int) -> str:
         """The clip of an event is complete."""
         clip = clip_of(number)
@@ -69,6 +73,17 @@ async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
     made = Parts(config_of(), tmp_path)
     yield made
     made.service.close()
+
+
+async def test_verdict_after_a_restart_is_about_the_event_that_home_assistant_shows(parts: Parts) -> None:
+    older = parts.add_clip(1)
+    parts.restart(event(2).id)
+    with pytest.raises(UnknownRecordingError, match="there is no clip of event"):
+        await parts.feedback.judge(said("reject"))
+    assert parts.titles() == []
+    parts.restart(older)
+    await parts.feedback.judge(said("reject"))
+    assert parts.titles() == ["not siren"]
 
 
 @pytest.mark.parametrize(("verdict", "title"), [("confirm", "siren"), ("reject", "not siren")])
