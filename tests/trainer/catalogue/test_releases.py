@@ -1,10 +1,11 @@
 """Releases, offers, alarms and disagreements in either database; an older catalogue gets their tables."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, inspect
+from sqlalchemy import Engine, event, inspect
 
 from earshot_node.contract.deployment import Disagreement, InstallResult, ShadowReport
 from earshot_node.errors import OperatorError
@@ -12,7 +13,7 @@ from earshot_trainer.catalogue.alarms import AlarmRate, Alarms
 from earshot_trainer.catalogue.disagreements import Disagreements
 from earshot_trainer.catalogue.opening import open_catalogue
 from earshot_trainer.catalogue.releases import Offer, Release, Releases
-from earshot_trainer.catalogue.schema import alarm_hours, disagreements, offers, releases, stamp
+from earshot_trainer.catalogue.schema import alarm_hours, canary_watches, disagreements, offers, releases, stamp
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -29,6 +30,34 @@ def offer(node: str, sha256: str, at_s: int, offer_id: str) -> Offer:
 def result(offer_id: str, outcome: str, at_s: int, sha256: str = "ab", reason: str = "") -> InstallResult:
     values = {"id": offer_id, "version": "2026.12.1", "sha256": sha256 * 32, "outcome": outcome, "reason": reason}
     return InstallResult.model_validate({**values, "active": "1", "time": NOW + timedelta(seconds=at_s)})
+
+
+def shadow_report(*events: str) -> ShadowReport:
+    """The active model heard these, the candidate did not."""
+    told = tuple(
+        Disagreement(
+            id=one,
+            heard_by="active",
+            source="mic",
+            label="siren",
+            onset=NOW,
+            offset=NOW + timedelta(seconds=1),
+            peak=0.5,
+        )
+        for one in events
+    )
+    return ShadowReport(
+        active="2026.12.1",
+        candidate="2026.12.2",
+        sha256="ab" * 32,
+        begun=NOW,
+        heard_s=1,
+        agreed=0,
+        only_active=len(told),
+        only_candidate=0,
+        latest=told,
+        real_time_factor=0,
+    )
 
 
 def test_releases_are_in_the_order_of_their_versions(engine: Engine) -> None:
@@ -89,30 +118,70 @@ def test_alarms_and_disagreements_are_kept(engine: Engine) -> None:
     for _ in range(2):
         Alarms(engine).add("hall", NOW, AlarmRate(2, 60.0))
     assert Alarms(engine).past("hall", NOW - timedelta(days=1)) == AlarmRate(4, 120.0)
-    told = Disagreement(
-        id="e", heard_by="active", source="mic", label="siren", onset=NOW, offset=NOW + timedelta(seconds=1), peak=0.5
-    )
-    report = ShadowReport(
-        active="2026.12.1",
-        candidate="2026.12.2",
-        sha256="ab" * 32,
-        begun=NOW,
-        heard_s=1,
-        agreed=0,
-        only_active=1,
-        only_candidate=0,
-        latest=(told,),
-        real_time_factor=0,
-    )
+    report = shadow_report("e")
     assert Disagreements(engine).note("hall", report, NOW) == 1
     (kept,) = Disagreements(engine).all()
     assert kept.opinions == "2026.12.1 heard siren (50%), 2026.12.2 did not"
 
 
+def test_report_that_somebody_else_notes_at_the_same_moment_does_no_harm(engine: Engine) -> None:
+    others: list[int] = []
+
+    def be_quicker(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        """The first insert finds that what was not there when it looked is there by now."""
+        if statement.startswith("INSERT INTO disagreements") and not others:
+            others.append(0)
+            others.append(Disagreements(engine).note("hall", shadow_report("e", "f"), NOW))
+
+    event.listen(engine, "before_cursor_execute", be_quicker)
+    assert Disagreements(engine).note("hall", shadow_report("e", "f", "g"), NOW) == 1
+    assert others == [0, 2]
+    assert {one.event for one in Disagreements(engine).all()} == {"e", "f", "g"}
+    assert Disagreements(engine).note("hall", shadow_report("f", "g", "h"), NOW) == 1
+
+
+def test_watch_that_ended_well_is_known_until_the_release_is_offered_anew(engine: Engine) -> None:
+    kept = Releases(engine)
+    for version, sha256 in (("2026.12.1", "ab"), ("2026.12.2", "cd")):
+        kept.add(release(version, sha256))
+    kept.note_offers([offer("hall", "ab", 0, "first")])
+    assert not kept.was_watched("hall", "ab" * 32, 60.0)
+    for watched_s in (60.0, 90.0):
+        kept.note_watch("hall", "ab" * 32, watched_s, NOW)
+        assert [kept.was_watched("hall", "ab" * 32, one) for one in (60.0, 90.0)] == [True, watched_s == 90.0]
+    assert not kept.was_watched("attic", "ab" * 32, 60.0)
+    assert not kept.was_watched("hall", "cd" * 32, 60.0)
+    kept.note_offers([offer("attic", "ab", 9, "next"), offer("hall", "cd", 9, "next")])
+    kept.note_offers([replace(offer("hall", "ab", 10, "beside"), mode="shadow")])
+    assert kept.was_watched("hall", "ab" * 32, 60.0)
+    kept.note_offers([offer("hall", "ab", 11, "again")])
+    assert not kept.was_watched("hall", "ab" * 32, 60.0)
+
+
+def test_last_offer_is_that_by_which_a_node_was_to_decide(engine: Engine) -> None:
+    kept = Releases(engine)
+    kept.add(release("2026.12.1", "ab"))
+    assert kept.last_offer("hall", "ab" * 32) is None
+    kept.note_offers([offer("hall", "ab", 0, "first"), offer("attic", "ab", 8, "other")])
+    kept.note_offers([offer("hall", "ab", 7, "last"), replace(offer("hall", "ab", 9, "beside"), mode="shadow")])
+    last = kept.last_offer("hall", "ab" * 32)
+    assert last is not None
+    assert last.id == "last"
+
+
+def test_past_up_to_a_time_has_only_hours_that_were_over(engine: Engine) -> None:
+    for hours in range(4):
+        Alarms(engine).add("hall", NOW + timedelta(hours=hours), AlarmRate(10**hours, 60.0))
+    until = NOW + timedelta(hours=2, minutes=30)
+    assert Alarms(engine).past("hall", NOW, until) == AlarmRate(11, 120.0)
+    assert Alarms(engine).past("hall", NOW, NOW + timedelta(hours=2)) == AlarmRate(11, 120.0)
+    assert Alarms(engine).past("hall", NOW) == AlarmRate(1111, 240.0)
+
+
 def test_catalogue_of_an_earlier_program_gets_the_new_tables_and_keeps_the_rest(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'catalogue.sqlite'}"
     engine = open_catalogue(url)
-    new = (offers, releases, disagreements, alarm_hours)
+    new = (offers, canary_watches, releases, disagreements, alarm_hours)
     for table in new:
         table.drop(engine)
     engine.dispose()

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from support.mqtt_node import event
 
 from earshot_node.contract.deployment import InstallResult
 from earshot_node.contract.messages import NodeHealth
@@ -39,14 +40,21 @@ def watch(past: AlarmRate = QUIET_WEEKS, *, was_deaf: bool = False) -> CanaryWat
 def alarmed(times: int, past: AlarmRate) -> CanaryWatch:
     watched = watch(past)
     for number in range(times):
-        watched.heard(f"event-{number}")
-        watched.heard(f"event-{number}")  # QoS 1: it may come twice
+        watched.heard(event(number))
+        watched.heard(event(number))  # QoS 1: it may come twice
     return watched
 
 
 def result(outcome: str, sha256: str = SHA256) -> InstallResult:
     values = {"version": "2099.1.0", "sha256": sha256, "outcome": outcome, "reason": "slower than real time"}
     return InstallResult.model_validate({**values, "active": "2026.11.0", "time": NOW})
+
+
+def test_what_only_the_new_model_hears_is_no_alarm_too_many() -> None:
+    watched = CanaryWatch(SHA256, QUIET_WEEKS, was_deaf=False, begun_s=0.0, labels=frozenset({"siren"}))
+    for number in range(20):
+        watched.heard(event(number).model_copy(update={"event_type": "doorbell"}))
+    assert (watched.alarms, watched.judge(view(), 600.0)) == (0, "")
 
 
 def test_healthy_canary_is_left_alone() -> None:

@@ -41,10 +41,12 @@ class Alarms:
                 connection.execute(insert(alarm_hours).values(new))
             connection.execute(delete(alarm_hours).where(alarm_hours.c.hour < stamp(hour - KEPT)))
 
-    def past(self, node: str, since: datetime) -> AlarmRate:
-        """Return what a node has heard since then."""
+    def past(self, node: str, since: datetime, until: datetime | None = None) -> AlarmRate:
+        """Return what a node has heard since then, in hours that were over at `until` if that is given."""
         query = select(func.sum(alarm_hours.c.alarms), func.sum(alarm_hours.c.listened_s))
         query = query.where(alarm_hours.c.node == node, alarm_hours.c.hour >= stamp(since))
+        if until is not None:
+            query = query.where(alarm_hours.c.hour <= stamp(until - timedelta(hours=1)))
         with transaction(self._engine) as connection:
             row = connection.execute(query).one()
         return AlarmRate(int(row[0] or 0), float(row[1] or 0.0))

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from sqlalchemy import Engine, RowMapping, delete, func, insert, select
+from sqlalchemy import Engine, RowMapping, delete, func, select
 
 from earshot_node.contract.deployment import ShadowReport
 from earshot_node.contract.recordings import RecordingInfo
+from earshot_trainer.catalogue.inserting import insert_new
 from earshot_trainer.catalogue.opening import transaction
 from earshot_trainer.catalogue.schema import disagreements, recordings, stamp
 
@@ -55,12 +56,16 @@ class Disagreements:
         self._engine = engine
 
     def note(self, node: str, report: ShadowReport, now: datetime) -> int:
-        """Keep what is news in a report; return how many that are."""
+        """Keep what is news in a report; return how many that are.
+
+        Whoever else notes the same report at the same time does no harm: each event is news to one of them.
+        """
         here = disagreements.c.node == node
+        new = 0
         with transaction(self._engine) as connection:
             known = set(connection.execute(select(disagreements.c.event).where(here)).scalars())
             fresh = {one.id[:64]: one for one in report.latest if one.id[:64] not in known}
-            for event, one in fresh.items():
+            for event, one in sorted(fresh.items()):  # in one order, so that two never wait for each other
                 values = {
                     "node": node,
                     "event": event,
@@ -75,12 +80,12 @@ class Disagreements:
                     "candidate_sha256": report.sha256,
                     "seen": stamp(now),
                 }
-                connection.execute(insert(disagreements).values(values))
+                new += insert_new(connection, disagreements, values)
             if len(known) + len(fresh) > MOST_OF_A_NODE:
                 kept = select(disagreements.c.event).where(here).order_by(disagreements.c.seen.desc())
                 events = list(connection.execute(kept.limit(MOST_OF_A_NODE)).scalars())
                 connection.execute(delete(disagreements).where(here, disagreements.c.event.not_in(events)))
-        return len(fresh)
+        return new
 
     def all(self) -> list[Disagreed]:
         """Return all with the recordings that hold their audio, latest first."""

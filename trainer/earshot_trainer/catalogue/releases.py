@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import Engine, RowMapping, insert, select, update
+from sqlalchemy import Delete, Engine, RowMapping, delete, insert, select, update
 
 from earshot_node.contract.deployment import InstallResult, OfferMode
 from earshot_node.errors import OperatorError
 from earshot_node.inference.bundle import version_key
+from earshot_trainer.catalogue.inserting import insert_new
 from earshot_trainer.catalogue.opening import transaction
-from earshot_trainer.catalogue.schema import offers, releases, stamp
+from earshot_trainer.catalogue.schema import canary_watches, offers, releases, stamp
 
 Gate = Literal["", "passed", "failed", "synthetic"]
 """What the gate said: nothing, since nobody asked; or `synthetic`: passed, but there was synthetic material only."""
@@ -134,10 +135,12 @@ class Releases:
         raise OperatorError(f"no release {version}; `trainer-cli releases` lists them")
 
     def note_offers(self, made: list[Offer]) -> None:
-        """Keep offers before they are published."""
+        """Keep offers before they are published; whoever is to decide with a release anew is watched anew."""
         with transaction(self._engine) as connection:
             for one in made:
                 connection.execute(insert(offers).values(_offer_row(one)))
+                if one.mode != "shadow":
+                    connection.execute(_forget_watch(one.node, one.sha256))
 
     def note_result(self, node: str, result: InstallResult) -> None:
         """Keep what a node told about an offer that was made to it, and only what is news.
@@ -179,6 +182,20 @@ class Releases:
             change = update(offers).where(*chosen, still_there).values(withdrawn=None, withdrawn_why="")
             return connection.execute(change).rowcount > 0
 
+    def note_watch(self, node: str, sha256: str, watched_s: float, now: datetime) -> None:
+        """A node that decides with a release was watched to the end and did well."""
+        values = {"node": node, "sha256": sha256, "watched_s": watched_s, "ended": stamp(now)}
+        with transaction(self._engine) as connection:
+            connection.execute(_forget_watch(node, sha256))
+            insert_new(connection, canary_watches, values)
+
+    def was_watched(self, node: str, sha256: str, watch_s: float) -> bool:
+        """Whether a watch of at least so long ended well since the node was last offered the release."""
+        here = (canary_watches.c.node == node, canary_watches.c.sha256 == sha256)
+        found = select(canary_watches.c.node).where(*here, canary_watches.c.watched_s >= watch_s)
+        with transaction(self._engine) as connection:
+            return connection.execute(found).first() is not None
+
     def offers(self, sha256: str = "") -> list[Offer]:
         """Return the offers of a release, or all, oldest first."""
         query = select(offers).order_by(offers.c.offered, offers.c.node)
@@ -187,9 +204,18 @@ class Releases:
         with transaction(self._engine) as connection:
             return [_offer(row) for row in connection.execute(query).mappings()]
 
+    def last_offer(self, node: str, sha256: str) -> Offer | None:
+        """Return the last offer by which a node was to decide with a release."""
+        made = [one for one in self.offers(sha256) if one.node == node and one.mode != "shadow"]
+        return made[-1] if made else None
+
     def latest_offers(self) -> dict[str, Offer]:
         """Return the last offer that was made to each node, by node."""
         return {one.node: one for one in self.offers()}
+
+
+def _forget_watch(node: str, sha256: str) -> Delete:
+    return delete(canary_watches).where(canary_watches.c.node == node, canary_watches.c.sha256 == sha256)
 
 
 def _release_row(release: Release) -> dict[str, object]:

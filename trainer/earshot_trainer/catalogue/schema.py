@@ -120,6 +120,15 @@ offers = Table(
     Column("withdrawn_why", Text, nullable=False),
 )
 
+canary_watches = Table(  # ended well, of the release that the node has now; an offer of it anew forgets them
+    "canary_watches",
+    metadata,
+    Column("node", _SLUG, primary_key=True),
+    Column("sha256", _SHA256, ForeignKey("releases.sha256"), primary_key=True),
+    Column("watched_s", Float, nullable=False),
+    Column("ended", _TIME, nullable=False),
+)
+
 disagreements = Table(
     "disagreements",
     metadata,

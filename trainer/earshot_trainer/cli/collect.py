@@ -20,8 +20,8 @@ Examples:
 def command(home: Path | None, nodes: tuple[str, ...], as_json: bool) -> int:
     """Bring the recordings of all nodes here: audio checked by its hash, each content once.
 
-    May be interrupted at any time; the next one goes on where it was. A node that is away is named, the others go on,
-    and the exit code is 3.
+    May be interrupted at any time; the next one goes on where it was. A node that is away is named, and so is a
+    recording that cannot be had; the others go on, and the exit code is 3.
     """
     from earshot_trainer.collecting.command import run_collection
     from earshot_trainer.home.folder import open_home

@@ -1,14 +1,15 @@
 """Collects from all nodes at once. A cut at any point repeats harmlessly.
 
 Audio is fetched into `incoming`, checked, stored by its hash, made visible by its row in the catalogue, and only then
-acknowledged to the node.
+acknowledged to the node. A recording that cannot be had holds up no other. A node is left where none of its recordings
+can be had: it is away, does not let the trainer in, or there is no room here.
 """
 
 import asyncio
 import contextlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -17,14 +18,27 @@ import aiohttp
 
 from earshot_node.contract.recordings import RecordingInfo
 from earshot_node.deployment.durable import remove_file
-from earshot_node.errors import EarshotError
+from earshot_node.errors import EarshotError, PeerError, RetryError
 from earshot_trainer.catalogue.library import Library, Outcome
 from earshot_trainer.catalogue.members import Member, Members
 from earshot_trainer.collecting.audio_store import AudioStore
-from earshot_trainer.collecting.node_http import TIMEOUT, LabelledMeanwhileError, NodeHttp
+from earshot_trainer.collecting.node_http import TIMEOUT, GoneError, LabelledMeanwhileError, NodeHttp, StrangerError
 
 NODES_AT_ONCE: Final = 8
 USER_AGENT: Final = "earshot-trainer collect"
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A recording that was not collected, though its node is there.
+
+    Attributes:
+        recording: its id.
+        problem: why, one line.
+    """
+
+    recording: str
+    problem: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +51,8 @@ class NodeResult:
         labelled: known ones that have a newer labelling now.
         came_bytes: audio that came over the network.
         problem: why not all of them are here, one line; '' when all are.
+        missing: those that were asked for in vain, in order of time.
+        broke_off: whether the node was left before all were asked for.
     """
 
     node: str
@@ -45,6 +61,39 @@ class NodeResult:
     labelled: int = 0
     came_bytes: int = 0
     problem: str = ""
+    missing: tuple[Missing, ...] = ()
+    broke_off: bool = False
+
+
+@dataclass(slots=True)
+class _Visit:
+    """What has become of one node's recordings so far."""
+
+    name: str
+    waiting: int = 0
+    missing: list[Missing] = field(default_factory=list)
+    _outcomes: Counter[Outcome] = field(default_factory=Counter)
+    _came_bytes: int = 0
+
+    def count(self, outcome: Outcome, came_bytes: int) -> None:
+        """One is here now."""
+        self._outcomes[outcome] += 1
+        self._came_bytes += came_bytes
+
+    def ended(self, why: str = "") -> NodeResult:
+        """Return the result; `why` the visit broke off, '' if it did not."""
+        missing = len(self.missing)
+        in_vain = f"{missing} of {self.waiting} recordings could not be collected" if missing else ""
+        return NodeResult(
+            self.name,
+            stored=self._outcomes["stored"],
+            known=self._outcomes["duplicate"] + self._outcomes["labelled"],
+            labelled=self._outcomes["labelled"],
+            came_bytes=self._came_bytes,
+            problem="; ".join(text for text in (why, in_vain) if text),
+            missing=tuple(self.missing),
+            broke_off=bool(why),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +151,10 @@ class Collector:
         return problems
 
     async def _collect_one(self, node: NodeHttp, name: str) -> NodeResult:
-        result = NodeResult(name)
+        visit = _Visit(name)
         try:
             waiting = await node.uncollected()
+            visit.waiting = len(waiting)
             total, done = sum(info.size_bytes for info in waiting), 0
             self.on_progress(Progress(name, 0, total))
             for info in waiting:
@@ -112,21 +162,39 @@ class Collector:
                 def tell(have: int, before: int = done) -> None:
                     self.on_progress(Progress(name, before + have, total))
 
-                outcome, came = await self._bring(node, name, info, tell)
-                result = _counted(result, outcome, came)
+                await self._try_to_bring(node, visit, info, tell)
                 done += info.size_bytes
                 self.on_progress(Progress(name, done, total))
-            await asyncio.to_thread(self.members.note_collection, name, datetime.now(UTC))
+            if not visit.missing:
+                await asyncio.to_thread(self.members.note_collection, name, datetime.now(UTC))
         except EarshotError as error:
-            return replace(result, problem=str(error))
-        return result
+            return visit.ended(str(error))
+        return visit.ended()
 
-    async def _bring(
-        self, node: NodeHttp, name: str, info: RecordingInfo, tell: Callable[[int], None]
-    ) -> tuple[Outcome, int]:
+    async def _try_to_bring(
+        self, node: NodeHttp, visit: _Visit, info: RecordingInfo, tell: Callable[[int], None]
+    ) -> None:
+        """Bring a recording, or note why it is missing.
+
+        Raises:
+            EarshotError: no other can be had either.
+        """
+        try:
+            await self._bring(node, visit, info, tell)
+        except (PeerError, RetryError) as error:
+            why = await _why_only_this(error, node, info)
+            if not why:
+                raise
+            visit.missing.append(Missing(info.id, why))
+
+    async def _bring(self, node: NodeHttp, visit: _Visit, info: RecordingInfo, tell: Callable[[int], None]) -> None:
         async with self.one_at_a_time[info.sha256]:
-            came = await self._store(node, name, info, tell)
-            outcome = await self._keep(info, name, came)
+            came = await self._store(node, visit.name, info, tell)
+            visit.count(await self._keep(info, visit.name, came), came)
+        with contextlib.suppress(GoneError):  # it is safe here, and the node has made room
+            await self._acknowledge(node, visit.name, info)
+
+    async def _acknowledge(self, node: NodeHttp, name: str, info: RecordingInfo) -> None:
         try:
             await node.acknowledge(info)
         except LabelledMeanwhileError:
@@ -135,7 +203,6 @@ class Collector:
                 await self._keep(newer, name, 0)
                 with contextlib.suppress(LabelledMeanwhileError):  # and again; then the next collection gets it
                     await node.acknowledge(newer)
-        return outcome, came
 
     async def _store(self, node: NodeHttp, name: str, info: RecordingInfo, tell: Callable[[int], None]) -> int:
         """Return how many bytes came for it; none when its content is here already."""
@@ -156,11 +223,17 @@ def _session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(timeout=TIMEOUT, connector=connector, headers={"User-Agent": USER_AGENT})
 
 
-def _counted(result: NodeResult, outcome: Outcome, came: int) -> NodeResult:
-    return replace(
-        result,
-        stored=result.stored + (outcome == "stored"),
-        known=result.known + (outcome != "stored"),
-        labelled=result.labelled + (outcome == "labelled"),
-        came_bytes=result.came_bytes + came,
-    )
+async def _why_only_this(error: EarshotError, node: NodeHttp, info: RecordingInfo) -> str:
+    """Return why one recording cannot be had, '' where none of the node can.
+
+    A node that broke off is asked for something small: if it answers, it is there, and only cannot give this one.
+    """
+    if isinstance(error, RetryError):
+        try:
+            await node.show(info.id)
+        except EarshotError as answer:
+            error = answer
+        else:
+            return f"{str(error).removeprefix('away: ')}; yet the node is there"
+    is_of_one = isinstance(error, PeerError) and not isinstance(error, StrangerError)
+    return str(error) if is_of_one else ""

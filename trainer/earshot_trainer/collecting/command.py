@@ -23,7 +23,7 @@ from earshot_trainer.labelling.words import household_labels
 
 
 def run_collection(home: Home, wanted: tuple[str, ...], *, as_json: bool) -> int:
-    """Collect, print what came, and return the exit code: 0 all, 3 some nodes, 1 none.
+    """Collect, print what came, and return the exit code: 0 all, 3 not all, 1 nothing.
 
     Raises:
         OperatorError: no node has joined, a wanted one has not, or another collection runs.
@@ -38,8 +38,8 @@ def run_collection(home: Home, wanted: tuple[str, ...], *, as_json: bool) -> int
     with home.alone("collect"), _Shown(chosen, Console(stderr=as_json)) as shown:
         collector = Collector(members, library, audio, home.incoming, shown.update)
         results = asyncio.run(collector.collect(chosen))
-    emptied = [member for member, one in zip(chosen, results, strict=True) if not one.problem]
-    _tell_labels(collector, emptied, home)
+    reached = [member for member, one in zip(chosen, results, strict=True) if not one.broke_off]
+    _tell_labels(collector, reached, home)
     if as_json:
         click.echo(json.dumps({"schema": 1, "nodes": [asdict(one) for one in results]}, indent=1))
     else:
@@ -68,6 +68,8 @@ def _printable(text: str) -> str:
 
 def _tell(results: list[NodeResult], counts: dict[str, int]) -> None:
     for one in results:
+        for missing in one.missing:
+            click.echo(f"{one.node}: {missing.recording}: {_printable(missing.problem)}", err=True)
         known = f", {one.known} known before" if one.known else ""
         labelled = f" ({one.labelled} labelled anew)" if one.labelled else ""
         text = f"{one.node}: {one.stored} new recordings, {one.came_bytes / 1e6:.1f} MB{known}{labelled}"

@@ -35,6 +35,14 @@ class LabelledMeanwhileError(RetryError):
     """The recording has a newer labelling than the one that was collected."""
 
 
+class GoneError(PeerError):
+    """What was asked for is not on the node, or not any more."""
+
+
+class StrangerError(PeerError):
+    """Another than the node answers at its address; nothing was sent to it."""
+
+
 class NodeHttp:
     """Asks one node.
 
@@ -54,7 +62,8 @@ class NodeHttp:
 
         Raises:
             RetryError: the node is away.
-            OperatorError: the trainer does not know where it is, or it does not know the trainer.
+            OperatorError: the trainer does not know where it is, or it does not let the trainer in.
+            StrangerError: it is not the node that answers.
             PeerError: the answer makes no sense.
         """
         found: list[RecordingInfo] = []
@@ -68,8 +77,6 @@ class NodeHttp:
                 raise PeerError(f"its list of recordings makes no sense ({type(error).__name__})") from error
             if body.get("node") != self._member.id or any(one.node != self._member.id for one in infos):
                 raise PeerError("another node answers there; see `trainer-cli nodes address`")
-            if any(one.size_bytes > MAX_RECORDING_BYTES for one in infos):
-                raise PeerError(f"it offers a recording of more than {MAX_RECORDING_BYTES >> 20} MB")
             found += infos
             if not isinstance(following, str) or following <= after:
                 break
@@ -77,17 +84,23 @@ class NodeHttp:
         return found
 
     async def show(self, recording_id: str) -> RecordingInfo:
-        """Return a recording's JSON as it is now; errors as `uncollected`."""
+        """Return a recording's JSON as it is now.
+
+        Raises:
+            GoneError: the node does not have it.
+            Others: as `uncollected`.
+        """
         try:
             return RecordingInfo.model_validate(await self._json("GET", f"/{recording_id}"))
         except ValidationError as error:
-            raise PeerError(f"{recording_id}: its JSON makes no sense") from error
+            raise PeerError("its JSON makes no sense") from error
 
     async def acknowledge(self, info: RecordingInfo) -> None:
         """Tell the node that its recording is safe here.
 
         Raises:
             LabelledMeanwhileError: there is a newer labelling.
+            GoneError: the node does not have it any more.
             Others: as `uncollected`.
         """
         await self._json("POST", f"/{info.id}/collected", {"sha256": info.sha256, "revision": info.revision})
@@ -106,9 +119,13 @@ class NodeHttp:
             on_bytes: told how much more is there.
 
         Raises:
-            PeerError: the node sends something else.
-            RetryError: it went away.
+            StrangerError: it is not the node that answers.
+            PeerError: the node sends something else, or nothing; what came is thrown away.
+            RetryError: it broke off; the node is away, or cannot read this one.
+            OperatorError: there is no room here, or the node does not let the trainer in.
         """
+        if info.size_bytes > MAX_RECORDING_BYTES:
+            raise PeerError(f"it has more than {MAX_RECORDING_BYTES >> 20} MB")
         came = 0
         if await asyncio.to_thread(_sha256, path) == info.sha256:
             return came
@@ -119,9 +136,14 @@ class NodeHttp:
             except RetryError:
                 if attempt == ATTEMPTS - 1:
                     raise
+            except StrangerError:
+                raise
+            except PeerError:
+                await asyncio.to_thread(remove_file, part_of(path))
+                raise
         if await asyncio.to_thread(_sha256, path) != info.sha256:
             await asyncio.to_thread(remove_file, path)
-            raise PeerError(f"{info.id}: its audio has another hash than was told; it is thrown away")
+            raise PeerError("its audio has another hash than was told; it is thrown away")
         return came
 
     async def _fetch_once(self, info: RecordingInfo, path: Path, on_bytes: Callable[[int], None]) -> int:
@@ -129,10 +151,10 @@ class NodeHttp:
         headers = {"Range": f"bytes={have}-", "If-Range": f'"{info.sha256}"'} if have else {}
         async with self._ask("GET", f"/{info.id}/audio", headers=headers) as response:
             if response.headers.get("Content-Encoding", "identity") != "identity":
-                raise PeerError(f"{info.id}: it sends the audio compressed")
+                raise PeerError("the node sends its audio compressed")
             begin = have if response.status == 206 else 0
             if begin and not response.headers.get("Content-Range", "").startswith(f"bytes {begin}-"):
-                raise PeerError(f"{info.id}: it sends another part than was asked for")
+                raise PeerError("the node sends another part of it than was asked for")
             on_bytes(begin)
             return await _receive(response, info, path, begin, on_bytes)
 
@@ -170,7 +192,7 @@ class NodeHttp:
                     yield response
                     return
         except aiohttp.ServerFingerprintMismatch as error:
-            raise PeerError(
+            raise StrangerError(
                 f"{self._member.address} shows another certificate than {self._member.id}; nothing was sent to it"
             ) from error
         except (aiohttp.ClientError, TimeoutError) as error:
@@ -186,12 +208,11 @@ async def _receive(
             async for piece in response.content.iter_chunked(_PIECE_BYTES):
                 have += len(piece)
                 if have > info.size_bytes:
-                    await asyncio.to_thread(remove_file, part_of(path))
-                    raise PeerError(f"{info.id}: it sends more than the {info.size_bytes} bytes that it told")
+                    raise PeerError(f"its audio has more than the {info.size_bytes} bytes that were told")
                 await asyncio.to_thread(part.write, piece)
                 on_bytes(have)
             if have < info.size_bytes:
-                raise RetryError(f"away: broke off after {have} of {info.size_bytes} bytes of {info.id}")
+                raise PeerError(f"its audio ends after {have} of the {info.size_bytes} bytes that were told")
             await asyncio.to_thread(part.keep)
     except OSError as error:
         if isinstance(error, aiohttp.ClientError | TimeoutError):
@@ -206,11 +227,15 @@ async def _refuse_failure(response: aiohttp.ClientResponse) -> None:
     text = " ".join((await _limited(response)).decode("utf-8", "replace").split())[:200]
     if response.status == 401:
         raise OperatorError("it does not know this trainer; let it join again, then restart it")
+    if response.status == 403:
+        raise OperatorError(f"it does not let this trainer in: {text}")
+    if response.status == 404:
+        raise GoneError(f"it answers 404: {text}")
     if response.status == 409:
         raise LabelledMeanwhileError(f"labelled anew meanwhile: {text}")
     if response.status == 416:
         raise PeerError("its audio is shorter than it told")
-    if response.status in (404, 429, 503):
+    if response.status in (429, 503):
         raise RetryError(f"it answers {response.status}: {text}")
     raise PeerError(f"it answers {response.status}: {text}")
 

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final
 
+from earshot_node.contract.messages import EventMessage
 from earshot_trainer.catalogue.alarms import AlarmRate
 from earshot_trainer.fleet.board import NodeView
 
@@ -28,20 +29,23 @@ class CanaryWatch:
         past: how often the node alarmed before.
         was_deaf: whether it could not hear before the new model came; then deafness is not held against the model.
         begun_s: when the watch began, in seconds of any clock that only grows.
+        labels: what the node heard before, too; what a model has learnt besides is no alarm too many. Empty: all count.
     """
 
     sha256: str
     past: AlarmRate
     was_deaf: bool
     begun_s: float
+    labels: frozenset[str] = frozenset()
     _alarms: set[str] = field(default_factory=set)
     _away_since_s: float | None = None
     _deaf_since_s: float | None = None
     _slow_since_s: float | None = None
 
-    def heard(self, event_id: str) -> None:
+    def heard(self, event: EventMessage) -> None:
         """The canary has alarmed; the same event may come twice."""
-        self._alarms.add(event_id)
+        if not self.labels or event.event_type in self.labels:
+            self._alarms.add(event.id)
 
     @property
     def alarms(self) -> int:

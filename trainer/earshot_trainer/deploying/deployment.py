@@ -2,6 +2,9 @@
 
 offer to the canary -> installed -> watched -> offers to the others -> each has told, or is away
                     -> stopped: the offer is taken back, the canary goes back, at once or when it returns
+
+A canary that has the release already is watched as well, unless the catalogue knows of a watch that ended well: an
+earlier deployment may have been interrupted.
 """
 
 import asyncio
@@ -16,7 +19,7 @@ from sqlalchemy import Engine
 from earshot_node.contract.deployment import ModelOffer, OfferMode
 from earshot_node.deployment.installer import WATCH_S
 from earshot_node.errors import OperatorError
-from earshot_trainer.catalogue.alarms import Alarms
+from earshot_trainer.catalogue.alarms import AlarmRate, Alarms
 from earshot_trainer.catalogue.releases import Offer, Release, Releases
 from earshot_trainer.catalogue.schema import stamp
 from earshot_trainer.deploying.canary import CanaryWatch
@@ -37,7 +40,7 @@ class DeployRequest:
         release: what.
         nodes: ids of members.
         mode: see `ModelOffer`.
-        canary: gets it first, '' for nobody.
+        canary: one of `nodes`, gets it first; '' for nobody.
         watch_s: how long the canary is watched.
         trial_s: how long every node has it on trial, in seconds of listening.
         wait_s: how long to wait for nodes that are there; 0: not at all.
@@ -123,19 +126,17 @@ class Deployment:
             OperatorError: the canary is away, or the broker or the catalogue cannot be used.
         """
         canary = self._request.canary
+        if canary and not self._fleet.is_online(canary):
+            raise OperatorError(f"the canary {canary} is away; choose a node that is there (`trainer-cli nodes`)")
         for one in self._deployed.nodes:
             if self._has_it_already(one.node):
                 one.state = "same"
                 await self._let_stand(one.node)
         if canary:
-            if not self._fleet.is_online(canary):
-                raise OperatorError(f"the canary {canary} is away; choose a node that is there (`trainer-cli nodes`)")
-            chosen = [one for one in self._open if one.node == canary]
-            await self._offer_to(chosen, is_canary=True)
-            await self._follow(chosen)
-            self._deployed.stopped = await self._watch(chosen)
+            first = next(one for one in self._deployed.nodes if one.node == canary)
+            self._deployed.stopped = await self._try_on(first)
             if self._deployed.stopped:
-                await self._stop(chosen)
+                await self._stop(first)
                 return self._deployed
         await self._offer_to([one for one in self._open if one.state == "pending"], is_canary=False)
         if self._deployed.waited:
@@ -145,6 +146,20 @@ class Deployment:
     @property
     def _open(self) -> list[NodeProgress]:
         return [one for one in self._deployed.nodes if not one.is_over]
+
+    async def _try_on(self, canary: NodeProgress) -> str:
+        """Let the canary have it and watch it; return why it is stopped, '' when it did well, now or earlier."""
+        release, watch_s = self._request.release, self._request.watch_s
+        before: frozenset[str] = frozenset()
+        if canary.state != "same":
+            info = self._fleet.view(canary.node).info
+            before = frozenset(info.model.labels) if info is not None else before
+            await self._offer_to([canary], is_canary=True)
+            await self._follow([canary])
+        elif await asyncio.to_thread(self._releases.was_watched, canary.node, release.sha256, watch_s):
+            self._say(f"{canary.node} has it, and a watch of it ended well; it is not watched again")
+            return ""
+        return await self._watch(canary, before)
 
     def _has_it_already(self, node: str) -> bool:
         return self._request.mode != "shadow" and self._has_the_model(node)
@@ -229,17 +244,14 @@ class Deployment:
         else:
             one.state, one.percent = "offered", None
 
-    async def _watch(self, canaries: Sequence[NodeProgress]) -> str:
-        """Watch the canary; return why it is stopped, '' when it did well."""
-        if not canaries:
-            return ""  # it has had this model before
-        one = canaries[0]
+    async def _watch(self, one: NodeProgress, before: frozenset[str]) -> str:
+        """Watch the canary; return why it is stopped, '' when it did well; `before`: labels that it heard until now."""
         if one.state not in GOOD:
             return f"{one.node}: {one.state}{': ' if one.reason else ''}{one.reason}"
-        past = await asyncio.to_thread(self._alarms.past, one.node, datetime.now(UTC) - PAST)
+        past = await asyncio.to_thread(self._past_of, one)
         health = self._fleet.view(one.node).health
-        was_deaf = health is not None and health.state == "deaf"
-        watch = CanaryWatch(self._request.release.sha256, past, was_deaf, self._loop.time())
+        was_deaf = one.state != "same" and health is not None and health.state == "deaf"
+        watch = CanaryWatch(self._request.release.sha256, past, was_deaf, self._loop.time(), before)
         self._fleet.on_alarm = lambda node, event: watch.heard(event) if node == one.node else None
         self._say(f"{one.node} has it; watching it for {self._request.watch_s / 60:g} min before the others get it")
         until_s = self._loop.time() + self._request.watch_s
@@ -250,26 +262,50 @@ class Deployment:
                     return reason
         finally:
             self._fleet.on_alarm = lambda _node, _event: None
+        await asyncio.to_thread(self._note_watch, one.node)
         self._say(f"{one.node} did well ({watch.alarms} alarms); now the others")
         return ""
 
-    async def _stop(self, canaries: Sequence[NodeProgress]) -> None:
+    def _note_watch(self, node: str) -> None:
+        """Note that a watch ended well; in the shadow the model was not heard to decide. Blocks on the database."""
+        if self._request.mode != "shadow":
+            sha256, watch_s = self._request.release.sha256, self._request.watch_s
+            self._releases.note_watch(node, sha256, watch_s, datetime.now(UTC))
+
+    def _past_of(self, canary: NodeProgress) -> AlarmRate:
+        """Return how often it alarmed in the time before it had the release; blocks on the database."""
+        offer = self._earlier_offer(canary)
+        if offer is None:
+            return self._alarms.past(canary.node, datetime.now(UTC) - PAST)
+        came = datetime.fromisoformat(offer.offered)
+        return self._alarms.past(canary.node, came - PAST, came)
+
+    def _earlier_offer(self, canary: NodeProgress) -> Offer | None:
+        """Return what brought the release to a canary that had it before this deployment; blocks on the database."""
+        if canary.state != "same":
+            return None
+        return self._releases.last_offer(canary.node, self._request.release.sha256)
+
+    async def _stop(self, canary: NodeProgress) -> None:
         """Take the offer back from the canary, and let it go back or end the shadow if it has the model."""
         why = self._deployed.stopped
-        for one in canaries:
-            await self._fleet.take_back(one.node)
-            await asyncio.to_thread(
-                self._releases.note_withdrawal, one.node, [self._deployed.id], why, datetime.now(UTC)
-            )
-            if self._went_back(one.node):
-                one.state = "rolled_back"
-            elif one.state != "refused" or self._has_the_model(one.node):
-                await self._let_go(one)
-            one.reason = f"{one.reason}; {why}" if one.reason else why
+        await self._fleet.take_back(canary.node)
+        await asyncio.to_thread(self._note_stop, canary)
+        if self._went_back(canary.node):
+            canary.state = "rolled_back"
+        elif canary.state != "refused" or self._has_the_model(canary.node):
+            await self._let_go(canary)
+        canary.reason = f"{canary.reason}; {why}" if canary.reason else why
         for one in self._open:
-            if one not in canaries:
+            if one is not canary:
                 one.state, one.reason = "stopped", "not offered: the canary stopped it"
         self._tell(self._deployed.nodes)
+
+    def _note_stop(self, canary: NodeProgress) -> None:
+        """Note it at the offer that the canary has the release from; blocks on the database."""
+        earlier = self._earlier_offer(canary)
+        offer_id = earlier.id if earlier is not None else self._deployed.id
+        self._releases.note_withdrawal(canary.node, [offer_id], self._deployed.stopped, datetime.now(UTC))
 
     async def _let_go(self, one: NodeProgress) -> None:
         """Let the canary do without the model and wait until it tells so; leave word where it does not."""

@@ -35,7 +35,7 @@ class WatchedFleet:
         self._nodes = frozenset(nodes)
         self.board = FleetBoard(self._prefix, nodes)
         self.replies: dict[str, Reply] = {}
-        self.on_alarm: Callable[[str, str], None] = lambda _node, _event: None
+        self.on_alarm: Callable[[str, EventMessage], None] = lambda _node, _event: None
         self._notes = ModelNotes(engine, self._prefix)
         self._fresh: list[Received] = []
         self._news = asyncio.Event()
@@ -118,7 +118,7 @@ class WatchedFleet:
                 self.replies[reply.id] = reply
             elif message.topic.endswith("/onset"):
                 event = EventMessage.decode(message.payload)
-                self.on_alarm(node, event.id)
+                self.on_alarm(node, event)
             else:
                 self.board.push(message)
         except MessageError:
