@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.home_assistant.blueprints import BLUEPRINTS, Make, automations
+from support.home_assistant.household import Household, household
 from support.home_assistant.installation import install
 from support.home_assistant.instance import HomeAssistant
 from support.home_assistant.place import Place
 from support.home_assistant.releases import RELEASES
+from support.home_assistant.told_node import ToldNode
 from support.live_audio import Pcm, read_pcm
 from support.mosquitto import Mosquitto
 from support.node_process import NodeProcess
@@ -85,3 +88,33 @@ def live_node(live_config: Callable[[str], dict[str, Any]], tmp_path: Path) -> I
     """Start a node with such a configuration until the test ends."""
     with ExitStack() as nodes:
         yield lambda node_id: nodes.enter_context(NodeProcess(tmp_path / node_id, live_config(node_id)))
+
+
+@pytest.fixture(scope="module")
+def house(home_assistant: HomeAssistant) -> Iterator[Household]:
+    """A node with two sources, another with one, a phone, a lamp, a radio."""
+    for path in BLUEPRINTS:
+        home_assistant.save_blueprint(f"earshot/{path.name}", path.read_text())
+    with household(home_assistant) as home:
+        yield home
+
+
+@pytest.fixture
+def make(home_assistant: HomeAssistant) -> Iterator[Make]:
+    """Make an automation from a blueprint; return its entity. Removed after the test, whose log must be clean."""
+    with automations(home_assistant) as one:
+        yield one
+
+
+@pytest.fixture
+def hall(house: Household) -> Iterator[ToldNode]:
+    """The node with two sources, `street` and `yard`; quiet again after the test."""
+    yield house.hall
+    house.hall.hush()
+
+
+@pytest.fixture
+def attic(house: Household) -> Iterator[ToldNode]:
+    """The node with one source, `front`; quiet again after the test."""
+    yield house.attic
+    house.attic.hush()

@@ -1,80 +1,20 @@
 """Every blueprint in a real Home Assistant: what it does when a siren is heard, and that a restart is no siren."""
 
 import re
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
 import yaml
-from support.home_assistant.household import Household, household
+from support.home_assistant.blueprints import BLUEPRINTS, FOLDER, SOON_S, TOLD, Make, siren_entities, tell
+from support.home_assistant.household import Household
 from support.home_assistant.instance import HomeAssistant
 from support.home_assistant.told_node import ToldNode
 from support.waiting import wait_until
 
 pytestmark = [pytest.mark.home_assistant, pytest.mark.mosquitto]
-FOLDER = Path(__file__).resolve().parents[2] / "homeassistant/blueprints/automation/earshot"
-BLUEPRINTS = sorted(FOLDER.glob("*.yaml"))
-TOLD = "input_text.told"
-SOON_S = 120.0
-RADIO = "homeassistant.components.media_player"  # 2026.2 warns of itself there when the radio is set up
-
-Make = Callable[..., str]
-
-
-@pytest.fixture(scope="module")
-def house(home_assistant: HomeAssistant) -> Iterator[Household]:
-    """A node with two sources, another with one, a phone, a lamp, a radio."""
-    for path in BLUEPRINTS:
-        home_assistant.save_blueprint(f"earshot/{path.name}", path.read_text())
-    with household(home_assistant) as home:
-        yield home
-
-
-@pytest.fixture
-def make(home_assistant: HomeAssistant) -> Iterator[Make]:
-    """Make an automation from a blueprint; return its entity. Removed after the test, whose log must be clean."""
-    since = home_assistant.process.log_size()
-    made: list[str] = []
-
-    def one(blueprint: str, **inputs: Any) -> str:
-        made.append(f"{blueprint}_{len(made)}_{uuid.uuid4().hex[:8]}")
-        used = {"path": f"earshot/{blueprint}.yaml", "input": inputs}
-        return home_assistant.save_automation(made[-1], {"alias": made[-1], "use_blueprint": used})
-
-    yield one
-    failed = [trace for uid in made for trace in home_assistant.traces(uid) if trace.get("error")]
-    for uid in made:
-        home_assistant.api.json("DELETE", f"/api/config/automation/config/{uid}")
-    assert failed == []
-    told = [line for line in home_assistant.problems(since) if not line.logger.startswith(RADIO)]
-    assert told == []
-
-
-@pytest.fixture
-def hall(house: Household) -> Iterator[ToldNode]:
-    """The node with two sources, `street` and `yard`; quiet again after the test."""
-    yield house.hall
-    house.hall.hush()
-
-
-@pytest.fixture
-def attic(house: Household) -> Iterator[ToldNode]:
-    """The node with one source, `front`; quiet again after the test."""
-    yield house.attic
-    house.attic.hush()
-
-
-def tell(text: str) -> list[dict[str, Any]]:
-    """Actions that write `text` where a test reads it."""
-    return [{"action": "input_text.set_value", "target": {"entity_id": TOLD}, "data": {"value": text}}]
-
-
-def siren_entities(platform: str, *nodes: ToldNode, key: str = "siren") -> list[str]:
-    return [node.entity(platform, source.id, key) for node in nodes for source in node.config.sources]
 
 
 def test_blueprints_import_by_url(home_assistant: HomeAssistant) -> None:
@@ -269,56 +209,6 @@ def test_one_source_alone_is_no_incident(house: Household, hall: ToldNode, attic
     hall.onset("street")
     house.wait_for_runs(automation, 1)
     assert house.home_assistant.state(TOLD) == ""
-
-
-@pytest.mark.parametrize(("quiet", "told"), [(False, "70 first"), (True, "95 first")])
-def test_quiet_hours_want_more_and_rising_confidence_tells_again(
-    house: Household, hall: ToldNode, make: Make, *, quiet: bool, told: str
-) -> None:
-    home = house.home_assistant
-    house.say("")
-    hours = {"quiet_from": "00:00:00", "quiet_to": "23:59:59" if quiet else "00:00:00"}
-    automation = make(
-        "quiet_hours",
-        siren_events=siren_entities("event", hall),
-        confidences=siren_entities("sensor", hall, key="siren_confidence"),
-        **hours,
-        first=tell("{{ confidence }} first"),
-        again=tell("{{ confidence }} again"),
-        window={"seconds": 20},
-    )
-    hall.onset("street", confidence=70)
-    if quiet:
-        house.wait_for_runs(automation, 1)
-        assert home.state(TOLD) == ""
-        hall.confidence("street", 95)
-    home.wait_for(TOLD, told, SOON_S)
-    if not quiet:
-        hall.onset("yard", confidence=75)
-        hall.confidence("street", 91)
-        home.wait_for(TOLD, "91 again", SOON_S)
-
-
-def test_deaf_microphone_is_told_and_the_end_of_it(
-    house: Household, hall: ToldNode, attic: ToldNode, make: Make
-) -> None:
-    home = house.home_assistant
-    make(
-        "microphone_deaf",
-        problems=siren_entities("binary_sensor", hall, attic, key="problem"),
-        connections=[f"binary_sensor.{node.node}_connectivity" for node in (hall, attic)],
-        patience={"seconds": 1},
-        deaf=tell("{{ message }}"),
-        well=tell("well"),
-    )
-    hall.hears("street", "silent", "all zeros since 12:00")
-    home.wait_for(TOLD, "Street microphone (Street): all zeros since 12:00", SOON_S)
-    attic.disconnect()
-    both = f"Street microphone (Street): all zeros since 12:00; {attic.node}: is not connected"
-    home.wait_for(TOLD, both, SOON_S)
-    attic.connect()
-    hall.hears("street")
-    home.wait_for(TOLD, "well", SOON_S)
 
 
 def test_weekly_review_counts_and_proposes_to_train(house: Household, hall: ToldNode, make: Make) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.apps import APPS, SOON_S, App, Supervisor, options, supervisor_with
+from support.apps import APPS, SOON_S, App, Supervisor, missing_options, options, supervisor_with
 from support.mosquitto import Mosquitto, free_port
 from support.mqtt_subscriber import Subscriber
 from support.waiting import wait_until
@@ -37,6 +37,19 @@ def test_configuration_is_what_home_assistant_asks_for(app: str) -> None:
     assert not {"host_network", "privileged", "full_access", "docker_api"} & config.keys()
     assert not (APPS / app / "build.yaml").exists()
     assert config["options"].keys() <= config["schema"].keys()
+
+
+@pytest.mark.parametrize("app", NAMES)
+def test_supervisor_starts_an_app_with_its_first_options(app: str) -> None:
+    config = yaml.safe_load((APPS / app / "config.yaml").read_text())
+    assert missing_options(config["schema"], config["options"]) == []
+
+
+def test_supervisor_misses_what_is_not_optional_at_any_depth() -> None:
+    schema = {"a": "str", "b": "str?", "c": ["str?"], "d": {"e": "str?"}, "f": [{"g": "str", "h": "str?"}]}
+    missed = ["Missing option 'a' in root", "Missing option 'd' in root", "Missing option 'g' in f"]
+    assert missing_options(schema, {"f": [{"g": ""}, {}]}) == missed
+    assert missing_options(schema, {"a": "", "d": {}, "f": []}) == []
 
 
 @pytest.mark.parametrize("app", NAMES)
@@ -143,6 +156,17 @@ def test_options_become_the_configuration(
     assert (config.clips.links, config.http.announce) == (True, "http://hub.lan:8765")
     assert (config.drill.weekly, config.node.area, config.mqtt.username) == ("wed 11:00", "Attic", "addons")
     assert Path(config.mqtt.password_file).read_text() == "p"
+
+
+def test_trainer_collects_where_the_options_say_that_this_machine_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = load_run(monkeypatch, "node")
+    broker = run.find_broker({"host": "broker.lan"})
+    http = load_config(run.prepare(options("node", collect=True, host="hub.lan"), broker, tmp_path), {}).http
+    assert (http.host, http.announce) == ("0.0.0.0", "http://hub.lan:8765")
+    alone = load_config(run.prepare(options("node", host="hub.lan"), broker, tmp_path), {}).http
+    assert (alone.host, alone.announce) == ("127.0.0.1", "")
 
 
 @pytest.mark.parametrize("app", NAMES)

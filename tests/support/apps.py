@@ -134,3 +134,19 @@ def supervisor_with(broker: Mosquitto) -> Iterator[Supervisor]:
 def options(app: str, **changed: Any) -> dict[str, Any]:
     """Return an app's options as they are at first, but for `changed`."""
     return {**yaml.safe_load((APPS / app / "config.yaml").read_text())["options"], **changed}
+
+
+def missing_options(schema: dict[str, Any], given: dict[str, Any], root: str = "root") -> list[str]:
+    """Return what the Supervisor misses in options, for which it does not start an app.
+
+    Its rule: every key of the schema has to be given, but for a leaf, or a list of one, whose type ends with `?`.
+    """
+    missed = []
+    for key, kind in schema.items():
+        inner = kind[0] if isinstance(kind, list) else kind
+        if key not in given:
+            missed += [] if isinstance(inner, str) and inner.endswith("?") else [f"Missing option '{key}' in {root}"]
+        elif isinstance(inner, dict):
+            for one in given[key] if isinstance(kind, list) else [given[key]]:
+                missed += missing_options(inner, one, key)
+    return missed

@@ -1,14 +1,17 @@
 """Runs a node as Home Assistant's app: options become its configuration, the Supervisor names the broker.
 
-Files in /data: `node.yaml` (written anew at each start), `mqtt-password`, `state/`. A configuration of one's own, named
-by the option `config_file`, is taken from /config instead; then only broker and state folder come from here.
+Files in /data: `node.yaml` (written anew at each start), `mqtt-password`, `used-invite`, `state/`. A configuration of
+one's own, named by the option `config_file`, is taken from /config instead; then only broker and state folder come from
+here.
 """
 # ruff: noqa: INP001 - a script in a folder of its own
 
 import asyncio
+import hashlib
 import html
 import json
 import os
+import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -22,11 +25,15 @@ from earshot_app.program import fail, output_of, run_beside_page
 from earshot_app.supervisor import AppError, Broker, data_folder, find_broker, read_options
 
 from earshot_node.deployment.durable import write_file
+from earshot_node.deployment.membership import load_membership
 from earshot_node.http.token import read_token
 
 HTTP_PORT = 8765
 HEALTH_URL = f"http://127.0.0.1:{HTTP_PORT}/healthz"
 CONFIG_FOLDER = Path(os.environ.get("EARSHOT_APP_CONFIG", "/config"))
+STATE = "EARSHOT_NODE_STATE_DIR"
+"""Goes over the `node.state_dir` of any configuration: what lies elsewhere is gone with the container."""
+JOIN_S = 60.0
 
 
 def main() -> int:
@@ -35,9 +42,10 @@ def main() -> int:
         options = read_options()
         broker = find_broker(options.get("mqtt") or {})
         path = prepare(options, broker, data_folder())
+        environ = {**os.environ, STATE: str(data_folder() / "state"), **broker_environ(options, broker)}
+        join(str(options.get("invite") or ""), path, data_folder(), environ)
     except (AppError, OSError) as error:
         return fail(error)
-    environ = {**os.environ, "STATE_DIRECTORY": str(data_folder() / "state"), **broker_environ(options, broker)}
     routes = [web.get("/", lambda _request: show(environ)), web.get("/alive", lambda _request: say_alive(environ))]
     return asyncio.run(run_beside_page(["node-cli", "run", "--config", str(path)], environ, routes))
 
@@ -81,9 +89,9 @@ def configuration(options: dict[str, Any], broker: Broker, password: Path) -> di
     }
     if options.get("collect") or options.get("clip_links"):  # the trainer and phones come through the app's port
         wanted["http"] = {"host": "0.0.0.0"}  # noqa: S104
+        wanted["http"]["announce"] = f"http://{options.get('host') or 'homeassistant.local'}:{HTTP_PORT}"
     if options.get("clip_links"):
         wanted["clips"]["links"] = True
-        wanted["http"]["announce"] = f"http://{options.get('host') or 'homeassistant.local'}:{HTTP_PORT}"
     if options.get("weekly_drill"):
         wanted["drill"] = {"weekly": options["weekly_drill"]}
     return wanted
@@ -109,14 +117,62 @@ def broker_environ(options: dict[str, Any], broker: Broker) -> dict[str, str]:
     }
 
 
+def join(invite: str, config: Path, data: Path, environ: dict[str, str]) -> None:
+    """Join the trainer of an invite that has not been used here yet; the log tells how that went.
+
+    The node starts in any case. What failed is tried again at the next start.
+
+    Args:
+        invite: the line, '' for none; spaces and line ends in it do not matter.
+        config: the node's configuration.
+        data: keeps the hash of the last invite that was used.
+        environ: the node's.
+    """
+    line = "".join(invite.split())
+    used = data / "used-invite"
+    trace = hashlib.sha256(line.encode()).hexdigest()
+    if not line or (used.exists() and used.read_text() == trace):
+        return
+    command = ["node-cli", "join", "--config", str(config)]
+    try:
+        done = subprocess.run(
+            command, env=environ, input=f"{line}\n", capture_output=True, text=True, timeout=JOIN_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        log(f"option invite: not joined: no end after {JOIN_S:.0f} s; restart the app to try again")
+        return
+    if done.returncode:
+        log(f"option invite: not joined: {' '.join(done.stderr.split()).removeprefix('error: ')}")
+        return
+    write_file(used, trace.encode())
+    log(f"option invite: {told_by_join(done.stdout)}")
+
+
+def told_by_join(output: str) -> str:
+    """Return who has joined whom; everything where the trainer made an account at its broker, which is to be set up.
+
+    Else the settings that it asks for are no news: Home Assistant's broker has another name among the apps.
+    """
+    if "username:" in output:
+        return output.strip()
+    return next((line for line in output.splitlines() if " has joined " in line), output.strip())
+
+
+def log(text: str) -> None:
+    """Write to the app's log."""
+    print(text, flush=True)  # noqa: T201 - an app's log is its output
+
+
 async def show(environ: dict[str, str]) -> web.Response:
-    """Return the page: how the node is, and which microphones there are."""
+    """Return the page: how the node is, whose it is, and which microphones there are."""
     health = await asyncio.to_thread(_health, environ)
+    membership = load_membership(Path(environ[STATE]))
     problems = "".join(f"<li class='bad'>{html.escape(problem)}</li>" for problem in health.get("problems", []))
     facts = [
         ("state", str(health.get("state", "starting"))),
         ("broker", "connected" if health.get("connected") else "not connected"),
         ("model", str(health.get("model", ""))),
+        ("trainer", membership.url if membership is not None else "not joined"),
         ("version", str(health.get("version", ""))),
     ]
     _, output = await output_of("node-cli", "devices", "--no-level", "--json", environ=environ)
@@ -137,7 +193,7 @@ async def say_alive(environ: dict[str, str]) -> web.Response:
 
 
 def _health(environ: dict[str, str]) -> dict[str, Any]:
-    token = read_token(Path(environ["STATE_DIRECTORY"]))
+    token = read_token(Path(environ[STATE]))
     request = urllib.request.Request(HEALTH_URL, headers={"Authorization": f"Bearer {token}"})
     try:
         with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - on this machine

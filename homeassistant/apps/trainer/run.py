@@ -130,7 +130,8 @@ async def invite(environ: dict[str, str], training: Job, request: web.Request) -
     chosen = ["--node", node] if node else []
     _, output = await output_of("trainer-cli", "invite", *chosen, environ=environ)
     note = (
-        "<p>On the node: <code>node-cli join --config node.yaml</code>, then paste the line that begins with earshot1."
+        "<p>On the node: <code>node-cli join --config node.yaml</code>, then paste the line that begins with earshot1. "
+        "If it is the app <em>Earshot node</em>: paste it into its option <em>Invite of a trainer</em> and restart it."
     )
     return await show(environ, training, f"{note}<pre>{html.escape(output)}</pre>")
 

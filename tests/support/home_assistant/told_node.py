@@ -22,9 +22,12 @@ class ToldNode:
         broker: where it speaks.
         node: its id; nobody else's.
         rooms: area by source.
+        labels: what it listens for.
     """
 
-    def __init__(self, broker: Subscriber, node: str, rooms: dict[str, str]) -> None:
+    def __init__(
+        self, broker: Subscriber, node: str, rooms: dict[str, str], labels: tuple[str, ...] = ("siren",)
+    ) -> None:
         self._broker = broker
         self.node = node
         self.topics = NodeTopics("earshot", node)
@@ -32,7 +35,8 @@ class ToldNode:
             {"id": one, "name": f"{room} microphone", "area": room, "type": "stdin" if not index else "microphone"}
             for index, (one, room) in enumerate(rooms.items())
         ]
-        self.config = NodeConfig.model_validate({"node": {"id": node, "name": node}, "sources": sources})
+        config = {"node": {"id": node, "name": node}, "sources": sources, "labels": labels}
+        self.config = NodeConfig.model_validate(config)
         self._open: dict[str, EventMessage] = {}
 
     def entity(self, platform: str, source: str, key: str) -> str:
@@ -41,13 +45,14 @@ class ToldNode:
 
     def announce(self, home_assistant: HomeAssistant) -> None:
         """Let Home Assistant know its entities, and wait until it does."""
-        model = ModelInfo(name="siren", version="2026.11.1", labels=("siren",))
+        labels = self.config.labels
+        model = ModelInfo(name="siren", version="2026.11.1", labels=labels)
         info = NodeInfo(
             node=self.node,
             name=self.node,
             version="2026.11.0",
             model=model,
-            labels=("siren",),
+            labels=labels,
             sources=(),
             started=datetime.now(UTC),
         )
