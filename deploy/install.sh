@@ -3,7 +3,7 @@
 #
 #   sudo deploy/install.sh                      install or upgrade; keeps /etc/earshot
 #   sudo deploy/install.sh --with-ffmpeg        with ffmpeg as well, for sources of type url (cameras, streams)
-#   sudo deploy/install.sh --uninstall          remove program, unit and user; keep configuration and state
+#   sudo deploy/install.sh --uninstall          remove program and unit; keep configuration, state and user
 #   sudo deploy/install.sh --uninstall --purge  remove those as well
 #   sudo deploy/install.sh --root FOLDER        into a system in a folder (an image, a test); starts nothing
 #

@@ -35,6 +35,8 @@ def clone(repository: Path, tmp_path: Path) -> Path:
         _write(tmp_path / "package" / name, text)
     for name in ("music/theme.ogg", "shots/LASER.WAV", "pictures/hero.png"):
         _write(tmp_path / "package/usr/share/games/a-game" / name, "content")
+    for name in ("data/README", "models/yamnet.tflite", "models/yamnet_class_map.csv"):
+        _write(tmp_path / name, "content")
     archive.mkdir()
     _write(tmp_path / "bin/apt-get", APT_GET)
     (tmp_path / "bin/apt-get").chmod(0o755)
@@ -60,7 +62,7 @@ def _write(path: Path, text: str) -> None:
 def fetch(clone: Path, *arguments: str) -> tuple[int, str]:
     """Run the script; returns its exit code and what it printed."""
     environ = os.environ | {
-        "EARSHOT_DATA": "/data",
+        "EARSHOT_DATA": str(clone.parent / "data"),
         "ARCHIVE": str(clone.parent / "archive"),
         "PATH": f"{clone.parent / 'bin'}:{os.environ['PATH']}",
     }
@@ -78,7 +80,7 @@ def test_audio_of_a_package_is_gathered_with_the_teacher_listening(clone: Path) 
     ]
     call = (clone / "calls.txt").read_text()
     assert "--name Debian games --out" in call  # all packages are one source
-    assert "--teacher /data/../models/yamnet.tflite" in call
+    assert f"--teacher {clone.parent}/data/../models/yamnet.tflite" in call
     assert (clone / "sounds/a-game-data/copyright").read_text() == "GPL-2+\n"
 
 
@@ -100,6 +102,22 @@ def test_no_package_at_all_is_an_error(clone: Path) -> None:
     code, text = fetch(clone, "--package", "no-game-data")
     assert code == 1
     assert "no package could be had" in text
+
+
+@pytest.mark.parametrize("name", ["yamnet.tflite", "yamnet_class_map.csv"])
+def test_nothing_is_fetched_without_the_teacher_that_is_to_listen(clone: Path, name: str) -> None:
+    (clone.parent / "models" / name).unlink()
+    code, text = fetch(clone, "--package", "a-game-data")
+    assert code == 1
+    file = f"{clone.parent}/data/../models/{name}"
+    assert text == f"error: the teacher's file {file} is missing; put it there, or build --without-sounds\n"
+    assert not (clone.parent / "archive/fetched.txt").exists()
+
+
+def test_sounds_that_are_there_already_need_no_teacher(clone: Path) -> None:
+    fetch(clone, "--package", "a-game-data")
+    (clone.parent / "models/yamnet.tflite").unlink()
+    assert fetch(clone, "--package", "a-game-data") == (0, "")
 
 
 def test_packages_are_listed_without_fetching_any(clone: Path) -> None:

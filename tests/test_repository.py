@@ -93,6 +93,25 @@ def test_no_file_names_a_machine_or_a_package_registry() -> None:
     assert found == []
 
 
+def test_no_text_asks_an_index_for_a_package_of_our_name() -> None:
+    by_name = re.compile(r"pip install (?:-\S+ )*['\"]?earshot\b")
+    assert by_name.search("pip" + " install 'earshot[mic]'")
+    others = [path for name in ("docs", "homeassistant") for path in (REPOSITORY / name).rglob("*") if path.is_file()]
+    files = [*own_files(), *others]
+    assert len(others) > 20
+    assert [str(path) for path in files if by_name.search(path.read_text(errors="replace"))] == []
+
+
+def test_microphones_of_the_examples_are_named_as_the_node_names_them() -> None:
+    texts = [(REPOSITORY / "README.md").read_text(), *(path.read_text() for path in REPOSITORY.glob("config/*.yaml"))]
+    named = [device for text in texts for device in re.findall(r"^ +device: (usb-\S+)", text, re.MULTILINE)]
+    vendor_product_serial_controller_ports = (
+        r"usb-[0-9a-f]{4}_[0-9a-f]{4}(_\S+)?-[0-9a-f]{4}(:[0-9a-f]{2}){2}\.\d-[\d.]+"
+    )
+    assert len(named) >= 3
+    assert [device for device in named if not re.fullmatch(vendor_product_serial_controller_ports, device)] == []
+
+
 def test_node_imports_neither_torch_nor_the_trainer() -> None:
     files = sorted((REPOSITORY / "node").rglob("*.py"))
     imported = {

@@ -5,8 +5,8 @@ deploy/broker/add_user.py street                    prints the password once
 deploy/broker/add_user.py street --to street.env    writes EARSHOT_MQTT_PASSWORD=... there instead, mode 0600
 
 A node's user name is its id. `config/passwords` beside this script takes the hash, in mosquitto's format; a running
-broker reads it again at SIGHUP, with the rights of its own user: a file keeps its owner, and a new one that root writes
-gets the owner of its folder. Needs Python's standard library only.
+broker reads it again at SIGHUP, with the rights of its own user: a file that root writes keeps its owner and its
+group's rights, and a new one gets the owner of its folder. Needs Python's standard library only.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import hashlib
 import os
 import re
 import secrets
+import stat
 import sys
 from pathlib import Path
 
@@ -33,11 +34,14 @@ def replace_entry(file: Path, user: str, entry: str) -> None:
     """Put `entry` into the password file instead of the user's old one; complete or not at all."""
     lines = file.read_text().splitlines() if file.exists() else []
     kept = [line for line in lines if not line.startswith(f"{user}:")]
-    write_private(file, "\n".join([*kept, entry]) + "\n")
+    shared = stat.S_IMODE(file.stat().st_mode) & 0o060 if file.exists() else 0
+    write_private(file, "\n".join([*kept, entry]) + "\n", mode=0o600 | shared)
 
 
-def write_private(file: Path, text: str) -> None:
+def write_private(file: Path, text: str, *, mode: int = 0o600) -> None:
     """Write a file that only its owner reads; the owner stays, and what root makes anew gets the folder's.
+
+    `mode` is for what root writes: a group that reads the file stays too.
 
     Raises PermissionError when the file belongs to somebody else and this is not root; the file is then as before.
     """
@@ -48,6 +52,7 @@ def write_private(file: Path, text: str) -> None:
         stream.write(text)
         if os.geteuid() == 0:
             os.fchown(stream.fileno(), like.st_uid, like.st_gid)
+            os.fchmod(stream.fileno(), mode)
         elif file.exists() and like.st_uid != os.geteuid():
             new.unlink()
             raise PermissionError(errno.EPERM, "belongs to another user; try sudo", str(file))

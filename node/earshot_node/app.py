@@ -98,7 +98,7 @@ class Node:
 
     def __init__(self, config: NodeConfig, models: Booted, store: StateStore, state_dir: Path) -> None:
         manifest = models.manifest
-        self._started = started = datetime.now(UTC)
+        self._started = datetime.now(UTC)
         self._config = config
         self._store = store
         self._loop = asyncio.get_running_loop()
@@ -108,26 +108,9 @@ class Node:
         self._tap = StreamTap()
         self._intake = Intake(config.sources, self._in_loop(self._source_changed))
         self._recordings = RecordingService(config, state_dir, self._clips, self._tap, status=self._intake.status)
-        self._feedback = Feedback(
-            self._recordings, self._clips, {key: event.id for key, event in store.last_events().items()}
-        )
+        self._feedback = Feedback(self._recordings, self._clips, store.last_events())
         self._candidates = Candidates(self._recordings, self._tap, manifest.version, has_clips=self._clips is not None)
-        self._publisher = Publisher(
-            config,
-            describe_node(config, manifest, started, self._recordings.labels),
-            store,
-            self._apply_setting,
-            commands={
-                "record": self._feedback.sample,
-                "drill": lambda command: self._drills.start(command),  # noqa: PLW0108 - made later
-                "install_model": lambda command: self._models.install_offered(command),  # noqa: PLW0108 - made later
-                "roll_back_model": lambda command: self._models.roll_back_now(command),  # noqa: PLW0108
-                "end_shadow": lambda command: self._models.end_shadow_now(command),  # noqa: PLW0108
-            },
-            on_feedback=self._feedback.judge,
-            on_offer=lambda payload: self._models.take_offer(payload),  # noqa: PLW0108
-            on_failure=self._fail,
-        )
+        self._publisher = self._build_publisher(manifest)
         self._recordings.on_report = self._publisher.publish_recordings
         self._points = OperatingPoints(config, self._publisher.settings)
         blocks = TappedBlocks(self._intake, self._tap)
@@ -214,6 +197,24 @@ class Node:
             raise self._failure
         with contextlib.suppress(asyncio.CancelledError):
             await ticking
+
+    def _build_publisher(self, manifest: BundleManifest) -> Publisher:
+        return Publisher(
+            self._config,
+            describe_node(self._config, manifest, self._started, self._recordings.labels),
+            self._store,
+            self._apply_setting,
+            commands={
+                "record": self._feedback.sample,
+                "drill": lambda command: self._drills.start(command),  # noqa: PLW0108 - made later
+                "install_model": lambda command: self._models.install_offered(command),  # noqa: PLW0108 - made later
+                "roll_back_model": lambda command: self._models.roll_back_now(command),  # noqa: PLW0108
+                "end_shadow": lambda command: self._models.end_shadow_now(command),  # noqa: PLW0108
+            },
+            on_feedback=self._feedback.judge,
+            on_offer=lambda payload: self._models.take_offer(payload),  # noqa: PLW0108
+            on_failure=self._fail,
+        )
 
     def _build_inference(self, model: StreamingModel) -> InferenceThread:
         manifest = model.manifest

@@ -86,6 +86,22 @@ def test_users_of_another_owner_are_not_replaced(installation: Installation) -> 
     assert list(installation.config.glob(".*")) == []
 
 
+@pytest.mark.slow
+def test_power_cut_takes_no_offer_that_is_a_minute_old(installation: Installation) -> None:
+    offer = NodeTopics("earshot", "street").model_offer().name
+    trainer = Client(installation, "trainer")
+    assert not trainer.publish(offer, "take this", retain=True).is_failure
+    saved = installation.data / "mosquitto.db"
+    wait_until(lambda: saved.exists() and offer.encode() in saved.read_bytes(), 60, "the broker's save")
+    trainer.close()
+    installation.kill()
+    installation.start()
+    street = Client(installation, "street")
+    street.subscribe(offer)
+    assert street.heard.get(timeout=10) == (offer, b"take this")
+    street.close()
+
+
 def test_lines_of_the_docs_let_a_node_run_the_house_and_nobody_else(installation: Installation) -> None:
     text = (REPOSITORY / "docs/drill-and-house.md").read_text(encoding="utf-8")
     (lines,) = re.findall(r"```\n(user attic\n.*?)```", text, re.DOTALL)

@@ -2,12 +2,14 @@
 
 import configparser
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+TRAINER_PROGRAM = "/opt/earshot-trainer/venv/bin/trainer-cli"
 MOST_EXPOSURE = 20  # tenths, from 0 to 100; a service without hardening has 96
 EXPLAINED_IN_THE_UNIT = {"PrivateDevices=", "PrivateUsers=", "ProcSubset="}
 NEEDED = {
@@ -40,8 +42,31 @@ def trainer_unit(repository: Path, tmp_path: Path, unit: Path) -> Path:
     """A copy of the trainer's unit with a program that exists."""
     copy = tmp_path / "earshot-trainer.service"
     text = (repository / "deploy/earshot-trainer.service").read_text()
-    copy.write_text(text.replace("/opt/earshot/venv/bin/trainer-cli", "/bin/true"))
+    assert TRAINER_PROGRAM in text
+    copy.write_text(text.replace(TRAINER_PROGRAM, "/bin/true"))
     return copy
+
+
+def test_trainer_s_environment_is_made_by_the_unit_s_head_and_left_alone_by_the_node_s_installation(
+    repository: Path,
+) -> None:
+    unit = (repository / "deploy/earshot-trainer.service").read_text()
+    page = (repository / "docs/deploying.md").read_text()
+    environment = Path(TRAINER_PROGRAM).parents[1]
+    commands = [f"sudo python3 -m venv {environment}", f"sudo {environment}/bin/pip install '.[trainer]'"]
+    for command in commands:
+        assert f"\n#   {command}" in unit
+        assert f"\n    {command}" in page
+    assert re.findall(r"\S+/bin/trainer-cli", unit) == [TRAINER_PROGRAM, f"ExecStart={TRAINER_PROGRAM}"]
+    assert not environment.is_relative_to("/opt/earshot")
+
+
+def test_systemd_finds_nothing_wrong_with_what_reloads_the_broker(repository: Path, tmp_path: Path, unit: Path) -> None:
+    units = [tmp_path / f"earshot-broker-reload.{kind}" for kind in ("path", "service")]
+    for copy in units:
+        copy.write_text((repository / "deploy" / copy.name).read_text())
+    done = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_trainer_s_unit_runs_serve_as_its_own_user_and_keeps_its_files_private(trainer_unit: Path) -> None:

@@ -63,10 +63,13 @@ class Installation:
         assert stat.S_IMODE(target.stat().st_mode) == 0o600
         return target.read_text().strip().removeprefix("EARSHOT_MQTT_PASSWORD=")
 
-    def start(self) -> None:
+    def configuration(self) -> str:
+        """Text of mosquitto.conf with the paths of this installation."""
         text = (self.config / "mosquitto.conf").read_text()
-        text = text.replace("listener 8883", f"listener {self.port} 127.0.0.1")
-        text = text.replace("/mosquitto/config", str(self.config)).replace("/mosquitto/data", str(self.data))
+        return text.replace("/mosquitto/config", str(self.config)).replace("/mosquitto/data", str(self.data))
+
+    def start(self) -> None:
+        text = self.configuration().replace("listener 8883", f"listener {self.port} 127.0.0.1")
         (self.folder / "test.conf").write_text(text)
         assert MOSQUITTO is not None
         with (self.folder / "log").open("wb") as log:
@@ -92,6 +95,12 @@ class Installation:
     def stop(self) -> None:
         assert self._process is not None
         self._process.terminate()
+        self._process.wait(10)
+
+    def kill(self) -> None:
+        """SIGKILL it, as a power cut would."""
+        assert self._process is not None
+        self._process.kill()
         self._process.wait(10)
 
     def _takes_connections(self) -> bool:
@@ -122,9 +131,9 @@ class Client:
         self._client.loop_start()
         assert self._connected.wait(10)
 
-    def publish(self, topic: str, payload: str = "x") -> ReasonCode:
+    def publish(self, topic: str, payload: str = "x", *, retain: bool = False) -> ReasonCode:
         """Return the broker's verdict."""
-        self._client.publish(topic, payload, qos=1)
+        self._client.publish(topic, payload, qos=1, retain=retain)
         return self._answers.get(timeout=10)
 
     def subscribe(self, topic: str) -> None:
@@ -143,11 +152,18 @@ class Client:
 
 
 @contextmanager
-def running_installation() -> Iterator[Installation]:
-    """Set one up, start its broker, and remove both in the end; pytest's own folders are closed to other users."""
+def folder_for_all() -> Iterator[Path]:
+    """A folder that every user may enter while the context lasts; pytest's own are closed to others."""
     with tempfile.TemporaryDirectory(prefix="earshot-broker-") as folder:
         Path(folder).chmod(0o755)
-        installation = Installation(Path(folder))
+        yield Path(folder)
+
+
+@contextmanager
+def running_installation() -> Iterator[Installation]:
+    """Set one up, start its broker, and remove both in the end."""
+    with folder_for_all() as folder:
+        installation = Installation(folder)
         installation.start()
         try:
             yield installation

@@ -31,7 +31,7 @@ BLOCK_S = 0.12
 OVERFLOW = "earshot: overflow"
 MISSING = (
     "PyAudio is not installed, a microphone needs it; "
-    "`sudo apt-get install portaudio19-dev python3-dev gcc`, then `pip install 'earshot[mic]'`"
+    "`sudo apt-get install portaudio19-dev python3-dev gcc`, then `pip install '.[mic]'` in the checkout"
 )
 _HARDWARE = re.compile(r"\(hw:(\d+),(\d+)\)")
 _OTHER_RATES_HZ = (44_100, 16_000, 32_000, 8_000, 96_000)

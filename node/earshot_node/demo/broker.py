@@ -34,7 +34,7 @@ class EmbeddedBroker:
         try:
             self._loop = self._ready.result(_START_TIMEOUT_S)
         except ImportError as error:
-            raise OperatorError("the embedded broker is not installed; `pip install 'earshot[demo]'`") from error
+            raise OperatorError("the embedded broker is missing; in the checkout `pip install '.[demo]'`") from error
         except TimeoutError as error:
             raise OperatorError("the embedded broker does not start; is this machine very busy?") from error
         return self

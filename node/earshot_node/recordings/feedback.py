@@ -28,15 +28,18 @@ class Feedback:
     Args:
         service: keeps recordings.
         clips: audio around events, None if there is none.
-        last: ids of the events that Home Assistant shows as the last ones, by source and label.
+        last: the events that Home Assistant shows as the last ones, by source and label.
     """
 
     def __init__(
-        self, service: RecordingService, clips: ClipStore | None, last: Mapping[tuple[str, str], str] | None = None
+        self,
+        service: RecordingService,
+        clips: ClipStore | None,
+        last: Mapping[tuple[str, str], EventMessage] | None = None,
     ) -> None:
         self._service = service
         self._clips = clips
-        self._last = dict(last or {})
+        self._last = {key: event.id for key, event in (last or {}).items()}
         self._without_clip: OrderedDict[str, Labelling | None] = OrderedDict()
         self._labelling: set[asyncio.Task[None]] = set()
 

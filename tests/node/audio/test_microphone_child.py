@@ -122,7 +122,7 @@ def test_missing_pyaudio_says_how_to_get_it(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "pip install 'earshot[mic]'" in json.loads(done.stdout)["problem"]
+    assert "`pip install '.[mic]'` in the checkout" in json.loads(done.stdout)["problem"]
 
 
 @pytest.mark.portaudio

@@ -1,13 +1,16 @@
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from earshot_trainer.cli.main import COMMANDS, cli
+from earshot_trainer.cli.main import COMMANDS, EXTRA_MODULES, cli
 
 RUN = {
     "recipe": {"name": "siren", "model": {"labels": ["siren"]}},
@@ -24,6 +27,14 @@ PROGRAM = "from earshot_trainer.cli.main import main; main()"
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True, check=False)
+
+
+def run_without(modules: Collection[str], home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the program where these modules cannot be imported, with an empty home."""
+    program = f"import sys; sys.modules.update(dict.fromkeys({sorted(modules)!r})); {PROGRAM}"
+    command = [sys.executable, "-c", program, *arguments]
+    environ = os.environ | {"EARSHOT_HOME": str(home)}
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"]])
@@ -77,6 +88,38 @@ def test_operator_error_is_one_line_without_traceback() -> None:
     assert result.stderr.strip().splitlines() == [
         "error: cannot read recipe none.yaml: No such file or directory; try config/recipes/siren.yaml"
     ]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nodes"],
+        ["init", "--url", "http://trainer.lan:8770", "--broker", "broker.lan"],
+        ["train", "--recipe", "none.yaml", "--data", "none.csv", "--out", "nowhere"],
+    ],
+)
+def test_command_in_an_environment_without_the_extra_names_the_extra(tmp_path: Path, arguments: list[str]) -> None:
+    result = run_without(EXTRA_MODULES, tmp_path, *arguments)
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    module = line.removeprefix("error: ").partition(" ")[0]
+    assert module in EXTRA_MODULES
+    assert line == (
+        f"error: {module} is missing, the extra `trainer` is not installed here; in the checkout use scripts/trainer, "
+        "or `pip install '.[trainer]'`"
+    )
+
+
+def test_missing_module_that_no_extra_brings_stays_unexpected(tmp_path: Path) -> None:
+    result = run_without({"earshot_trainer.home.folder"}, tmp_path, "nodes")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: unexpected ModuleNotFoundError: import of earshot_trainer.home.folder")
+
+
+def test_modules_of_the_extra_are_those_of_the_project(repository: Path) -> None:
+    project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+    names = [re.split("[>=]", line)[0].replace("-", "_") for line in project["optional-dependencies"]["trainer"]]
+    assert {{"scikit_learn": "sklearn"}.get(name, name) for name in names} == EXTRA_MODULES
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 half a zip", bytes(1000)])

@@ -30,7 +30,9 @@ def open_catalogue(url: str) -> Engine:
         engine = _engine(parsed)
         _prepare(engine, shown)
     except ModuleNotFoundError as error:
-        raise OperatorError(f"catalogue {shown}: {error.name} is missing; pip install 'earshot[postgresql]'") from error
+        raise OperatorError(
+            f"catalogue {shown}: {error.name} is missing; in the checkout `pip install '.[postgresql]'`"
+        ) from error
     except (SQLAlchemyError, OSError) as error:
         reason = " ".join(str(getattr(error, "orig", None) or error).split())
         raise OperatorError(f"catalogue {shown}: cannot be used: {reason}") from error

@@ -3,13 +3,31 @@
 import logging
 import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import click
 
 from earshot_node.cli.lazy_group import LazyCommand, LazyGroup, run_program
+from earshot_node.errors import OperatorError
 
 PROGRAM: Final = "trainer-cli"
+
+EXTRA_MODULES: Final = frozenset(
+    {
+        "fsspec",
+        "jinja2",
+        "matplotlib",
+        "onnx",
+        "onnxscript",
+        "sed_scores_eval",
+        "sklearn",
+        "sqlalchemy",
+        "tensorboard",
+        "torch",
+        "torchaudio",
+    }
+)
+"""What the extra `trainer` installs, as it is imported."""
 
 SUMMARIES: Final = {
     "train": "Train a model from manifests by a recipe.",
@@ -55,7 +73,28 @@ Examples:
 """
 
 
-@click.group(cls=LazyGroup, lazy=COMMANDS, epilog=EPILOG)
+class TrainerGroup(LazyGroup):
+    """Names the extra to install where a command finds a module of it missing."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Import and run the command.
+
+        Raises:
+            OperatorError: this environment was made without the extra `trainer`.
+        """
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            module = (error.name or "").partition(".")[0]
+            if module not in EXTRA_MODULES:
+                raise
+            raise OperatorError(
+                f"{module} is missing, the extra `trainer` is not installed here; in the checkout use scripts/trainer, "
+                "or `pip install '.[trainer]'`"
+            ) from error
+
+
+@click.group(cls=TrainerGroup, lazy=COMMANDS, epilog=EPILOG)
 @click.option("--debug", is_flag=True, help="Show a traceback with an error, and log more.")
 @click.version_option(package_name="earshot", prog_name=PROGRAM)
 def cli(debug: bool) -> None:

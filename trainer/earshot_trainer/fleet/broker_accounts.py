@@ -102,7 +102,7 @@ class BrokerAccounts:
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not text"
             raise OperatorError(
-                f"broker_accounts.passwords_file: {path}: {reason}; the trainer's user has to own or share it"
+                f"broker_accounts.passwords_file: {path}: {reason}; the trainer's user has to own it and its folder"
             ) from error
         return True
 

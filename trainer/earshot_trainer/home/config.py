@@ -28,7 +28,8 @@ class AccountsSection(Section):
 
     passwords_file: str = Field(default="", description="mosquitto's password_file; a node's line is made as it joins.")
     reload: tuple[str, ...] = Field(
-        default=(), description="Command that makes the broker read it again, such as [systemctl, reload, mosquitto]."
+        default=(),
+        description="Command that makes the broker read it again and that the trainer's user may run; docs/fleet.md.",
     )
     reserved: tuple[str, ...] = Field(
         default=("home_assistant", "homeassistant", "trainer", "admin"), description="Accounts that no node may have."

@@ -14,7 +14,7 @@ from earshot_node.errors import OperatorError
 from earshot_trainer.music.composing import Note, Part, Piece
 from earshot_trainer.network.architecture import SAMPLE_RATE_HZ
 
-INSTALL = "try `apt install libfluidsynth3` and `pip install 'earshot[music]'`"
+INSTALL = "try `apt install libfluidsynth3` and, in the checkout, `pip install '.[music]'`"
 DRUM_CHANNEL, DRUM_BANK = 9, 128
 VIBRATO, VOLUME, REVERB = 1, 7, 91
 DATA, PARAMETER_LOW, PARAMETER_HIGH = 6, 100, 101
