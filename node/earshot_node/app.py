@@ -74,7 +74,7 @@ def run_node(config: NodeConfig) -> int:
     with contextlib.closing(StateStore(state_dir / "node.sqlite")) as store:  # refuses a second node on this folder
         models = boot_models(config, state_dir)
         if models.boot.slots.active is None:
-            check_labels(config, models.manifest.decided_labels)
+            check_labels(config, models.manifest.decided_labels(config.detection.operating_points))
         return asyncio.run(_serve(config, models, store, state_dir))
 
 

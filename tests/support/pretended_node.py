@@ -61,13 +61,13 @@ class PretendedNode:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def alarm(self, event_id: str) -> None:
+    def alarm(self, event_id: str, label: str = "siren") -> None:
         """Tell an onset."""
         body = {
             "schema": 1,
             "id": event_id,
             "phase": "onset",
-            "event_type": "siren",
+            "event_type": label,
             "node": self.name,
             "source": "street",
             "source_name": "Street",

@@ -42,7 +42,7 @@ def check(file: Path, assignments: tuple[str, ...]) -> int:
         for problem in error.problems:
             click.echo(f"error: {problem}", err=True)
         return EXIT_FAILED
-    check_labels(loaded, active_bundle(loaded).manifest.decided_labels, file)
+    check_labels(loaded, active_bundle(loaded).manifest.decided_labels(loaded.detection.operating_points), file)
     click.echo(masked_yaml(loaded), nl=False)
     return EXIT_DONE
 

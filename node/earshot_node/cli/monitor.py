@@ -79,7 +79,7 @@ def _choose(
     config = load_config(path) if path else None
     bundle = active_bundle(config) if config else load_bundled()
     if config:
-        check_labels(config, bundle.manifest.decided_labels, path)
+        check_labels(config, bundle.manifest.decided_labels(config.detection.operating_points), path)
         source = _source_of(config, source_id)
     elif audio is not None:
         if not audio.is_file():

@@ -1,5 +1,6 @@
 """The bundle manifest: what a model file claims to be and what its node must check."""
 
+from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -108,10 +109,9 @@ class BundleManifest(BaseModel):
         """Seconds between decisions."""
         return self.hop_samples / self.sample_rate_hz
 
-    @property
-    def decided_labels(self) -> tuple[Label, ...]:
-        """Labels that can be listened for: those with operating points."""
-        return tuple(label for label in self.labels if label in self.presets.balanced)
+    def decided_labels(self, own: Collection[str] = ()) -> tuple[Label, ...]:
+        """Labels that can be listened for: those with operating points, here or among the node's `own`."""
+        return tuple(label for label in self.labels if label in self.presets.balanced or label in own)
 
 
 def encode_manifest(manifest: BundleManifest) -> bytes:

@@ -151,7 +151,7 @@ class Installer:
             # What has not proven itself is nothing to go back to.
             on_trial = slots.watch if slots.previous is not None else None
             former = active if slots.previous is None or on_trial is None else slots.previous
-            labels = on_trial.labels if on_trial is not None else self._deciding(slots).labels
+            labels = on_trial.labels if on_trial is not None else self._deciding(slots).decided_labels()
             watch = None
             if watch_s:
                 watch = Watch(begun=datetime.now(UTC), span_s=watch_s, labels=labels, running=running, boot=boot)

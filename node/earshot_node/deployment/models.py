@@ -87,15 +87,11 @@ class OperatingPoints:
     Args:
         config: which labels are listened for, and fixed operating points.
         settings: of a source's label; may be called from any thread.
-
-    Attributes:
-        labels: that are to be listened for.
     """
 
     def __init__(self, config: NodeConfig, settings: SettingsOf) -> None:
         self._config = config
         self._settings = settings
-        self.labels = config.labels
 
     def of(self, manifest: BundleManifest) -> Callable[[str], Mapping[str, OperatingPoint]]:
         """Return what gives a source's operating points for the labels that this model hears."""
@@ -108,11 +104,15 @@ class OperatingPoints:
 
     def point(self, manifest: BundleManifest, label: str, settings: LabelSettings) -> OperatingPoint | None:
         """Return a label's operating point, None if it is switched off or this model cannot decide about it."""
-        if not settings.enabled or label not in manifest.labels:
+        own = self._config.detection.operating_points
+        if not settings.enabled or label not in manifest.decided_labels(own):
             return None
-        if (override := self._config.detection.operating_points.get(label)) is not None:
-            return override
-        return manifest.presets.at(label, settings.sensitivity) if label in manifest.decided_labels else None
+        return own[label] if label in own else manifest.presets.at(label, settings.sensitivity)
+
+    def unheard(self, manifest: BundleManifest) -> list[str]:
+        """Return the labels that are to be listened for and that this model cannot decide about."""
+        decided = manifest.decided_labels(self._config.detection.operating_points)
+        return [label for label in self._config.labels if label not in decided]
 
 
 class Models:
@@ -137,7 +137,7 @@ class Models:
         on_model: Callable[[BundleManifest], None],
     ) -> None:
         self._booted = booted
-        self._labels = points.labels
+        self._points = points
         self._state_dir = state_dir
         self._telling = telling
         self._tell_model = on_model
@@ -171,11 +171,7 @@ class Models:
     def problems(self) -> list[str]:
         """One line for each label that is wanted and not heard by this model, and if another one should decide."""
         manifest, boot = self.manifest, self._booted.boot
-        deaf = [
-            f"{label}: model {manifest.version} does not hear it"
-            for label in self._labels
-            if label not in manifest.decided_labels
-        ]
+        deaf = [f"{label}: model {manifest.version} does not hear it" for label in self._points.unheard(manifest)]
         active = self._deployer.slots.active
         if not boot.problem or active is None or manifest is not self._booted.manifest:
             return deaf

@@ -7,6 +7,7 @@ A slot without a file means the model that the node came with (the package's, or
 """
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -235,6 +236,7 @@ class SlotStore:
                 slots = self._read()
                 if slots is None:
                     self._path.replace(self._aside)
+                    os.utime(self._aside)  # its age counts from here on
                 encoded = change(slots or Slots()).model_dump_json(by_alias=True, indent=1)
                 write_file(self._path, f"{encoded}\n".encode())
         except OSError as error:

@@ -33,7 +33,7 @@ def check_model(config: NodeConfig | None, path: Path | None = None) -> list[Fin
     ]
     if config:
         try:
-            check_labels(config, manifest.decided_labels, path)
+            check_labels(config, manifest.decided_labels(config.detection.operating_points), path)
         except EarshotError as error:
             findings.append(fail("labels", str(error), "list only labels of the model"))
     return [*findings, judge_speed(result.real_time_factor, len(config.sources) if config else 1)]

@@ -51,7 +51,7 @@ async def send_span(
     """Send part of a file; `left` is called with the size of each piece handed to the network.
 
     Raises:
-        ConnectionError: the client has gone, or takes nothing for half a minute.
+        ConnectionError: the client has gone, or takes nothing for half a minute, or the file holds less than it did.
     """
     headers = {
         "Content-Type": content_type,
@@ -72,11 +72,18 @@ async def send_span(
         try:
             await asyncio.wait_for(response.write(piece), _CHUNK_WITHIN_S)
         except TimeoutError as error:
-            if request.transport is not None:
-                request.transport.abort()
-            raise ConnectionError("the client takes nothing any more") from error
+            raise _broken_off(request, "the client takes nothing any more") from error
+    if len(data) < span.end - span.begin:
+        raise _broken_off(request, f"{path} is shorter than it was")
     await response.write_eof()
     return response
+
+
+def _broken_off(request: web.Request, why: str) -> ConnectionError:
+    """End the connection, so that nobody waits for what does not come; return what to raise."""
+    if request.transport is not None:
+        request.transport.abort()
+    return ConnectionError(why)
 
 
 def _read(path: Path, span: Span) -> bytes:

@@ -39,7 +39,7 @@ def keep_while_listening(config: NodeConfig, state_dir: Path) -> Iterator[Unaske
         EarshotError: the model cannot be used, or a node without HTTP uses this folder.
     """
     bundle = active_bundle(config)
-    check_labels(config, bundle.manifest.decided_labels)
+    check_labels(config, bundle.manifest.decided_labels(config.detection.operating_points))
     with contextlib.closing(StateStore(state_dir / "node.sqlite")) as store, asyncio.Runner() as runner:
         following = _listen(config, state_dir, bundle, _settings(config, store))
         try:

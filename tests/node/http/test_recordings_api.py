@@ -80,6 +80,15 @@ def audio_of(client: Client, info: RecordingInfo) -> bytes:
     return client.service.store.audio_path(info.id).read_bytes()
 
 
+async def test_file_that_has_become_shorter_ends_at_once(client: Client, info: RecordingInfo) -> None:
+    path = client.service.store.audio_path(info.id)
+    path.write_bytes(path.read_bytes()[:-1000])
+    async with asyncio.timeout(5):
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await client.get(f"/recordings/{info.id}/audio")
+    path.unlink()
+
+
 async def test_list_is_paged_in_the_order_of_time(client: Client) -> None:
     ids = [(await client.service.add(noise_draft(number), SIREN)).id for number in (3, 1, 2)]
     expected = [ids[1], ids[2], ids[0]]

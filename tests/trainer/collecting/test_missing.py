@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -20,7 +19,6 @@ from earshot_node.contract.recordings import RecordingInfo
 from earshot_node.errors import OperatorError
 from earshot_trainer.catalogue.library import Library
 from earshot_trainer.catalogue.opening import open_catalogue
-from earshot_trainer.collecting import collector as collecting
 from earshot_trainer.collecting.audio_store import open_audio_store
 from earshot_trainer.collecting.collector import Collector, Missing, NodeResult, Progress
 from earshot_trainer.collecting.command import run_collection
@@ -83,13 +81,8 @@ def evict(hall: RecordingNode, info: RecordingInfo) -> None:
     ids=["a bit", "cut short", "unreadable"],
 )
 async def test_damaged_recording_is_told_each_time_and_the_others_come_home(
-    home: Home,
-    hall: RecordingNode,
-    monkeypatch: pytest.MonkeyPatch,
-    damage: Callable[[Path], None],
-    problem: str,
+    home: Home, hall: RecordingNode, damage: Callable[[Path], None], problem: str
 ) -> None:
-    monkeypatch.setattr(collecting, "TIMEOUT", aiohttp.ClientTimeout(sock_connect=10, sock_read=0.5))
     infos = [await hall.add(number) for number in range(4)]
     damage(audio_of(hall, infos[1]))
     sound = [infos[0], infos[2], infos[3]]

@@ -95,6 +95,20 @@ def test_canary_that_alarms_in_its_second_watch_goes_back_and_nobody_else_hears_
     assert "alarmed 5 times" in deployed.stopped
 
 
+def test_what_only_the_release_hears_is_no_alarm_too_many_in_a_second_watch_either(household: Household) -> None:
+    release = household.release()
+
+    def ring(hall: PretendedNode) -> None:
+        for number in range(9):
+            hall.alarm(f"bell-{number}", "doorbell")
+
+    with household.node("hall") as hall:
+        interrupted(household, release)
+        deployed = deployed_again(household, release, lambda: ring(hall), watch_s=1)
+        assert (deployed.stopped, hall.version) == ("", "2099.1.0")
+    assert any(line.startswith(f"{DID_WELL} (0 alarms)") for line in household.said)
+
+
 def test_canary_that_leaves_in_its_second_watch_is_to_go_back(
     household: Household, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,9 +90,9 @@ def node_takes_it_and_never_drops_the_label(bundle: Bundle, shipped: Bundle) -> 
 
 def node_listens_and_announces_as_configured(bundle: Bundle) -> None:
     both, one = node_config(1883, labels=("siren", "doorbell")), node_config(1883)
-    check_labels(both, bundle.manifest.decided_labels)
+    check_labels(both, bundle.manifest.decided_labels())
     with pytest.raises(ConfigError, match="does not know 'doorbell'"):
-        check_labels(both, load_bundled().manifest.decided_labels)
+        check_labels(both, load_bundled().manifest.decided_labels())
     for config, labels in ((both, {"siren", "doorbell"}), (one, {"siren"})):
         points = OperatingPoints(config, lambda *_: LabelSettings(enabled=True, sensitivity=50)).of(bundle.manifest)(
             config.sources[0].id

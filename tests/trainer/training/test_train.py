@@ -138,6 +138,22 @@ def test_finished_run_is_left_as_it_is_without_a_look_at_the_audio(
         run_training(request(tmp_path, "run", overrides=("training.seed=4",)))
 
 
+def test_finished_run_is_measured_again_on_other_recordings_and_where_what_it_says_is_cut(tmp_path: Path) -> None:
+    held_out = request(tmp_path, "run", folds=("fold1",))
+    model = run_training(held_out)
+    trained, tested_on = model.read_bytes(), run_json(model.parent)["tested_on"]
+    manifest = Path(held_out.manifests[0])
+    lines = manifest.read_text().splitlines()
+    without = next(line for line in lines if ",fold1" in line and "siren" not in line)
+    manifest.write_text("\n".join(line for line in lines if line != without) + "\n")
+    run_training(held_out)
+    assert run_json(model.parent)["tested_on"]["recordings"] == tested_on["recordings"] - 1
+    (model.parent / "run.json").write_text('{"cut": ')
+    run_training(held_out)
+    assert run_json(model.parent)["excluded"]["folds"] == ["fold1"]
+    assert model.read_bytes() == trained
+
+
 def test_curves_are_written_for_tensorboard(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

@@ -209,6 +209,11 @@ class Releases:
         made = [one for one in self.offers(sha256) if one.node == node and one.mode != "shadow"]
         return made[-1] if made else None
 
+    def offer_before(self, node: str, sha256: str) -> Offer | None:
+        """Return the last offer by which a node was to decide with something else than this release."""
+        made = [one for one in self.offers() if one.node == node and one.mode != "shadow" and one.sha256 != sha256]
+        return made[-1] if made else None
+
     def latest_offers(self) -> dict[str, Offer]:
         """Return the last offer that was made to each node, by node."""
         return {one.node: one for one in self.offers()}

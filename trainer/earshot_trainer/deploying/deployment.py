@@ -19,10 +19,11 @@ from sqlalchemy import Engine
 from earshot_node.contract.deployment import ModelOffer, OfferMode
 from earshot_node.deployment.installer import WATCH_S
 from earshot_node.errors import OperatorError
+from earshot_node.inference.bundle import load_bundled
 from earshot_trainer.catalogue.alarms import AlarmRate, Alarms
 from earshot_trainer.catalogue.releases import Offer, Release, Releases
 from earshot_trainer.catalogue.schema import stamp
-from earshot_trainer.deploying.canary import CanaryWatch
+from earshot_trainer.deploying.canary import PAST_NEEDED_S, CanaryWatch
 from earshot_trainer.deploying.going_back import ask_to_end_shadow, ask_to_go_back, leave_word, refresh
 from earshot_trainer.deploying.progress import GOOD, NodeProgress
 from earshot_trainer.deploying.registering import current_user
@@ -150,10 +151,8 @@ class Deployment:
     async def _try_on(self, canary: NodeProgress) -> str:
         """Let the canary have it and watch it; return why it is stopped, '' when it did well, now or earlier."""
         release, watch_s = self._request.release, self._request.watch_s
-        before: frozenset[str] = frozenset()
+        before = await asyncio.to_thread(self._labels_before, canary)
         if canary.state != "same":
-            info = self._fleet.view(canary.node).info
-            before = frozenset(info.model.labels) if info is not None else before
             await self._offer_to([canary], is_canary=True)
             await self._follow([canary])
         elif await asyncio.to_thread(self._releases.was_watched, canary.node, release.sha256, watch_s):
@@ -244,6 +243,17 @@ class Deployment:
         else:
             one.state, one.percent = "offered", None
 
+    def _labels_before(self, canary: NodeProgress) -> frozenset[str]:
+        """Return what the canary heard before the release; blocks on the database."""
+        info = self._fleet.view(canary.node).info
+        if canary.state != "same" and info is not None:
+            return frozenset(info.model.labels)
+        offer = self._releases.offer_before(canary.node, self._request.release.sha256)
+        if offer is None:
+            return frozenset(load_bundled().manifest.labels)
+        former = self._releases.find(offer.sha256)
+        return frozenset(former.labels if former is not None else ())
+
     async def _watch(self, one: NodeProgress, before: frozenset[str]) -> str:
         """Watch the canary; return why it is stopped, '' when it did well; `before`: labels that it heard until now."""
         if one.state not in GOOD:
@@ -273,12 +283,13 @@ class Deployment:
             self._releases.note_watch(node, sha256, watch_s, datetime.now(UTC))
 
     def _past_of(self, canary: NodeProgress) -> AlarmRate:
-        """Return how often it alarmed in the time before it had the release; blocks on the database."""
-        offer = self._earlier_offer(canary)
-        if offer is None:
-            return self._alarms.past(canary.node, datetime.now(UTC) - PAST)
-        came = datetime.fromisoformat(offer.offered)
-        return self._alarms.past(canary.node, came - PAST, came)
+        """Return how often it alarmed before it had the release, or lately if that is forgotten. Blocks."""
+        if (offer := self._earlier_offer(canary)) is not None:
+            came = datetime.fromisoformat(offer.offered)
+            past = self._alarms.past(canary.node, came - PAST, came)
+            if past.listened_s >= PAST_NEEDED_S:
+                return past
+        return self._alarms.past(canary.node, datetime.now(UTC) - PAST)
 
     def _earlier_offer(self, canary: NodeProgress) -> Offer | None:
         """Return what brought the release to a canary that had it before this deployment; blocks on the database."""

@@ -8,14 +8,13 @@ from typing import Any, Final
 from rich.table import Table
 
 from earshot_node.contract.operating_point import PRESET_SENSITIVITY, OperatingPoint, Presets
-from earshot_node.errors import OperatorError
-from earshot_node.inference.bundle import Bundle
 from earshot_trainer.corpus.recordings import Recording, dataset_hash
 from earshot_trainer.evaluate.bundle_subject import BundleSubject
 from earshot_trainer.evaluate.console import counting
 from earshot_trainer.evaluate.presets import load_presets
 from earshot_trainer.evaluate.tracks import Track, score_recordings
 from earshot_trainer.retraining.calibration import Shift, comparable_points
+from earshot_trainer.retraining.compared import compared_with
 from earshot_trainer.retraining.comparing import Heard, figures_of, had, hear
 from earshot_trainer.retraining.gate import PART_TITLES, Figure, GateReport, Had, NewLabel, judge
 from earshot_trainer.retraining.new_label_figures import choose_points, new_label_figures
@@ -24,13 +23,10 @@ from earshot_trainer.retraining.parts import (
     SPLIT_NAME,
     active_bundle,
     added_labels,
-    base_of,
     candidate_of,
     material_of,
     own_recordings,
 )
-from earshot_trainer.retraining.run_folder import RunFolder
-from earshot_trainer.retraining.run_values import base_bundle
 from earshot_trainer.retraining.stage import EXIT_STOPPED, Stage
 
 PRESETS_NAME: Final = "presets.json"
@@ -48,15 +44,14 @@ def calibrate(stage: Stage) -> None:
     An added label's row is learnt anew each time, so that there is nothing to move its thresholds from.
 
     Raises:
-        OperatorError: the candidate hears a label of the model that it began with, and neither that one nor the active
-            one has operating points for it.
+        OperatorError: see `compared_with`.
     """
     run = stage.run
     active = active_bundle(stage.home, run)
     own = own_recordings(run)
     material = material_of(stage.home, run, own)
     stage.read(f"model {active.manifest.version}; {len(material.calibration)} recordings to calibrate on")
-    candidate, compared = candidate_of(run), _compared_with(run, active)
+    candidate, compared = candidate_of(run), compared_with(run, active)
     subjects = [candidate, *(BundleSubject.of_bundle(bundle, "compared with") for bundle, _ in compared)]
     with counting("listening", len(subjects) * len(material.calibration)) as advance:
         jobs = _jobs(material.calibration)
@@ -84,27 +79,6 @@ def calibrate(stage: Stage) -> None:
         "chosen": chosen,
     }
     stage.write(run.write(CALIBRATION_NAME, values))
-
-
-def _compared_with(run: RunFolder, active: Bundle) -> list[tuple[Bundle, list[str]]]:
-    """Return the models whose thresholds are moved, each with the labels for which that is so.
-
-    The active one, and for what it does not hear yet the one that the candidate began with.
-    """
-    base, added = base_of(run), added_labels(run)
-    here = active.manifest.presets.balanced
-    compared = [(active, [label for label in here if label not in added])]
-    new = [label for label in base.values["config"]["labels"] if label not in here and label not in added]
-    if not new:
-        return compared
-    began_with = base_bundle(run, base)
-    known = () if began_with is None else began_with.manifest.decided_labels
-    if began_with is None or not set(new) <= set(known):
-        raise OperatorError(
-            f"no operating points are known for {', '.join(label for label in new if label not in known)}; name the "
-            f"bundle of model {base.pin.version}, with which the run began, by --active"
-        )
-    return [*compared, (began_with, new)]
 
 
 def _without(tracks: dict[str, list[Track]], label: str) -> list[Track]:

@@ -20,6 +20,7 @@ from earshot_trainer.corpus.recordings import dataset_hash
 from earshot_trainer.evaluate.console import counting, say
 from earshot_trainer.graph.command import FLOAT_NAME, INT8_NAME, REPORT_NAME, calibration_clips, pick_calibration
 from earshot_trainer.packaging.base import Base
+from earshot_trainer.retraining.compared import compared_with
 from earshot_trainer.retraining.material import Material
 from earshot_trainer.retraining.new_labels import count_labels, presence, shares_word
 from earshot_trainer.retraining.own import (
@@ -87,7 +88,8 @@ def split(stage: Stage) -> None:
     """Part the household's recordings in two sides, in whole sessions, and say which labels become outputs.
 
     Raises:
-        OperatorError: too few recordings, of a label that the active model hears too.
+        OperatorError: too few recordings, of a label that the active model hears too; or nothing is known of how to
+            decide about a label that the run begins with.
     """
     run, settings = stage.run, stage.run.request.settings
     infos = Library(open_catalogue(stage.home.catalogue_url)).all()
@@ -127,6 +129,8 @@ def split(stage: Stage) -> None:
         "added_labels": added,
     }
     stage.write(run.write(SPLIT_NAME, values))
+    # What `calibrate` would refuse is told before anything is learnt.
+    compared_with(run, active_bundle(stage.home, run))
 
 
 def _write_sides(stage: Stage, sides: OwnSplit) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import torch
 from rich.console import Console
 
+from earshot_node.atomic_file import write_atomically
 from earshot_node.errors import OperatorError
 from earshot_trainer.corpus.cache import PcmCache, default_cache_dir
 from earshot_trainer.corpus.recordings import Recording, expand_path, load_manifests
@@ -22,7 +23,7 @@ from earshot_trainer.segments.sounds import Sounds, gather_sounds
 from earshot_trainer.segments.synthetic import load_pool
 from earshot_trainer.training.checkpoint import CHECKPOINT_NAME, MODEL_NAME, load_checkpoint
 from earshot_trainer.training.held_out import measure
-from earshot_trainer.training.lineage import Origin, describe_run
+from earshot_trainer.training.lineage import Origin, describe_run, is_described
 from earshot_trainer.training.processes import ALONE, Processes, joined
 from earshot_trainer.training.progress import TrainingReport, counting
 from earshot_trainer.training.recipe import Recipe, load_recipe
@@ -89,24 +90,26 @@ def run_training(
         torch.set_num_threads(request.threads)
     cache_folder = request.cache or default_cache_dir()
     cache = PcmCache(cache_folder)
+    if teacher is not None and recipe.model.tagger_layers:
+        build = beginning_with(EmbeddingTagger.open(teacher).convolutions, build)
     with joined(processes, device):
         origin = _same_everywhere(Origin.of(split.train, start), processes)
-        if processes.from_first(processes.leads and _is_done(request.out, recipe, origin)):
-            console.print(f"{request.out} holds this training, finished; delete it to train anew")
-            return request.out / MODEL_NAME
-        with processes.first_on_host(), cache.alone(lambda: console.print(_WAITING)):
-            sounds = _prepare(recordings, split, recipe, teacher, cache, cache_folder, console)
-            heard = _hear(recordings, split, recipe, teacher, cache_folder, device, console)
-        workers = request.workers or (2 if device.type == "cuda" else 1)
-        with TrainingReport(console, request.out) if processes.leads else nullcontext(lambda _: None) as report:
-            if teacher is not None and recipe.model.tagger_layers:
-                build = beginning_with(EmbeddingTagger.open(teacher).convolutions, build)
-            model = train(
-                recipe, sounds, origin, request.out, device, report, None, processes, workers, start, heard, build
-            )
-    if processes.leads:
+        finished = processes.from_first(processes.leads and is_finished(request.out, recipe, origin))
+        if not finished:
+            with processes.first_on_host(), cache.alone(lambda: console.print(_WAITING)):
+                sounds = _prepare(recordings, split, recipe, teacher, cache, cache_folder, console)
+                heard = _hear(recordings, split, recipe, teacher, cache_folder, device, console)
+            workers, out = request.workers or (2 if device.type == "cuda" else 1), request.out
+            with TrainingReport(console, out) if processes.leads else nullcontext(lambda _: None) as report:
+                train(recipe, sounds, origin, out, device, report, None, processes, workers, start, heard, build)
+    if not processes.leads:
+        return request.out / MODEL_NAME
+    if finished and is_described(request.out / RUN_NAME, split, request.excluded):
+        console.print(f"{request.out} holds this training, finished; delete it to train anew")
+    else:
+        cache.add(split.test)
         _conclude(request, recipe, split, teacher, start, cache, device, console, build)
-    return model
+    return request.out / MODEL_NAME
 
 
 def _prepare(
@@ -178,11 +181,6 @@ def _same_everywhere(origin: Origin, processes: Processes) -> Origin:
     return first
 
 
-def _is_done(out: Path, recipe: Recipe, origin: Origin) -> bool:
-    """Whether `out` holds all that `run_training` writes, of this training."""
-    return (out / RUN_NAME).exists() and is_finished(out, recipe, origin)
-
-
 def _conclude(
     request: RunRequest,
     recipe: Recipe,
@@ -212,7 +210,7 @@ def _conclude(
         figures=figures,
     )
     run |= {"speed": speed}
-    (request.out / RUN_NAME).write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+    write_atomically(request.out / RUN_NAME, (json.dumps(run, indent=1) + "\n").encode())
     for name, value in figures.items():
         console.print(f"{name}: {json.dumps(value)}", highlight=False)
     if speed:

@@ -1,5 +1,6 @@
 """What a run was made of: the part of `run.json` that model cards and manifests are written from."""
 
+import json
 import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -76,6 +77,16 @@ def describe_run(
         "audio_licences": dict(sorted((licences | Counter(start.audio_licences if start else ())).items())),
         "figures": figures,
     }
+
+
+def is_described(path: Path, split: Split, excluded: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a `run.json` is there and whole, and what it was tested on is what this split is."""
+    try:
+        run = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    kept_out = {what: sorted(names) for what, names in excluded.items()}
+    return bool(run.get("excluded") == kept_out and run.get("tested_on") == _summary(split.test))
 
 
 def code_version() -> str:
