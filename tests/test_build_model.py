@@ -2,16 +2,23 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from support.waiting import wait_until
 
 TRAINER = """\
 #!/usr/bin/env bash
 # Stands for the trainer: writes down what it was asked for and makes the files that the next step reads.
 echo "$*" >>calls.txt
 [ ! -f stop-at ] || [ "$(cat stop-at)" != "$1" ] || exit 1
+if [ -f endless ] && [ "$1" = train ]; then
+    echo $$ >>endless
+    while [ -f endless ]; do sleep 0.1; done
+fi
 if [ -f slowly ] && [ "$1" = train ]; then
     mkdir -p alive && touch "alive/$$" && ls alive | wc -l >>beside.txt && sleep 0.5 && rm "alive/$$"
 fi
@@ -32,6 +39,8 @@ done
 DEBIAN_SOUNDS = """\
 #!/usr/bin/env bash
 # Stands for scripts/debian-sounds, which fetches packages: two corpora.
+[ ! -f no-teacher ] || exit 1
+[ "${3:-}" != --check ] || exit 0
 [ ! -f no-sounds ] || exit 1
 mkdir -p "$2"/{one-music,two-data} && echo path,label | tee "$2"/{one-music,two-data}/manifest.csv >/dev/null
 """
@@ -111,6 +120,29 @@ def test_sounds_of_games_are_trained_on_and_not_measured_on(clone: Path) -> None
         heard = [f"--data runs/model/sounds/{name}/manifest.csv" in call for name in ("one-music", "two-data")]
         assert heard == [call.split()[0] in LEARNING] * 2, call
     assert "model/sounds/" not in "".join(build(clone, "--without-sounds")[1])
+
+
+def test_without_the_teacher_nothing_is_composed(clone: Path) -> None:
+    (clone / "no-teacher").touch()
+    assert build(clone)[:2] == (1, [])
+    assert kinds(build(clone, "--without-sounds")[1])[0] == "corpora"
+
+
+@pytest.mark.parametrize("way", [signal.SIGINT, signal.SIGTERM])
+def test_trainings_end_with_the_script(clone: Path, way: signal.Signals) -> None:
+    endless = clone / "endless"
+    endless.touch()
+    command = [clone / "scripts/build-model", "--without-music", "--without-sounds", "--jobs", "2"]
+    environ = os.environ | {"EARSHOT_DATA": str(clone.parent / "data")}
+    with subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL) as script:
+        wait_until(lambda: len(endless.read_text().split()) == 2, what="two trainings")
+        script.send_signal(way)
+        assert script.wait(timeout=10) == -way
+    trainings = [Path("/proc") / number for number in endless.read_text().split()]
+    try:
+        wait_until(lambda: not any(training.exists() for training in trainings), what="their end")
+    finally:
+        endless.unlink()
 
 
 def test_without_any_sounds_of_games_the_way_out_is_named(clone: Path) -> None:
