@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from support.waiting import wait_until
 
 TRAINER = """\

@@ -1,6 +1,5 @@
 """The apps: what Home Assistant's rules ask of their files; their run scripts beside a Supervisor and real programs."""
 
-import importlib.util
 import re
 import struct
 from collections.abc import Iterator
@@ -9,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.apps import APPS, SOON_S, App, Supervisor, missing_options, options, supervisor_with
+from support.apps import APPS, SOON_S, App, Supervisor, load_app_module, missing_options, options, supervisor_with
 from support.mosquitto import Mosquitto, free_port
 from support.mqtt_subscriber import Subscriber
 from support.waiting import wait_until
@@ -222,10 +221,6 @@ def test_missing_broker_is_one_line(mqtt: dict[str, Any] | None, token: str, tol
 
 def load_run(monkeypatch: pytest.MonkeyPatch, app: str) -> Any:
     """Return an app's run script as a module."""
-    monkeypatch.syspath_prepend(str(APPS / "common"))
-    spec = importlib.util.spec_from_file_location(f"earshot_app_{app}", APPS / app / "run.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    for folder in ("common", app):
+        monkeypatch.syspath_prepend(str(APPS / folder))
+    return load_app_module(app, "run")

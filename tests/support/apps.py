@@ -1,5 +1,6 @@
 """An app of Home Assistant as its container runs it, and a Supervisor that knows one service."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -129,6 +130,16 @@ def supervisor_with(broker: Mosquitto) -> Iterator[Supervisor]:
         yield running
     finally:
         running.close()
+
+
+def load_app_module(app: str, name: str) -> Any:
+    """Return a module of an app's folder; what both apps share has to be on the path."""
+    spec = importlib.util.spec_from_file_location(f"earshot_app_{app}_{name}", APPS / app / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def options(app: str, **changed: Any) -> dict[str, Any]:

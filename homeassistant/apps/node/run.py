@@ -7,11 +7,9 @@ here.
 # ruff: noqa: INP001 - a script in a folder of its own
 
 import asyncio
-import hashlib
 import html
 import json
 import os
-import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -23,17 +21,21 @@ from aiohttp import web
 from earshot_app.ingress import page, table
 from earshot_app.program import fail, output_of, run_beside_page
 from earshot_app.supervisor import AppError, Broker, data_folder, find_broker, read_options
+from joining import join_when_possible
 
+from earshot_node.configuration.file import load_config
+from earshot_node.contract.config import HttpSection
 from earshot_node.deployment.durable import write_file
 from earshot_node.deployment.membership import load_membership
+from earshot_node.errors import EarshotError
+from earshot_node.http.address import read_address
+from earshot_node.http.certificate import client_context
 from earshot_node.http.token import read_token
 
 HTTP_PORT = 8765
-HEALTH_URL = f"http://127.0.0.1:{HTTP_PORT}/healthz"
 CONFIG_FOLDER = Path(os.environ.get("EARSHOT_APP_CONFIG", "/config"))
 STATE = "EARSHOT_NODE_STATE_DIR"
 """Goes over the `node.state_dir` of any configuration: what lies elsewhere is gone with the container."""
-JOIN_S = 60.0
 
 
 def main() -> int:
@@ -43,11 +45,15 @@ def main() -> int:
         broker = find_broker(options.get("mqtt") or {})
         path = prepare(options, broker, data_folder())
         environ = {**os.environ, STATE: str(data_folder() / "state"), **broker_environ(options, broker)}
-        join(str(options.get("invite") or ""), path, data_folder(), environ)
-    except (AppError, OSError) as error:
+        http = load_config(path, environ).http
+    except (AppError, EarshotError, OSError) as error:
         return fail(error)
-    routes = [web.get("/", lambda _request: show(environ)), web.get("/alive", lambda _request: say_alive(environ))]
-    return asyncio.run(run_beside_page(["node-cli", "run", "--config", str(path)], environ, routes))
+    routes = [
+        web.get("/", lambda _request: show(http, environ)),
+        web.get("/alive", lambda _request: say_alive(http, environ)),
+    ]
+    joining = join_when_possible(str(options.get("invite") or ""), path, data_folder(), environ)
+    return asyncio.run(run_beside_page(["node-cli", "run", "--config", str(path)], environ, routes, joining))
 
 
 def prepare(options: dict[str, Any], broker: Broker, data: Path) -> Path:
@@ -117,60 +123,15 @@ def broker_environ(options: dict[str, Any], broker: Broker) -> dict[str, str]:
     }
 
 
-def join(invite: str, config: Path, data: Path, environ: dict[str, str]) -> None:
-    """Join the trainer of an invite that has not been used here yet; the log tells how that went.
-
-    The node starts in any case. What failed is tried again at the next start.
-
-    Args:
-        invite: the line, '' for none; spaces and line ends in it do not matter.
-        config: the node's configuration.
-        data: keeps the hash of the last invite that was used.
-        environ: the node's.
-    """
-    line = "".join(invite.split())
-    used = data / "used-invite"
-    trace = hashlib.sha256(line.encode()).hexdigest()
-    if not line or (used.exists() and used.read_text() == trace):
-        return
-    command = ["node-cli", "join", "--config", str(config)]
-    try:
-        done = subprocess.run(
-            command, env=environ, input=f"{line}\n", capture_output=True, text=True, timeout=JOIN_S, check=False
-        )
-    except subprocess.TimeoutExpired:
-        log(f"option invite: not joined: no end after {JOIN_S:.0f} s; restart the app to try again")
-        return
-    if done.returncode:
-        log(f"option invite: not joined: {' '.join(done.stderr.split()).removeprefix('error: ')}")
-        return
-    write_file(used, trace.encode())
-    log(f"option invite: {told_by_join(done.stdout)}")
-
-
-def told_by_join(output: str) -> str:
-    """Return who has joined whom; everything where the trainer made an account at its broker, which is to be set up.
-
-    Else the settings that it asks for are no news: Home Assistant's broker has another name among the apps.
-    """
-    if "username:" in output:
-        return output.strip()
-    return next((line for line in output.splitlines() if " has joined " in line), output.strip())
-
-
-def log(text: str) -> None:
-    """Write to the app's log."""
-    print(text, flush=True)  # noqa: T201 - an app's log is its output
-
-
-async def show(environ: dict[str, str]) -> web.Response:
+async def show(http: HttpSection, environ: dict[str, str]) -> web.Response:
     """Return the page: how the node is, whose it is, and which microphones there are."""
-    health = await asyncio.to_thread(_health, environ)
+    health = await asyncio.to_thread(_health, http, environ)
     membership = load_membership(Path(environ[STATE]))
     problems = "".join(f"<li class='bad'>{html.escape(problem)}</li>" for problem in health.get("problems", []))
+    unknown = "starting" if http.enabled else "not known: its configuration has http off"
     facts = [
-        ("state", str(health.get("state", "starting"))),
-        ("broker", "connected" if health.get("connected") else "not connected"),
+        ("state", str(health.get("state", unknown))),
+        ("broker", "connected" if health.get("connected") else "not connected" if health else ""),
         ("model", str(health.get("model", ""))),
         ("trainer", membership.url if membership is not None else "not joined"),
         ("version", str(health.get("version", ""))),
@@ -186,17 +147,25 @@ async def show(environ: dict[str, str]) -> web.Response:
     )
 
 
-async def say_alive(environ: dict[str, str]) -> web.Response:
-    """Tell the Supervisor whether the node answers; a deaf one does, and a restart would not make it hear."""
-    health = await asyncio.to_thread(_health, environ)
-    return web.Response(status=200 if health else 503)
+async def say_alive(http: HttpSection, environ: dict[str, str]) -> web.Response:
+    """Tell the Supervisor whether the node answers; a deaf one does, and a restart would not make it hear.
+
+    One whose configuration has HTTP off cannot be asked: it lives as long as this page does.
+    """
+    alive = not http.enabled or bool(await asyncio.to_thread(_health, http, environ))
+    return web.Response(status=200 if alive else 503)
 
 
-def _health(environ: dict[str, str]) -> dict[str, Any]:
-    token = read_token(Path(environ[STATE]))
-    request = urllib.request.Request(HEALTH_URL, headers={"Authorization": f"Bearer {token}"})
+def _health(http: HttpSection, environ: dict[str, str]) -> dict[str, Any]:
+    """Return what the node says of itself at the address that it wrote down; nothing while it does not answer."""
+    state = Path(environ[STATE])
+    address = read_address(state)
+    if not address:
+        return {}
+    token = read_token(state, http.token.get_secret_value())
+    request = urllib.request.Request(f"{address}/healthz", headers={"Authorization": f"Bearer {token}"})  # noqa: S310
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - on this machine
+        with urllib.request.urlopen(request, timeout=5, context=client_context(state)) as answer:  # noqa: S310 - its own
             told: dict[str, Any] = json.load(answer)
     except urllib.error.HTTPError as error:  # 503 while deaf
         told = json.load(error)
