@@ -35,6 +35,7 @@ from earshot_trainer.segments.sounds import Sounds
 from earshot_trainer.training.checkpoint import CHECKPOINT_NAME, MODEL_NAME, load_checkpoint, save_atomically
 from earshot_trainer.training.learner import parameter_groups
 from earshot_trainer.training.losses import segment_loss
+from earshot_trainer.training.memory import keep_freed_memory
 from earshot_trainer.training.recipe import Recipe
 from earshot_trainer.training.train import StepReport
 
@@ -100,6 +101,7 @@ def tune(
     Raises:
         OperatorError: the training diverged.
     """
+    keep_freed_memory()
     recipe = Recipe.model_validate(json.loads(values["recipe"]))
     tuner = Tuner(values, settings, seed, tuple(sounds.others))
     first = tuner.resume(out / CHECKPOINT_NAME, origin)

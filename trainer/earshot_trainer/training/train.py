@@ -21,6 +21,7 @@ from earshot_trainer.training.checkpoint import CHECKPOINT_NAME, MODEL_NAME, loa
 from earshot_trainer.training.learner import Learner, Lesson
 from earshot_trainer.training.ledger import Ledger
 from earshot_trainer.training.lineage import Origin
+from earshot_trainer.training.memory import keep_freed_memory
 from earshot_trainer.training.processes import ALONE, Processes
 from earshot_trainer.training.recipe import Recipe
 from earshot_trainer.training.speed import StepClock
@@ -63,6 +64,7 @@ def train(
     `build` makes the network of a configuration.
     Raises OperatorError if `out` holds a run of another recipe or on others than `origin`'s and `sounds`' recordings.
     """
+    keep_freed_memory()
     settings = recipe.training
     share, every = processes.share(settings.batch_size), recipe.mining.every_steps
     learner = Learner(recipe, device, processes, heard, build)
