@@ -26,6 +26,7 @@ from earshot_trainer.network.architecture import HOP_SAMPLES, SAMPLE_RATE_HZ
 from earshot_trainer.network.features import LogMel
 from earshot_trainer.segments.bank import FEATURE_KEYS
 from earshot_trainer.segments.synthetic import load_pool, synthesizer_code
+from earshot_trainer.training.memory import keep_freed_memory
 from earshot_trainer.training.recipe import Recipe
 from earshot_trainer.training.teacher import Teacher
 
@@ -128,6 +129,7 @@ class _Listener:
         self, recordings: tuple[Recording, ...], recipe: Recipe, model: Path, folder: Path, home: Path
     ) -> None:
         torch.set_num_threads(1)
+        keep_freed_memory()
         cache = PcmCache(folder)
         cache.add(recordings)
         length = round(recipe.mixing.segment_s * SAMPLE_RATE_HZ / HOP_SAMPLES) * HOP_SAMPLES
