@@ -13,6 +13,8 @@ MANIFEST_NAME = "manifest.json"
 SIGNATURE_NAME = "manifest.sig"
 MODEL_NAME = "model.onnx"
 MODEL_CARD_NAME = "MODEL_CARD.md"
+WANTED_STATE = "wanted_"
+"""In front of a label's name: a state of length 1 that says whether a stream hears the label, see `StateTensor`."""
 MAX_MODEL_BYTES = 4_000_000
 MAX_BUNDLE_BYTES = 16_000_000
 
@@ -22,6 +24,9 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 class StateTensor(BaseModel):
     """One state of the streaming graph: input `state_<name>`, output `next_state_<name>`, float32, zeros to begin with.
+
+    But for a state named `wanted_<label>`: it begins with 1 where that label is to be heard, and stays as it is. With 0
+    the label's posteriors are worth nothing, and it costs nothing.
 
     Attributes:
         name: the state's name without prefix.

@@ -2,7 +2,7 @@
 
 import contextlib
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from earshot_node.audio.block import Samples
-from earshot_node.contract.manifest import BundleManifest
+from earshot_node.contract.manifest import WANTED_STATE, BundleManifest
 from earshot_node.errors import BundleError
 
 ModelState = tuple[NDArray[np.float32], ...]
@@ -37,12 +37,18 @@ class StreamingModel:
     A row's output depends on its own samples and state alone, not on its neighbours in the batch nor on how many hops a
     call holds (up to rounding).
 
+    Args:
+        manifest: of the bundle.
+        model: its graph.
+        wanted: labels that are listened for; None for all. Posteriors of others may be worth nothing.
+
     Raises:
         BundleError: the graph cannot be loaded or does not have the inputs and outputs that its manifest names.
     """
 
-    def __init__(self, manifest: BundleManifest, model: bytes) -> None:
+    def __init__(self, manifest: BundleManifest, model: bytes, wanted: Collection[str] | None = None) -> None:
         self.manifest = manifest
+        self._wanted = manifest.labels if wanted is None else wanted
         self._session = _open_session(model)
         self._state_names = [f"state_{state.name}" for state in manifest.state_tensors]
         self._outputs = ["posteriors", "log_mel", *(f"next_state_{state.name}" for state in manifest.state_tensors)]
@@ -50,7 +56,10 @@ class StreamingModel:
 
     def initial_state(self) -> ModelState:
         """Return the state of a stream that has heard nothing."""
-        return tuple(np.zeros((1, *state.shape), np.float32) for state in self.manifest.state_tensors)
+        return tuple(
+            np.full((1, *state.shape), self._begins_with(state.name), np.float32)
+            for state in self.manifest.state_tensors
+        )
 
     def run(self, samples: Samples, states: Sequence[ModelState]) -> ModelOutput:
         """Advance every row by the same number of hops.
@@ -72,6 +81,9 @@ class StreamingModel:
         return ModelOutput(
             posteriors, log_mel, [tuple(tensor[i : i + 1].copy() for tensor in new) for i in range(len(states))]
         )
+
+    def _begins_with(self, state: str) -> float:
+        return float(state.startswith(WANTED_STATE) and state.removeprefix(WANTED_STATE) in self._wanted)
 
     def _check_interface(self) -> None:
         inputs = {tensor.name for tensor in self._session.get_inputs()}

@@ -12,7 +12,7 @@ import onnxruntime  # noqa: E402
 from hypothesis import HealthCheck, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
-from support.toy_tagger import hearing_as_the_tagger  # noqa: E402
+from support.unsure import BIAS, CONFIG, HOPS, SLOPE, stand_in, swelling, write_unsure  # noqa: E402
 
 from earshot_node.errors import OperatorError  # noqa: E402
 from earshot_trainer.graph.export import export_float  # noqa: E402
@@ -33,59 +33,21 @@ from earshot_trainer.second_opinion.joining import (  # noqa: E402
 )
 
 pytestmark = pytest.mark.torch
-CONFIG = hearing_as_the_tagger(labels=("siren", "horn"), embedding=8, hidden=8)
-HOPS = 150
-SLOPE, BIAS = 1.5, 4.0
-"""What stands in for the second opinion: log-odds are SLOPE times a window's mean plus BIAS, by which it hears what is
-loud."""
-
-
-def stand_in() -> onnx.ModelProto:
-    """A network that finds a window the more of a siren, the greater its mean is."""
-    model = onnx.parser.parse_model(f"""
-        <ir_version: 10, opset_import: ["" : 20]>
-        opinion (float[k, 96, 64] windows) => (float[k] logits) {{
-            axes = Constant <value_ints = [1, 2]> ()
-            slope = Constant <value_float = {SLOPE}> ()
-            bias = Constant <value_float = {BIAS}> ()
-            mean = ReduceMean <keepdims = 0> (windows, axes)
-            steep = Mul(mean, slope)
-            logits = Add(steep, bias)
-        }}""")
-    onnx.checker.check_model(model)
-    return model
 
 
 @pytest.fixture(scope="module")
 def samples() -> NDArray[np.float32]:
-    """Six seconds [1, T] of noise that swells, ebbs and pauses."""
-    rng = np.random.default_rng(2)
-    swell = np.repeat(rng.uniform(0, 1, HOPS // 10) ** 3, 6400)
-    sound = 0.3 * swell * rng.standard_normal(len(swell))
-    return sound.astype(np.float32)[None]
+    return swelling()
 
 
 @pytest.fixture(scope="module")
-def graphs(tmp_path_factory: pytest.TempPathFactory, samples: NDArray[np.float32]) -> tuple[Path, Path]:
+def graphs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A streaming graph whose first posterior crosses the gate now and then, and the same with a second opinion."""
-    torch.manual_seed(3)
-    network = StreamingCrnn(CONFIG).eval()
-    for module in network.modules():
-        if isinstance(module, torch.nn.Conv2d):
-            torch.nn.init.kaiming_normal_(module.weight)  # or all that it hears would be alike behind seven layers
-    folder = tmp_path_factory.mktemp("joint")
-    with torch.no_grad():
-        export_float(network, folder / "untaught.onnx")
-        found = GraphSession(folder / "untaught.onnx").run(samples).posteriors[0, :, 0]
-        log_odds = np.log(found / (1 - found))[HOPS // 3 :]  # settled
-        steeper = 1.5 / float(log_odds.std())
-        network.output.weight *= steeper
-        network.output.bias[0] = float(network.output.bias[0] - np.median(log_odds)) * steeper
-        network.output.bias[0] += np.log(GATE / (1 - GATE))
-    export_float(network, folder / "first.onnx")
-    onnx.save(join(onnx.load(folder / "first.onnx"), stand_in(), 0), folder / "joint.onnx")
-    onnx.checker.check_model(folder / "joint.onnx", full_check=True)
-    return folder / "first.onnx", folder / "joint.onnx"
+    first = write_unsure(tmp_path_factory.mktemp("joint"))
+    joint = first.with_name("joint.onnx")
+    onnx.save(join(onnx.load(first), stand_in(), CONFIG.labels), joint)
+    onnx.checker.check_model(joint, full_check=True)
+    return first, joint
 
 
 def expected(first: NDArray[np.float32], frames: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -156,7 +118,7 @@ def test_nothing_is_asked_without_a_suspicion(graphs: tuple[Path, Path], samples
     for node in certain.graph.node:
         if "bias" in node.output:
             node.attribute[0].f = 20.0
-    joint = onnxruntime.InferenceSession(join(first, certain, 0).SerializeToString())
+    joint = onnxruntime.InferenceSession(join(first, certain, CONFIG.labels).SerializeToString())
     state = {f"state_{name}": value for name, value in session.initial_state(1).items()}
     state |= {
         value.name: np.zeros((1, *value.shape[1:]), np.float32)
@@ -184,7 +146,7 @@ def test_second_opinion_is_taken_out_again(graphs: tuple[Path, Path]) -> None:
     session = onnxruntime.InferenceSession(second.SerializeToString())
     (logits,) = session.run(None, {session.get_inputs()[0].name: windows})
     np.testing.assert_allclose(logits, SLOPE * windows.mean(axis=(1, 2)) + BIAS, rtol=1e-5)
-    again = join(onnx.load(graphs[0]), second, 0)
+    again = join(onnx.load(graphs[0]), second, CONFIG.labels)
     assert second_of(again) == second
     assert second_of(onnx.load(graphs[0])) is None
 
@@ -207,6 +169,6 @@ def test_model_that_was_made_of_a_bundle_asks_whom_that_asks(tmp_path: Path, gra
 def test_graph_that_hears_other_frames_cannot_ask(tmp_path: Path, graphs: tuple[Path, Path]) -> None:
     export_float(StreamingCrnn(ModelConfig(n_mels=64)).eval(), tmp_path / "other.onnx")
     with pytest.raises(OperatorError, match=r"model\.magnitudes"):
-        join(onnx.load(tmp_path / "other.onnx"), stand_in(), 0)
+        join(onnx.load(tmp_path / "other.onnx"), stand_in(), CONFIG.labels)
     with pytest.raises(OperatorError, match="none yet"):
-        join(onnx.load(graphs[1]), stand_in(), 0)
+        join(onnx.load(graphs[1]), stand_in(), CONFIG.labels)

@@ -10,11 +10,9 @@ from earshot_node.atomic_file import write_atomically
 from earshot_trainer.graph.weights import store_weights_as_int8
 from earshot_trainer.network.architecture import ModelConfig
 from earshot_trainer.second_opinion.four_bits import in_four_bits
-from earshot_trainer.second_opinion.joining import join
+from earshot_trainer.second_opinion.joining import join, labels_of, say_labels
 
 SECOND_NAME = "second.onnx"
-LABEL = "siren"
-"""What the second opinion is about."""
 
 
 def add_second_opinion(second_path: Path, config: ModelConfig, float_path: Path, int8_path: Path) -> None:
@@ -23,23 +21,24 @@ def add_second_opinion(second_path: Path, config: ModelConfig, float_path: Path,
     Raises:
         OperatorError: the network does not hear the tagger's frames.
     """
-    second, column = onnx.load(second_path), config.labels.index(LABEL)
-    _write(join(onnx.load(float_path), second, column), float_path)
-    _write(join(onnx.load(int8_path), _small(second), column), int8_path)
+    second = onnx.load(second_path)
+    _write(join(onnx.load(float_path), second, config.labels), float_path)
+    _write(join(onnx.load(int8_path), _small(second), config.labels), int8_path)
 
 
 def hand_on_second_opinion(second: ModelProto, config: ModelConfig, float_path: Path, int8_path: Path) -> None:
     """Put a second opinion that comes from a bundle's graph into both graphs of another network, as it is."""
-    column = config.labels.index(LABEL)
     for path in (float_path, int8_path):
-        _write(join(onnx.load(path), second, column), path)
+        _write(join(onnx.load(path), second, config.labels), path)
 
 
 def _small(second: ModelProto) -> ModelProto:
     """What is not many is stored as INT8."""
     model = onnx_ir.from_proto(in_four_bits(second))
     store_weights_as_int8(model)
-    return onnx_ir.to_proto(model)
+    small = onnx_ir.to_proto(model)
+    say_labels(small, labels_of(second))
+    return small
 
 
 def _write(model: ModelProto, path: Path) -> None:

@@ -10,17 +10,24 @@ What depends on a suspicion is inside an If, the second opinion inside another o
 The node sees one streaming graph as before, with three more states. Below `GATE` nothing is asked and posteriors stay
 what they were; above it a posterior is the two networks' together. Until the answer is there it does not exceed `GATE`,
 and just above `GATE` it moves from one to the other, so that a rounding error changes no more than as much.
+
+What the second opinion says of other sounds than sirens stands alone, see `joining_others`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from string import Template
 
 import numpy as np
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, numpy_helper
 
+from earshot_node.contract.manifest import WANTED_STATE
+from earshot_node.contract.names import SIREN
 from earshot_node.errors import OperatorError
 from earshot_trainer.graph.export import FRAMES_NODE
 from earshot_trainer.network.tagger_layers import QUIETEST
+from earshot_trainer.second_opinion.joining_others import STATE as OTHERS_STATE
+from earshot_trainer.second_opinion.joining_others import Others
 
 GATE = 0.2
 """Posterior of the streaming network from which the other one is asked."""
@@ -40,6 +47,8 @@ NO_ANSWER = 30.0
 PREFIX = "second_"
 BRANCH = "asked_"
 """In front of the names inside the If: a graph and the graphs in it share their names."""
+LABELS_KEY = "labels"
+"""Of a second opinion's metadata: what its outputs tell of, with spaces between."""
 STATES = ("second_frames", "second_suspicion", "second_answer")
 
 _WATCH = f"""
@@ -48,20 +57,20 @@ watch (
     float[batch, n, labels] {PREFIX}first, float[batch, f, 64] {PREFIX}heard,
     float[batch, 92, 64] state_second_frames,
     float[batch, {SUSPECT_HOPS - 1}] state_second_suspicion,
-    float[batch, 2] state_second_answer
+    float[batch, 2] state_second_answer$inputs
 ) => (
-    float[batch, n, labels] posteriors,
+    float[batch, n, $told] posteriors,
     float[batch, 92, 64] next_state_second_frames,
     float[batch, {SUSPECT_HOPS - 1}] next_state_second_suspicion,
-    float[batch, 2] next_state_second_answer
+    float[batch, 2] next_state_second_answer$outputs
 ) {{
     m92 = Constant <value_ints = [-92]> ()
     older = Constant <value_ints = [{1 - SUSPECT_HOPS}]> ()
     i1 = Constant <value_ints = [1]> ()
     i2 = Constant <value_ints = [2]> ()
     most = Constant <value_ints = [{MOST}]> ()
-    column = Constant <value_ints = [COLUMN]> ()
-    next_column = Constant <value_ints = [COLUMN_AFTER]> ()
+    column = Constant <value_ints = [$column]> ()
+    next_column = Constant <value_ints = [$column_after]> ()
     floor = Constant <value_float = {QUIETEST}> ()
     {PREFIX}gate = Constant <value_float = {GATE}> ()
 
@@ -78,18 +87,18 @@ watch (
     {PREFIX}greatest = Squeeze(greatest_3d, i1)
     greatest_of_all = ReduceMax <keepdims = 0> ({PREFIX}greatest)
     {PREFIX}is_suspect = Greater(greatest_of_all, {PREFIX}gate)
+    $alert
 }}
 """
 """What runs in every call: the frames and the suspicion that are carried on."""
 
 _CALM = f"""
-calm () => (float[batch, n, labels] posteriors, float[batch, 2] next_answer) {{
+calm () => (float[batch, n, told] posteriors, float[batch, 2] next_answer$next_answers) {{
     i0 = Constant <value_ints = [0]> ()
     i1 = Constant <value_ints = [1]> ()
     i2 = Constant <value_ints = [2]> ()
     every = Constant <value_float = {ASK_EVERY}.0> ()
     zero = Constant <value_float = 0.0> ()
-    posteriors = Identity({PREFIX}first)
     shape = Shape <start = 1, end = 2> ({PREFIX}p)
     count = Cast <to = 1> (shape)
     since = Slice(state_second_answer, i0, i1, i1)
@@ -99,12 +108,13 @@ calm () => (float[batch, n, labels] posteriors, float[batch, 2] next_answer) {{
     last = Slice(state_second_answer, i1, i2, i1)
     held = Where(was_due, zero, last)
     next_answer = Concat <axis = 1> (rest, held)
+    $calm
 }}
 """
 """Nothing is suspected: posteriors are as they are, and an answer is forgotten once the next question would be due."""
 
 _ALERT = f"""
-alert () => (float[batch, n, labels] posteriors, float[batch, 2] next_answer) {{
+alert () => (float[batch, n, told] posteriors, float[batch, 2] next_answer$next_answers) {{
     m1 = Constant <value_ints = [-1]> ()
     i0 = Constant <value_ints = [0]> ()
     i1 = Constant <value_ints = [1]> ()
@@ -112,8 +122,8 @@ alert () => (float[batch, n, labels] posteriors, float[batch, 2] next_answer) {{
     s0 = Constant <value_int = 0> ()
     s1 = Constant <value_int = 1> ()
     most = Constant <value_ints = [{MOST}]> ()
-    column = Constant <value_ints = [COLUMN]> ()
-    next_column = Constant <value_ints = [COLUMN_AFTER]> ()
+    column = Constant <value_ints = [$column]> ()
+    next_column = Constant <value_ints = [$column_after]> ()
     floor = Constant <value_float = {QUIETEST}> ()
     crossing = Constant <value_float = {CROSSING}> ()
     every = Constant <value_int = {ASK_EVERY}> ()
@@ -135,7 +145,8 @@ alert () => (float[batch, n, labels] posteriors, float[batch, 2] next_answer) {{
     rest = Mod(elapsed, every)
     is_due = Equal(rest, s0)
     is_suspect = Greater({PREFIX}greatest, {PREFIX}gate)
-    asks = And(is_due, is_suspect)
+    asks_of_siren = And(is_due, is_suspect)
+    $asks
 
     asked_t = NonZero(asks)
     asked = Transpose <perm = [1, 0]> (asked_t)
@@ -147,7 +158,7 @@ alert () => (float[batch, n, labels] posteriors, float[batch, 2] next_answer) {{
     hop_start = Mul(hops, four)
     start = Add(row_start, hop_start)
     start_2d = Unsqueeze(start, i1)
-    offsets = Constant <value_ints = [OFFSETS]> ()
+    offsets = Constant <value_ints = [$offsets]> ()
     places = Add(start_2d, offsets)
     flat_shape = Constant <value_ints = [-1, 64]> ()
     flat = Reshape({PREFIX}frames, flat_shape)
@@ -156,10 +167,12 @@ alert () => (float[batch, n, labels] posteriors, float[batch, 2] next_answer) {{
     asked_count = Size(rows)
     {PREFIX}is_asked = Greater(asked_count, s0)
 
-    lifted_answers = Add({PREFIX}answers, none)
+    siren_answers = Gather <axis = 1> ({PREFIX}answers, s0)
+    lifted_answers = Add(siren_answers, none)
     kept_answers = Max(lifted_answers, small)
     no_answers = Expand(zero, shape)
-    placed = ScatterND(no_answers, asked, kept_answers)
+    all_placed = ScatterND(no_answers, asked, kept_answers)
+    placed = Where(asks_of_siren, all_placed, zero)
     last_answer = Slice(state_second_answer, i1, i2, i1)
     all_answers = Concat <axis = 1> (last_answer, placed)
     latest = Sub(hop_after, rest)
@@ -188,7 +201,8 @@ alert () => (float[batch, n, labels] posteriors, float[batch, 2] next_answer) {{
     own_3d = Unsqueeze(own, i2)
     before = Slice({PREFIX}first, i0, column, i2)
     behind = Slice({PREFIX}first, next_column, most, i2)
-    posteriors = Concat <axis = 2> (before, own_3d, behind)
+    told = Concat <axis = 2> (before, own_3d, behind)
+    $tell
 
     last_rest = Slice(rest, m1, most, i1)
     last_rest_f = Cast <to = 1> (last_rest)
@@ -199,13 +213,15 @@ alert () => (float[batch, n, labels] posteriors, float[batch, 2] next_answer) {{
 """Something is suspected in one of the rows: the questions that are due, and what comes of them."""
 
 
-def join(first: ModelProto, second: ModelProto, column: int) -> ModelProto:
-    """Return a streaming graph that asks `second` where `first` suspects what its `column` stands for.
+def join(first: ModelProto, second: ModelProto, known: Sequence[str]) -> ModelProto:
+    """Return a streaming graph that asks `second` where `first` suspects a siren, or what else a stream wants to hear.
+
+    Its posteriors are of `labels_told(known, second)`.
 
     Args:
         first: what `export_float` or `quantize_model` wrote, of a network that hears as the tagger does.
-        second: windows [K, 96, 64] to logits [K].
-        column: of the first's posteriors.
+        second: windows [K, 96, 64] to logits [K] of a siren, or [K, labels] of `labels_of(second)`.
+        known: labels of the first's posteriors, a siren among them.
 
     Raises:
         OperatorError: the first graph makes no frames that the second one could listen to, or has one already.
@@ -219,16 +235,36 @@ def join(first: ModelProto, second: ModelProto, column: int) -> ModelProto:
             "this graph cannot ask for a second opinion: it must hear the tagger's frames (model.magnitudes) and have "
             "none yet"
         )
-    watch = onnx.parser.parse_model(_filled(_WATCH, column)).graph
+    labels, column = labels_of(second), known.index(SIREN)
+    others = Others.among(labels, known) if len(labels) > 1 else None
+    watch = onnx.parser.parse_model(_filled(_WATCH, column, known, others)).graph
     _name_apart(watch, PREFIX)
     _rename(graph, {"posteriors": f"{PREFIX}first"})
     _rename(watch, {f"{PREFIX}heard": frames})
-    graph.node.extend([*watch.node, _alarm(second.graph, column)])
+    branches = [onnx.parser.parse_graph(_filled(text, column, known, others)) for text in (_ALERT, _CALM)]
+    graph.node.extend([*watch.node, _alarm(second.graph, *branches, tells_others=others is not None)])
     graph.input.extend(watch.input[2:])
     outputs = [watch.output[0] if one.name == f"{PREFIX}first" else one for one in graph.output]
     graph.ClearField("output")
     graph.output.extend([*outputs, *watch.output[1:]])
     return joint
+
+
+def labels_told(known: Sequence[str], second: ModelProto) -> tuple[str, ...]:
+    """Labels of a joint graph's posteriors: the streaming network's, then what the second opinion alone knows."""
+    return (*known, *(label for label in labels_of(second) if label not in known))
+
+
+def labels_of(second: ModelProto) -> tuple[str, ...]:
+    """What a second opinion's outputs tell of; a siren alone where the graph does not say."""
+    said = next((one.value for one in second.metadata_props if one.key == LABELS_KEY), None)
+    return (SIREN,) if said is None else tuple(said.split())
+
+
+def say_labels(second: ModelProto, labels: Sequence[str]) -> None:
+    """Let a second opinion's graph say what its outputs tell of."""
+    second.ClearField("metadata_props")
+    second.metadata_props.add(key=LABELS_KEY, value=" ".join(labels))
 
 
 def second_of(joint: ModelProto) -> ModelProto | None:
@@ -239,11 +275,13 @@ def second_of(joint: ModelProto) -> ModelProto | None:
     question = next(node for node in _branch(alarm, "then_branch").node if node.name == QUESTION)
     second = ModelProto()
     second.CopyFrom(joint)
-    second.ClearField("metadata_props")
     second.graph.CopyFrom(_branch(question, "then_branch"))
     second.graph.input.append(
         onnx.helper.make_tensor_value_info(f"{PREFIX}windows", onnx.TensorProto.FLOAT, ["k", 96, 64])
     )
+    wanted = f"state_{WANTED_STATE}"
+    others = [one.name.removeprefix(wanted) for one in joint.graph.input if one.name.startswith(wanted)]
+    say_labels(second, (SIREN, *others))
     return second
 
 
@@ -252,40 +290,47 @@ def _branch(node: NodeProto, name: str) -> GraphProto:
     return branch
 
 
-def _filled(text: str, column: int) -> str:
-    offsets = ", ".join(map(str, range(96)))
-    return text.replace("COLUMN_AFTER", str(column + 1)).replace("COLUMN", str(column)).replace("OFFSETS", offsets)
+def _filled(text: str, column: int, known: Sequence[str], others: Others | None) -> str:
+    """Put columns into a text, and the nodes for other sounds than sirens, if any are told of."""
+    values = {"column": column, "column_after": column + 1, "offsets": ", ".join(map(str, range(96)))}
+    if others is None:
+        parts = {
+            "alert": f"{PREFIX}is_alert = Identity({PREFIX}is_suspect)",
+            "calm": f"posteriors = Identity({PREFIX}first)",
+            "asks": "asks = Identity(asks_of_siren)",
+            "tell": "posteriors = Identity(told)",
+        }
+        parts |= {"told": str(len(known)), "inputs": "", "outputs": "", "next_answers": ""}
+    else:
+        parts = {"alert": others.watch(), "calm": others.calm(), "asks": others.asks(), "tell": others.tell()}
+        parts |= {"told": str(others.told), "inputs": others.inputs, "outputs": others.outputs}
+        parts["next_answers"] = others.next_answers
+    return Template(text).safe_substitute(values, **parts)
 
 
-def _alarm(second: GraphProto, column: int) -> NodeProto:
-    """An If: what comes of a suspicion, or posteriors as they are."""
-    alert, calm = (onnx.parser.parse_graph(_filled(text, column)) for text in (_ALERT, _CALM))
+def _alarm(second: GraphProto, alert: GraphProto, calm: GraphProto, *, tells_others: bool) -> NodeProto:
+    """An If: what comes of a suspicion or a wish, or posteriors as they are."""
     for branch in (alert, calm):
         _name_apart(branch, f"{PREFIX}{branch.name}_")
     nodes = list(alert.node)
     place = next(i for i, node in enumerate(nodes) if f"{PREFIX}answers" in node.input)
     del alert.node[:]
-    alert.node.extend([*nodes[:place], _question(second), *nodes[place:]])
-    return onnx.helper.make_node(
-        "If",
-        [f"{PREFIX}is_suspect"],
-        ["posteriors", "next_state_second_answer"],
-        name=ALARM,
-        then_branch=alert,
-        else_branch=calm,
-    )
+    alert.node.extend([*nodes[:place], *_question(second), *nodes[place:]])
+    outputs = ["posteriors", "next_state_second_answer", *([f"next_state_{OTHERS_STATE}"] if tells_others else [])]
+    return onnx.helper.make_node("If", [f"{PREFIX}is_alert"], outputs, name=ALARM, then_branch=alert, else_branch=calm)
 
 
 def _name_apart(graph: GraphProto, prefix: str) -> None:
-    """Put `prefix` before the graph's own names; those with PREFIX in them are known outside, too."""
-    own = {name for node in graph.node for name in node.output if PREFIX not in name}
+    """Put `prefix` before the graph's own names; those with PREFIX in them and next states are known outside, too."""
+    named = {name for node in graph.node for name in node.output if PREFIX not in name}
+    own = {name for name in named if not name.startswith("next_state_")}
     _rename(graph, {name: f"{prefix}{name}" for name in own})
     for number, node in enumerate(graph.node):
         node.name = f"{prefix}{number}"
 
 
-def _question(second: GraphProto) -> NodeProto:
-    """An If: the second opinion of all windows, or no number for none."""
+def _question(second: GraphProto) -> list[NodeProto]:
+    """An If: the second opinion of all windows, [K, labels], or no number for none."""
     branch = GraphProto()
     branch.CopyFrom(second)
     branch.name = "asked"
@@ -293,15 +338,21 @@ def _question(second: GraphProto) -> NodeProto:
     del branch.input[:]
     named = {tensor.name for tensor in branch.initializer} | {name for node in branch.node for name in node.output}
     _rename(branch, {name: f"{BRANCH}{name.removeprefix(BRANCH)}" for name in named} | {windows: f"{PREFIX}windows"})
-    nothing = onnx.helper.make_node(
-        "Constant", [], [f"{PREFIX}nothing"], value=numpy_helper.from_array(np.zeros(0, np.float32))
+    shape = [dimension.dim_value for dimension in branch.output[0].type.tensor_type.shape.dim]
+    nothing = np.zeros((0, *shape[1:]), np.float32)
+    constant = onnx.helper.make_node("Constant", [], [f"{PREFIX}nothing"], value=numpy_helper.from_array(nothing))
+    output = onnx.helper.make_tensor_value_info(f"{PREFIX}nothing", onnx.TensorProto.FLOAT, nothing.shape)
+    empty = onnx.helper.make_graph([constant], "unasked", [], [output])
+    told = f"{PREFIX}answers" if len(shape) > 1 else f"{PREFIX}answers_of_siren"
+    asked = onnx.helper.make_node(
+        "If", [f"{PREFIX}is_asked"], [told], name=QUESTION, then_branch=branch, else_branch=empty
     )
-    empty = onnx.helper.make_graph(
-        [nothing], "unasked", [], [onnx.helper.make_tensor_value_info(f"{PREFIX}nothing", onnx.TensorProto.FLOAT, [0])]
+    if len(shape) > 1:
+        return [asked]
+    place = onnx.helper.make_node(
+        "Constant", [], [f"{PREFIX}last_axis"], value=numpy_helper.from_array(np.array([1], np.int64))
     )
-    return onnx.helper.make_node(
-        "If", [f"{PREFIX}is_asked"], [f"{PREFIX}answers"], name=QUESTION, then_branch=branch, else_branch=empty
-    )
+    return [asked, place, onnx.helper.make_node("Unsqueeze", [told, f"{PREFIX}last_axis"], [f"{PREFIX}answers"])]
 
 
 def _rename(graph: GraphProto, new: Mapping[str, str]) -> None:
