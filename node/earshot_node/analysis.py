@@ -46,12 +46,12 @@ class Analyzer:
     Args:
         bundle: the model and its presets.
         preset: the operating points to decide by.
-        labels: whose events are told.
+        labels: whose events are told; posteriors of others may be worth nothing.
     """
 
     def __init__(self, bundle: Bundle, preset: PresetName = "balanced", labels: Collection[str] = (SIREN,)) -> None:
         self._bundle = bundle
-        self._model = StreamingModel(bundle.manifest, bundle.model)
+        self._model = StreamingModel(bundle.manifest, bundle.model, labels)
         sensitivity = PRESET_SENSITIVITY[preset]
         presets = bundle.manifest.presets
         self._points: Points = {label: presets.at(label, sensitivity) for label in labels if label in presets.balanced}

@@ -79,7 +79,9 @@ def kind_figures(heard: int) -> SirenKindFigures:
 def speed_figures(throughput: float) -> SpeedFigures:
     """A subject of this speed."""
     how = {"machine": "a machine", "audio_s": 60.0, "rounds": 5, "throughput": "best of the rounds"}
-    return SpeedFigures(throughput, throughput / 2, {"0.04 s": 100.0, "10 s": throughput}, "0.04 s", 0.2, 0.4, how)
+    return SpeedFigures(
+        throughput, throughput / 2, throughput / 4, {"0.04 s": 100.0, "10 s": throughput}, "0.04 s", 0.2, 0.4, how
+    )
 
 
 def _at_point(snr_db: float, share: float) -> EventsAtPoint:

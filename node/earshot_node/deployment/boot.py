@@ -162,7 +162,7 @@ class Opener:
             BundleError: it cannot be trusted or used.
         """
         bundle = self.open(slot)
-        return bundle, StreamingModel(bundle.manifest, bundle.model)
+        return bundle, StreamingModel(bundle.manifest, bundle.model, self._config.labels)
 
     def load_first(self, *slots: Slot | None) -> tuple[Bundle, StreamingModel]:
         """Open and load the first that can be; the last one's failure is raised."""

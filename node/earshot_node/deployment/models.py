@@ -141,7 +141,9 @@ class Models:
         self._state_dir = state_dir
         self._telling = telling
         self._tell_model = on_model
-        self._switchboard = Switchboard(inference, booted.manifest, points.of, self._on_model)
+        self._switchboard = Switchboard(
+            inference, booted.manifest, points.of, self._on_model, wanted=booted.opener.config.labels
+        )
         self._progress: set[Callable[[Stage | None, float], None]] = set()
         self._deployer = Deployer(
             booted.opener,

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final, Protocol
 
 from earshot_node.contract.manifest import BundleManifest
@@ -42,6 +42,7 @@ class Switchboard:
         points_of: see `PointsOf`.
         on_model: called in the loop when another model decides.
         warm_s: how much a model hears before it may decide.
+        wanted: labels that the node listens for; None for all.
     """
 
     def __init__(
@@ -52,12 +53,14 @@ class Switchboard:
         on_model: Callable[[BundleManifest], None],
         *,
         warm_s: float = WARM_S,
+        wanted: Collection[str] | None = None,
     ) -> None:
         self._inference = inference
         self.manifest = manifest
         self._points_of = points_of
         self._on_model = on_model
         self._warm_s = warm_s
+        self._wanted = wanted
         self._beside: BundleManifest | None = None
         self._failure: Exception | None = None
         self._heard_s = 0.0
@@ -79,7 +82,7 @@ class Switchboard:
         Raises:
             BundleError: it cannot be loaded.
         """
-        model = await asyncio.to_thread(StreamingModel, bundle.manifest, bundle.model)
+        model = await asyncio.to_thread(StreamingModel, bundle.manifest, bundle.model, self._wanted)
         companion = Companion(model, self._points_of(bundle.manifest), stands_by=stands_by)
         self._beside, self._failure, self._heard_s = bundle.manifest, None, 0.0
         self._inference.set_companion(companion)

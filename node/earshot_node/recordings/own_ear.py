@@ -65,7 +65,7 @@ class OwnEar:
         }
         self._inference = InferenceThread(
             TappedBlocks(self._intake, tap),
-            Pipeline(StreamingModel(manifest, bundle.model), points.of(manifest)),
+            Pipeline(StreamingModel(manifest, bundle.model, config.labels), points.of(manifest)),
             listeners,
             self._in_loop(self._hear),
             on_alive=lambda: None,

@@ -1,5 +1,6 @@
 """A model that was installed while the node stood still, and its first start: only what has decided is used up."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -91,10 +92,10 @@ def version_of(slot: Slot | None) -> str | None:
 def let_loading_fail(patch: pytest.MonkeyPatch, error: BaseException, version: str = NEW) -> None:
     """A version's graph is not loaded from now on."""
 
-    def load(manifest: BundleManifest, model: bytes) -> StreamingModel:
+    def load(manifest: BundleManifest, model: bytes, wanted: Collection[str]) -> StreamingModel:
         if manifest.version == version:
             raise error
-        return StreamingModel(manifest, model)
+        return StreamingModel(manifest, model, wanted)
 
     patch.setattr("earshot_node.deployment.boot.StreamingModel", load)
 

@@ -115,7 +115,7 @@ def test_shipped_int8_graph_tells_sirens_apart_as_well_as_its_weights_in_float(
     export_float(network.eval(), in_float)
     second = second_of(onnx.load(int8))
     assert second is not None
-    onnx.save(join(onnx.load(in_float), second, shipped.labels.index("siren")), in_float)
+    onnx.save(join(onnx.load(in_float), second, network.config.labels), in_float)
     clips = [one for one in load_manifest(audio_data / "urban" / "manifest.csv") if one.fold == "us8k-fold2"]
     clips = [one for one in clips if one.is_siren] + [one for one in clips if not one.is_siren][::4]
     is_siren = [one.is_siren for one in clips]

@@ -32,7 +32,7 @@ def test_base_hears_the_reference_clips_as_the_bundle_expects(tmp_path: Path) ->
     network.load_state_dict(base.values["network"])
     export_float(network.eval(), tmp_path / "model.onnx")
     if (second := second_of(onnx.load_from_string(bundle.model))) is not None:
-        onnx.save(join(onnx.load(tmp_path / "model.onnx"), second, 0), tmp_path / "model.onnx")
+        onnx.save(join(onnx.load(tmp_path / "model.onnx"), second, network.config.labels), tmp_path / "model.onnx")
     session = GraphSession(tmp_path / "model.onnx")
     assert len(bundle.manifest.reference_clips) >= 3
     for clip in bundle.manifest.reference_clips:

@@ -77,7 +77,7 @@ def test_output_is_fitted_to_what_the_run_was_trained_on(run: HalfHeard) -> None
 
     def heard(sound: np.ndarray) -> float:
         frames = ears.frames((sound * 32767).astype(np.int16))[200:296]
-        return float(session.run(None, {"windows": frames[None].numpy()})[0][0])
+        return float(session.run(None, {"windows": frames[None].numpy()})[0][0, 0])
 
     assert heard(wail()) > 0 > heard(hiss())
 

@@ -49,8 +49,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def wanting(session: GraphSession, *labels: str, rows: int = 1) -> State:
     state = session.initial_state(rows)
-    for label in labels:
-        state[f"wanted_{label}"][:] = 1.0
+    for label in OTHERS:
+        state[f"wanted_{label}"][:] = float(label in labels)
     return state
 
 
@@ -114,9 +114,9 @@ def test_rows_want_and_are_told_for_themselves(folder: Path) -> None:
     everything, dog = wanting(session, *OTHERS), wanting(session, "dog")
     ahead = session.run(samples[:, : 640 * 7], everything).state
     rows = np.concatenate([samples[:, : 640 * 100], samples[:, 640 * 7 : 640 * 107], samples[:, : 640 * 100]])
-    state = {name: np.concatenate([np.zeros_like(value), value, dog[name]]) for name, value in ahead.items()}
+    state = {name: np.concatenate([wanting(session)[name], value, dog[name]]) for name, value in ahead.items()}
     together = session.run(rows, state).posteriors
-    told = [session.run(samples, one).posteriors[0] for one in (session.initial_state(1), everything, dog)]
+    told = [session.run(samples, one).posteriors[0] for one in (wanting(session), everything, dog)]
     for row, alone in zip(together, (told[0][:100], told[1][7:107], told[2][:100]), strict=True):
         np.testing.assert_allclose(row, alone, rtol=0, atol=1e-4)
 

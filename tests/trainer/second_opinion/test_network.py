@@ -91,7 +91,7 @@ def test_sirens_of_few_windows_count_as_much_as_those_of_many() -> None:
 def test_exported_graph_is_the_network(tmp_path: Path, frames: "torch.Tensor") -> None:
     network = SecondOpinion(WIDE)
     network.take_layers(tagger())
-    network.set_output(np.linspace(-1, 1, 32).astype(np.float32), 0.25)
+    network.set_output(np.linspace(-1, 1, 32, dtype=np.float32)[None], np.array([0.25], np.float32))
     export_second(network, tmp_path / "second.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "second.onnx")
     for count in (1, 5):

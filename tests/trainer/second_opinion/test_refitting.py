@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="torch is missing; run scripts/test 
 import onnxruntime  # noqa: E402
 from support.toy_tagger import hearing_as_the_tagger  # noqa: E402
 
-from earshot_trainer.retraining.second_output import Lessons, teach  # noqa: E402
+from earshot_trainer.retraining.second_output import Lessons, OwnSound, teach  # noqa: E402
 from earshot_trainer.retraining.settings import TuningSettings  # noqa: E402
 from earshot_trainer.second_opinion.exporting import export_second  # noqa: E402
 from earshot_trainer.second_opinion.network import SecondOpinion  # noqa: E402
@@ -26,12 +26,13 @@ WIDTHS = (32, *[64] * 13)
 def second(tmp_path_factory: pytest.TempPathFactory) -> onnx.ModelProto:
     """A narrow network of random weights; its output is far from zero, as a trained one's is."""
     torch.manual_seed(1)
-    network = SecondOpinion(WIDTHS).eval()
+    network = SecondOpinion(WIDTHS, 2).eval()
     for layer in network.layers:
         torch.nn.init.kaiming_normal_(layer.conv.weight)
     path = tmp_path_factory.mktemp("second") / "second.onnx"
-    network.set_output(np.random.default_rng(1).normal(0, 0.3, WIDTHS[-1]).astype(np.float32), -1.0)
-    export_second(network, path)
+    weights = np.random.default_rng(1).normal(0, 0.3, (2, WIDTHS[-1])).astype(np.float32)
+    network.set_output(weights, np.array([-1.0, 0.5], np.float32))
+    export_second(network, path, ("siren", "dog"))
     return onnx.load(path)
 
 
@@ -44,10 +45,10 @@ def test_graph_gives_what_its_output_makes_of_its_embeddings(second: onnx.ModelP
     windows = np.random.default_rng(2).normal(-1, 1, (5, 96, 64)).astype(np.float32)
     embeddings = Embedder(second)(torch.from_numpy(windows)).numpy()
     weight, bias = output_of(second)
-    np.testing.assert_allclose(logits(second, windows), embeddings @ weight + bias, atol=1e-4)
-    other = with_output(second, -weight, 2.5)
-    np.testing.assert_allclose(logits(other, windows), 2.5 - embeddings @ weight, atol=1e-4)
-    assert output_of(second)[1] == -1.0
+    np.testing.assert_allclose(logits(second, windows), embeddings @ weight.T + bias, atol=1e-4)
+    other = with_output(second, -weight, bias + 2.5)
+    np.testing.assert_allclose(logits(other, windows), bias + 2.5 - embeddings @ weight.T, atol=1e-4)
+    assert output_of(second)[1].tolist() == [-1.0, 0.5]
 
 
 def embeddings_of_a_household(seed: int = 3) -> tuple[Windows, np.ndarray, float]:
@@ -96,15 +97,19 @@ def test_recordings_of_a_household_reach_the_graph(second: onnx.ModelProto, tmp_
         wave = np.sin(2 * np.pi * (pitch_hz * time - 40 * np.cos(2 * np.pi * time))) + 0.1 * rng.normal(size=48_000)
         return (8000 * wave).astype(np.int16)
 
+    both, siren, dog = frozenset({"siren", "dog"}), frozenset({"siren"}), frozenset({"dog"})
     lessons = Lessons(
-        sirens=[tone(rng.uniform(700, 900)) for _ in range(4)],
-        others=[(4000 * rng.normal(size=48_000)).astype(np.int16) for _ in range(4)],
+        own=[
+            *(OwnSound(tone(rng.uniform(700, 900)), siren, frozenset()) for _ in range(4)),
+            *(OwnSound((4000 * rng.normal(size=48_000)).astype(np.int16), frozenset(), both) for _ in range(4)),
+            *(OwnSound(tone(rng.uniform(1500, 1700)), dog, siren) for _ in range(4)),
+        ],
         known=[tone(rng.uniform(2500, 3000)) for _ in range(3)],
     )
     heard: list[int] = []
     taught = teach(second, hearing_as_the_tagger(), lessons, TuningSettings(), lambda: heard.append(1))
-    assert len(heard) == len(lessons) == 11
+    assert len(heard) == len(lessons) == 15
     assert taught.right_before < taught.windows
-    assert taught.right_after > max(taught.right_before, 0.9 * taught.windows)
-    assert output_of(taught.second)[1] != output_of(second)[1]
-    assert output_of(second)[1] == -1.0
+    assert taught.right_after > max(taught.right_before, 0.85 * taught.windows)
+    assert (output_of(taught.second)[1] != output_of(second)[1]).all()
+    assert output_of(second)[1].tolist() == [-1.0, 0.5]

@@ -103,7 +103,7 @@ class BundleSubject:
     def hear_file(self, path: Path) -> Heard:
         """Hear one file by the node's analysis."""
         if not self._analyzers:
-            self._analyzers.append(Analyzer(self.bundle))
+            self._analyzers.append(Analyzer(self.bundle, labels=self.labels))
         analysis = self._analyzers[0].analyze(path)
         return Heard(analysis.duration_s, analysis.posteriors, analysis.problem)
 

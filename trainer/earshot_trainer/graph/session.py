@@ -7,6 +7,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from earshot_node.contract.manifest import WANTED_STATE
 from earshot_trainer.network.architecture import HOP_SAMPLES
 
 Array = NDArray[np.float32]
@@ -39,8 +40,11 @@ class GraphSession:
         self._outputs = ["posteriors", "log_mel", *(f"next_state_{name}" for name in self.state_shapes)]
 
     def initial_state(self, batch: int) -> State:
-        """Return the state of `batch` streams that have heard nothing."""
-        return {name: np.zeros((batch, *shape), np.float32) for name, shape in self.state_shapes.items()}
+        """Return the state of `batch` streams that have heard nothing and want to hear everything."""
+        return {
+            name: np.full((batch, *shape), float(name.startswith(WANTED_STATE)), np.float32)
+            for name, shape in self.state_shapes.items()
+        }
 
     def run(self, samples: Array, state: State | None = None) -> GraphOutput:
         """Advance by samples [batch, n * 640]; no state means the initial one."""

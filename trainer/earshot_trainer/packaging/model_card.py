@@ -7,12 +7,13 @@ from typing import Any
 
 from earshot_node.contract.manifest import BundleManifest
 from earshot_node.contract.names import SIREN
-from earshot_trainer.network.architecture import TAGGER_CONVOLUTIONS, TAGGER_FROZEN_LAYERS
+from earshot_trainer.network.architecture import HOP_SAMPLES, SAMPLE_RATE_HZ, TAGGER_CONVOLUTIONS, TAGGER_FROZEN_LAYERS
 from earshot_trainer.packaging.card_figures import evaluation_section, quantization_section, title_of
 from earshot_trainer.packaging.card_points import points_section
 from earshot_trainer.packaging.figures import QUANTIZATION, SHIPPED, condense, held_out_reports
 from earshot_trainer.packaging.held_out import PointsChosenOn, Whose
 from earshot_trainer.packaging.markdown import table
+from earshot_trainer.second_opinion.joining_others import EVERY
 from earshot_trainer.training.run_record import RunRecord, Summary
 
 INTENDED_USE = """\
@@ -177,7 +178,17 @@ def _of_tagger(run: RunRecord) -> str:
         return f"{began}; nothing else of it is in this bundle"
     return (
         f"{began}; where it suspects a siren, it asks all {TAGGER_CONVOLUTIONS} of them, rounded to four bits, with an "
-        f"output of the project's own, fitted to {second.fitted_to} of .96 s"
+        f"output of the project's own, fitted to {second.fitted_to} of .96 s{_also_told(second.labels)}"
+    )
+
+
+def _also_told(labels: tuple[str, ...]) -> str:
+    others = [label for label in labels if label != SIREN]
+    if not others:
+        return ""
+    return (
+        f"; {', '.join(others)} are told by such outputs alone, every {EVERY * HOP_SAMPLES / SAMPLE_RATE_HZ:g} s, to "
+        "nodes that listen for them"
     )
 
 

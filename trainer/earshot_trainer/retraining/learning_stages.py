@@ -252,9 +252,9 @@ def _hand_on_second_opinion(stage: Stage, own: OwnRecordings, material: Material
     import onnx
 
     from earshot_trainer.retraining.run_values import base_bundle
-    from earshot_trainer.retraining.second_output import Lessons, teach
+    from earshot_trainer.retraining.second_output import Lessons, own_sound, teach
     from earshot_trainer.second_opinion.adding import hand_on_second_opinion
-    from earshot_trainer.second_opinion.joining import second_of
+    from earshot_trainer.second_opinion.joining import labels_of, second_of
 
     run, base = stage.run, base_of(stage.run)
     began_with = base_bundle(run, base)
@@ -267,8 +267,7 @@ def _hand_on_second_opinion(stage: Stage, own: OwnRecordings, material: Material
     cache = PcmCache(default_cache_dir())
     cache.add((*own.train, *material.replay))
     lessons = Lessons(
-        sirens=[cache.samples(one) for one in own.train if one.is_siren],
-        others=[cache.samples(one) for one in own.train if not one.is_siren],
+        own=[own_sound(one, cache.samples(one), labels_of(second)) for one in own.train],
         known=[*(cache.samples(one) for one in material.replay), *(one.samples for one in _pool(base, stage))],
     )
     with counting("the second opinion listens", len(lessons)) as advance:

@@ -1,16 +1,18 @@
 """One `trainer-cli second-opinion`: round the tagger's weights, fit an output, write the graph.
 
 run.json and manifests -> recordings that the run was trained on, and mixtures of them with a siren
-  -> windows of the frames that the run's network hears -> embeddings by the tagger's rounded layers -> output
-  -> second.onnx
+  -> windows of the frames that the run's network hears -> embeddings by the tagger's rounded layers
+  -> a row of the output for a siren, and for each other label of the run that its recordings teach -> second.onnx
 """
 
 import hashlib
 from pathlib import Path
 
 import numpy as np
+import torch
 from rich.console import Console
 
+from earshot_node.contract.names import SIREN
 from earshot_trainer.corpus.recordings import dataset_hash
 from earshot_trainer.distillation.tagger import EmbeddingTagger
 from earshot_trainer.network.architecture import ModelConfig
@@ -21,6 +23,7 @@ from earshot_trainer.second_opinion.fitting import Floats, fit_output
 from earshot_trainer.second_opinion.hearing import hear_recordings
 from earshot_trainer.second_opinion.mixtures import choose_mixtures, embed_sirens
 from earshot_trainer.second_opinion.network import SecondOpinion
+from earshot_trainer.second_opinion.other_rows import fit_others
 from earshot_trainer.training.checkpoint import load_checkpoint
 from earshot_trainer.training.finished_run import AdditionRequest, FinishedRun, mixtures_of, open_finished_run
 from earshot_trainer.training.progress import counting
@@ -40,24 +43,28 @@ def make_second_opinion(request: AdditionRequest, console: Console | None = None
     ears = Ears(ModelConfig.from_dict(load_checkpoint(request.model)["config"]))
     run = open_finished_run(request, "a second opinion is made of")
     tagger = EmbeddingTagger.open(run.teacher)
-    network = SecondOpinion()
-    network.take_layers(tagger.convolutions)
-    network.round_weights()
-    sirens, others = hear_recordings(run, ears, network, tagger, console).of(run)
-    mixed = _hear_mixtures(run, ears, network, tagger, console)
-    network.set_output(*fit_output([sirens, mixed], others))
+    layers = SecondOpinion()
+    layers.take_layers(tagger.convolutions)
+    layers.round_weights()
+    heard = hear_recordings(run, ears, layers, tagger, console)
+    sirens, others = heard.of(run)
+    mixed = _hear_mixtures(run, ears, layers, tagger, console)
+    rows = {SIREN: fit_output([sirens, mixed], others)} | fit_others(run, heard, tagger.classes)
+    layers.output = torch.nn.Linear(layers.widths[-1], len(rows))
+    layers.set_output(np.stack([weight for weight, _ in rows.values()]), np.array([b for _, b in rows.values()], "f4"))
     fitted_to = FittedTo(siren_windows=len(sirens), mixed_siren_windows=len(mixed), other_windows=len(others))
     out = request.model.with_name(SECOND_NAME)
-    export_second(network, out)
+    export_second(layers, out, tuple(rows))
     record_second_opinion(
         request.model.parent,
         {
             "sha256": hashlib.sha256(out.read_bytes()).hexdigest(),
             "dataset_sha256": dataset_hash(run.learnt),
             "fitted_to": fitted_to.model_dump(),
+            "labels": list(rows),
         },
     )
-    console.print(f"fitted to {fitted_to}; wrote {out}")
+    console.print(f"tells of {', '.join(rows)}; fitted to {fitted_to}; wrote {out}")
     console.print("next: trainer-cli quantize --help")
     return out
 

@@ -1,20 +1,23 @@
 """The second opinion as an ONNX file of its own."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from onnx import ModelProto
 
 from earshot_node.atomic_file import write_atomically
+from earshot_node.contract.names import SIREN
 from earshot_trainer.distillation.tagger import WINDOW_FRAMES
 from earshot_trainer.graph.export import IR_VERSION, quiet_exporter
 from earshot_trainer.graph.export_layers import ONNX_OPSET
 from earshot_trainer.network.architecture import TAGGER_MELS
+from earshot_trainer.second_opinion.joining import say_labels
 from earshot_trainer.second_opinion.network import SecondOpinion
 
 
-def export_second(network: SecondOpinion, path: Path) -> None:
-    """Write `network` in float32: windows [k, 96, 64] to logits [k]. The file appears whole or not at all."""
+def export_second(network: SecondOpinion, path: Path, labels: Sequence[str] = (SIREN,)) -> None:
+    """Write `network` in float32: windows [k, 96, 64] to logits [k, labels]. The file appears whole or not at all."""
     with quiet_exporter(), torch.no_grad():
         program = torch.onnx.export(
             network.eval(),
@@ -30,6 +33,7 @@ def export_second(network: SecondOpinion, path: Path) -> None:
     model: ModelProto = program.model_proto
     model.ir_version = IR_VERSION
     _clear_notes(model)
+    say_labels(model, labels)
     write_atomically(path, model.SerializeToString())
 
 

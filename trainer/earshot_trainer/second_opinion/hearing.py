@@ -29,6 +29,11 @@ from earshot_trainer.segments.bank import FEATURE_KEYS
 from earshot_trainer.training.finished_run import FinishedRun
 from earshot_trainer.training.progress import counting
 
+MOST_WITHOUT = 40_000
+"""More windows without a sound tell no more of it."""
+HEARD_LOG_ODDS = -3.0
+"""Of the tagger, that a sound is in a window of a recording that holds it somewhere."""
+
 
 @dataclass(frozen=True)
 class HeardWindows:
@@ -52,6 +57,21 @@ class HeardWindows:
         chosen = (is_learnt & with_siren & self.is_siren, is_learnt & ~with_siren)
         sirens, others = (self.embeddings[rows].astype(np.float32) for rows in chosen)
         return sirens, others
+
+    def of_label(self, run: FinishedRun, label: str, log_odds: npt.NDArray[np.floating]) -> tuple[Floats, Floats]:
+        """Embeddings [windows, C] with another sound than a siren, and without it, of what the run was trained on.
+
+        In recordings with it those windows count in which the tagger hears it a little, `log_odds` [windows] of it;
+        of the others there are at most `MOST_WITHOUT`.
+        """
+        learnt = np.array(run.is_learnt)
+        holds = learnt & np.array([label in one.labels for one in run.recordings])
+        lacks = learnt & np.array([label not in one.labels | one.doubtful for one in run.recordings])
+        with_it = np.flatnonzero(holds[self.recordings] & (log_odds > HEARD_LOG_ODDS))
+        without = np.flatnonzero(lacks[self.recordings])
+        without = np.sort(np.random.default_rng(0).permutation(without)[:MOST_WITHOUT])
+        found = (self.embeddings[rows].astype(np.float32) for rows in (with_it, without))
+        return next(found), next(found)
 
     @classmethod
     def load(cls, path: Path) -> Self:

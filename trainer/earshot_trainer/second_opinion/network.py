@@ -1,6 +1,6 @@
-"""The published tagger (YAMNet) and one linear output: a siren or not, for .96 s of frames.
+"""The published tagger (YAMNet) and a linear output: which of a few sounds is in .96 s of frames, a siren first.
 
-    frames [K, 96, 64] -> 27 convolutions -> mean over time and mels [K, widths[-1]] -> logit [K]
+    frames [K, 96, 64] -> 27 convolutions -> mean over time and mels [K, widths[-1]] -> logits [K, outputs]
 
 The streaming network begins with the tagger's first layers, which is what can run every 40 ms. What tells a siren from
 all that sounds like one is learnt in the layers behind. They are worth asking only now and then.
@@ -51,23 +51,24 @@ class WindowLayer(nn.Module):
 
 
 class SecondOpinion(nn.Module):
-    """Windows of the tagger's frames to the log-odds of a siren.
+    """Windows of the tagger's frames to the log-odds of a siren, and of other sounds.
 
     Args:
         widths: channels of the stem and of each pair of convolutions.
+        outputs: how many sounds it tells of.
 
     Attributes:
         layers: the stem, then a depthwise and a pointwise convolution in turns.
     """
 
-    def __init__(self, widths: Sequence[int] = TAGGER_WIDTHS) -> None:
+    def __init__(self, widths: Sequence[int] = TAGGER_WIDTHS, outputs: int = 1) -> None:
         super().__init__()
         self.widths = tuple(widths)
         layers = [WindowLayer(1, widths[0], 3, STRIDES[0])]
-        for (inputs, outputs), stride in zip(pairwise(widths), STRIDES[1:], strict=True):
-            layers += [WindowLayer(inputs, inputs, 3, stride, depthwise=True), WindowLayer(inputs, outputs, 1, 1)]
+        for (before, width), stride in zip(pairwise(widths), STRIDES[1:], strict=True):
+            layers += [WindowLayer(before, before, 3, stride, depthwise=True), WindowLayer(before, width, 1, 1)]
         self.layers = nn.ModuleList(layers)
-        self.output = nn.Linear(widths[-1], 1)
+        self.output = nn.Linear(widths[-1], outputs)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.no_grad()
@@ -86,10 +87,10 @@ class SecondOpinion(nn.Module):
             layer.conv.bias.copy_(original.bias)
 
     @torch.no_grad()
-    def set_output(self, weight: npt.NDArray[np.float32], bias: float) -> None:
-        """Set the linear output: weights [widths[-1]] and a bias."""
-        self.output.weight.copy_(torch.from_numpy(weight)[None])
-        self.output.bias.fill_(bias)
+    def set_output(self, weight: npt.NDArray[np.float32], bias: npt.NDArray[np.float32]) -> None:
+        """Set the linear output: weights [outputs, widths[-1]] and biases [outputs]."""
+        self.output.weight.copy_(torch.from_numpy(weight))
+        self.output.bias.copy_(torch.from_numpy(bias))
 
     @torch.no_grad()
     def round_weights(self) -> None:
@@ -112,6 +113,6 @@ class SecondOpinion(nn.Module):
         return [layer for layer in self.layers if isinstance(layer, WindowLayer)]
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Logits [K] of windows of frames [K, 96, 64]."""
+        """Logits [K, outputs] of windows of frames [K, 96, 64]."""
         logits: Tensor = self.output(self.embed(frames))
-        return logits[:, 0]
+        return logits

@@ -31,17 +31,17 @@ class Embedder:
         return torch.from_numpy(np.asarray(embeddings))
 
 
-def output_of(second: ModelProto) -> tuple[Floats, float]:
-    """Weights [C] and bias."""
-    weight, bias = (numpy_helper.to_array(tensor) for tensor in _tensors(second.graph))
-    return weight.reshape(-1).astype(np.float32), float(bias.item())
+def output_of(second: ModelProto) -> tuple[Floats, Floats]:
+    """Weights [labels, C] and biases [labels]."""
+    weight, bias = (numpy_helper.to_array(tensor).astype(np.float32) for tensor in _tensors(second.graph))
+    return weight.reshape(bias.size, -1), bias.reshape(-1)
 
 
-def with_output(second: ModelProto, weight: Floats, bias: float) -> ModelProto:
-    """The same graph with other weights [C] and another bias of its output."""
+def with_output(second: ModelProto, weight: Floats, bias: Floats) -> ModelProto:
+    """The same graph with other weights [labels, C] and biases [labels] of its output."""
     other = ModelProto()
     other.CopyFrom(second)
-    for tensor, values in zip(_tensors(other.graph), (weight, np.float32(bias)), strict=True):
+    for tensor, values in zip(_tensors(other.graph), (weight, bias), strict=True):
         shaped = np.asarray(values, np.float32).reshape(tuple(tensor.dims))
         tensor.CopyFrom(numpy_helper.from_array(shaped, tensor.name))
     return other
@@ -53,6 +53,9 @@ def _output_node(graph: GraphProto) -> NodeProto:
 
 
 def _tensors(graph: GraphProto) -> tuple[TensorProto, TensorProto]:
+    """Weights, a row for each label, and biases."""
     named = {tensor.name: tensor for tensor in graph.initializer}
-    _, weight, bias = _output_node(graph).input
+    node = _output_node(graph)
+    assert any(one.name == "transB" and one.i for one in node.attribute), "as torch exports a linear layer"
+    _, weight, bias = node.input
     return named[weight], named[bias]

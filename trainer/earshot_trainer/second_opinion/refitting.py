@@ -30,7 +30,7 @@ class Windows:
     """Embeddings [windows, C].
 
     Attributes:
-        sirens: of the household's sirens, where they are to be heard.
+        sirens: of the household's sirens (or other sounds that the output tells of), where they are to be heard.
         others: of its recordings without one.
         known: of sounds on which the opinion is to stay what it is.
     """

@@ -75,11 +75,12 @@ class FittedTo(BaseModel):
 
 
 class SecondOpinionRecord(BaseModel):
-    """The deeper network that the run's graphs ask."""
+    """The deeper network that the run's graphs ask, and what it tells of."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     fitted_to: FittedTo
+    labels: tuple[str, ...] = ("siren",)
 
 
 class OtherLabelsRecord(BaseModel):

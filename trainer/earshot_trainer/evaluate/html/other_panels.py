@@ -51,12 +51,13 @@ def show_nested(found: Mapping[str, NestedFigures], label: str) -> Part | None:
 
 def show_speed(found: Mapping[str, SpeedFigures]) -> Part:
     """Return throughput and the time of one live decision."""
-    columns = ["model", "audio s per core s", "in sirens", "one live decision", "median", "p99"]
+    columns = ["model", "audio s per core s", "in sirens", "all labels", "one live decision", "median", "p99"]
     rows = []
     for title, speed in found.items():
         times = [f"{speed.live_median_ms:.2f} ms", f"{speed.live_p99_ms:.2f} ms"]
-        rows.append([title, f"{speed.throughput:.0f}", f"{speed.throughput_in_sirens:.0f}", speed.live, *times])
-        rows += [[f"  in calls of {call}", f"{rate:.0f}", "", "", "", ""] for call, rate in speed.by_call.items()]
+        rates = (speed.throughput, speed.throughput_in_sirens, speed.throughput_of_all)
+        rows.append([title, *(f"{rate:.0f}" for rate in rates), speed.live, *times])
+        rows += [[f"  in calls of {call}", f"{rate:.0f}", "", "", "", "", ""] for call, rate in speed.by_call.items()]
     how = next(iter(found.values())).protocol
     note = f"One thread, {how['machine']}; {how['audio_s']:g} s of audio, {how['rounds']} rounds; {how['throughput']}."
     throughput: dict[str, float | None] = {title: speed.throughput for title, speed in found.items()}
