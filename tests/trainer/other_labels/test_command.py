@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is missing; run scripts/test without --node")
 
-from support.half_heard import HalfHeard, train_on_half  # noqa: E402
+from support.half_heard import HalfHeard, melody, train_on_half  # noqa: E402
 from support.tiny_corpus import TINY_RECIPE  # noqa: E402
 
 from earshot_node.errors import OperatorError  # noqa: E402
@@ -28,18 +28,6 @@ OTHERS = tuple(label_words())
 RNG = np.random.default_rng(5)
 
 
-def melody() -> np.ndarray:
-    """Chords of plucked notes: the tagger takes them for music."""
-    time_s = np.arange(16_000 * SECONDS) / 16_000
-    sound = np.zeros(len(time_s))
-    for beat in np.arange(0, SECONDS, 0.25):
-        since_s = np.maximum(time_s - beat, 0)
-        for step in (0, 4, 7):
-            pitch_hz = 220 * 2 ** ((step + 12 * (int(beat * 4) % 2) + RNG.choice([0, 2, 5])) / 12)
-            sound += (time_s >= beat) * np.exp(-6 * since_s) * np.sin(2 * np.pi * pitch_hz * since_s)
-    return (0.1 * sound).astype(np.float32)
-
-
 def hiss() -> np.ndarray:
     return (0.02 * RNG.standard_normal(16_000 * SECONDS)).astype(np.float32)
 
@@ -47,7 +35,9 @@ def hiss() -> np.ndarray:
 @pytest.fixture(scope="module")
 def run(tagger_file: Path, tmp_path_factory: pytest.TempPathFactory) -> HalfHeard:
     wail = 0.3 * synthesize(SirenParameters.random(SirenKind.WAIL, RNG), float(SECONDS))
-    sounds = [(wail, True)] * 2 + [(melody(), False) for _ in range(4)] + [(hiss(), False) for _ in range(4)]
+    sounds = (
+        [(wail, True)] * 2 + [(melody(RNG, SECONDS), False) for _ in range(4)] + [(hiss(), False) for _ in range(4)]
+    )
     text = TINY_RECIPE.replace("hidden: 8", "hidden: 24").replace("segment_s: 1.0", "segment_s: 3.0")
     text += f"teacher: {{model: {tagger_file}, classes: []}}\ndistillation: {{mixtures: 1000, components: 8}}\n"
     return train_on_half(tmp_path_factory.mktemp("run"), sounds, text)
@@ -63,7 +53,7 @@ def heard(model: Path, sound: np.ndarray) -> np.ndarray:
 
 def test_other_sounds_are_learnt_and_sirens_heard_as_before(run: HalfHeard) -> None:
     model = run.model
-    tune = melody()
+    tune = melody(RNG, SECONDS)
     before, was = heard(model, tune), load_checkpoint(model)
     learn_other_labels(run.request)
     after, values = heard(model, tune), load_checkpoint(model)

@@ -9,16 +9,21 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is missing; run scripts/test without --node")
 
-from support.half_heard import HalfHeard, train_on_half  # noqa: E402
+from support.half_heard import HalfHeard, melody, train_on_half  # noqa: E402
 
+from earshot_node.contract.manifest import WANTED_STATE  # noqa: E402
 from earshot_node.errors import OperatorError  # noqa: E402
 from earshot_node.synth.sirens import SirenKind, SirenParameters, synthesize  # noqa: E402
+from earshot_trainer.corpus.words import label_words  # noqa: E402
 from earshot_trainer.graph.command import QuantizeRequest, run_quantization  # noqa: E402
+from earshot_trainer.graph.session import GraphSession  # noqa: E402
 from earshot_trainer.network.architecture import ModelConfig  # noqa: E402
+from earshot_trainer.other_labels.command import learn_other_labels  # noqa: E402
+from earshot_trainer.packaging.graph import read_interface  # noqa: E402
 from earshot_trainer.second_opinion import hearing  # noqa: E402
 from earshot_trainer.second_opinion.command import make_second_opinion  # noqa: E402
 from earshot_trainer.second_opinion.ears import Ears  # noqa: E402
-from earshot_trainer.second_opinion.joining import second_of  # noqa: E402
+from earshot_trainer.second_opinion.joining import labels_of, second_of  # noqa: E402
 from earshot_trainer.training.checkpoint import load_checkpoint  # noqa: E402
 from earshot_trainer.training.run_record import load_run  # noqa: E402
 
@@ -86,6 +91,32 @@ def test_output_is_fitted_to_what_the_run_was_trained_on(run: HalfHeard) -> None
     assert joint is not None
     assert len(joint.SerializeToString()) < second.stat().st_size / 5
     assert second_of(onnx.load(int8.with_name("model.float.onnx"))) is not None
+
+
+def test_other_labels_of_the_run_are_told_where_its_recordings_teach_them(tagger_file: Path, tmp_path: Path) -> None:
+    sounds = [(wail(), True)] * 4 + [(melody(RNG, SECONDS), False) for _ in range(10)]
+    sounds += [(hiss(), False) for _ in range(6)]
+    names = ["siren"] * 4 + ["music"] * 10 + ["rain"] * 6
+    recipe = RECIPE + f"teacher: {{model: {tagger_file}, classes: [Siren], least_siren_score: 0.05}}\n"
+    run = train_on_half(tmp_path, sounds, recipe + "distillation: {mixtures: 500, components: 8}\n", names)
+    learn_other_labels(run.request)
+    make_second_opinion(run.request)
+    record = load_run(run.model.parent)
+    assert record.labels == ("siren", *label_words())
+    assert record.second_opinion is not None
+    assert record.second_opinion.labels == ("siren", "music")  # no baby and no voice is among the recordings
+
+    int8 = run_quantization(
+        QuantizeRequest(run.model, run.request.manifests, tmp_path / "run", clips=4, cache=run.cache)
+    )
+    states = read_interface(int8.read_bytes(), "graph").state_tensors
+    assert [one.name for one in states if one.name.startswith(WANTED_STATE)] == ["wanted_music"]
+    session, column = GraphSession(int8), record.labels.index("music")
+    tune, noise = (session.run(one[None]).posteriors[0, 30:, column] for one in (melody(RNG, SECONDS), hiss()))
+    assert np.median(tune) > 0.5 > np.median(noise)
+    second = second_of(onnx.load(int8))
+    assert second is not None
+    assert labels_of(second) == ("siren", "music")
 
 
 def test_windows_are_heard_once_for_all_runs(run: HalfHeard, monkeypatch: pytest.MonkeyPatch) -> None:
