@@ -104,19 +104,19 @@ def test_other_labels_of_the_run_are_told_where_its_recordings_teach_them(tagger
     record = load_run(run.model.parent)
     assert record.labels == ("siren", *label_words())
     assert record.second_opinion is not None
-    assert record.second_opinion.labels == ("siren", "music")  # no baby and no voice is among the recordings
+    assert record.second_opinion.labels == ("siren", "speech", "music")  # no baby is among the recordings
 
     int8 = run_quantization(
         QuantizeRequest(run.model, run.request.manifests, tmp_path / "run", clips=4, cache=run.cache)
     )
     states = read_interface(int8.read_bytes(), "graph").state_tensors
-    assert [one.name for one in states if one.name.startswith(WANTED_STATE)] == ["wanted_music"]
+    assert [one.name for one in states if one.name.startswith(WANTED_STATE)] == ["wanted_speech", "wanted_music"]
     session, column = GraphSession(int8), record.labels.index("music")
     tune, noise = (session.run(one[None]).posteriors[0, 30:, column] for one in (melody(RNG, SECONDS), hiss()))
     assert np.median(tune) > 0.5 > np.median(noise)
     second = second_of(onnx.load(int8))
     assert second is not None
-    assert labels_of(second) == ("siren", "music")
+    assert labels_of(second) == ("siren", "speech", "music")
 
 
 def test_windows_are_heard_once_for_all_runs(run: HalfHeard, monkeypatch: pytest.MonkeyPatch) -> None:

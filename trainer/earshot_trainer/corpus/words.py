@@ -20,6 +20,7 @@ class LabelWords(BaseModel):
         heard_as: classes of the published tagger.
         holds: words of recordings that hold it.
         may_hold: words of recordings of which it is not known.
+        as_heard: the tagger's own opinion is taken for it where one is asked; recordings would teach it worse.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -27,6 +28,7 @@ class LabelWords(BaseModel):
     heard_as: tuple[str, ...]
     holds: frozenset[str]
     may_hold: frozenset[str] = frozenset()
+    as_heard: bool = False
 
 
 @cache

@@ -1,7 +1,6 @@
-"""The second opinion's outputs for other sounds than sirens, fitted as the siren's is."""
+"""The second opinion's outputs for other sounds than sirens: fitted as the siren's is, or the tagger's own."""
 
 import numpy as np
-import numpy.typing as npt
 
 from earshot_trainer.corpus.words import label_words
 from earshot_trainer.distillation.tagger import ClassScores
@@ -17,19 +16,15 @@ def fit_others(run: FinishedRun, heard: HeardWindows, classes: ClassScores) -> d
     """Weights [C] and bias by label, of those that the run's network has an output for and its recordings teach."""
     rows = {}
     for label in run.record.labels:
-        if label not in label_words():
+        words = label_words().get(label)
+        if words is None:
             continue
-        log_odds = _of_tagger(run, classes, label, heard.embeddings)
+        columns = [run.teacher.classes.index(name) for name in words.heard_as]
+        if words.as_heard:
+            rows[label] = classes.weight[columns[0]], float(classes.bias[columns[0]])
+            continue
+        log_odds = (heard.embeddings.astype(np.float32) @ classes.weight[columns].T + classes.bias[columns]).max(axis=1)
         with_it, without = heard.of_label(run, label, log_odds)
         if len(with_it) >= FEWEST and len(without):
             rows[label] = fit_output([with_it], without)
     return rows
-
-
-def _of_tagger(
-    run: FinishedRun, classes: ClassScores, label: str, embeddings: npt.NDArray[np.floating]
-) -> npt.NDArray[np.floating]:
-    """The tagger's greatest log-odds [windows] of the classes that are this label."""
-    columns = [run.teacher.classes.index(name) for name in label_words()[label].heard_as]
-    logits = embeddings.astype(np.float32) @ classes.weight[columns].T + classes.bias[columns]
-    return np.asarray(logits.max(axis=1))
