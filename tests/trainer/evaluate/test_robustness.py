@@ -74,7 +74,7 @@ class LoudnessSubject:
     def score_files(self, paths: Sequence[Path], jobs: int) -> Iterator[Heard]:
         raise NotImplementedError
 
-    def score_audio(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    def score_audio(self, samples: NDArray[np.float32], label: str | None = None) -> NDArray[np.float32]:
         frames = samples[: len(samples) // 640 * 640].reshape(-1, 640)
         loud = np.array([0.7 * (rms_dbfs(frame) > -40.0) for frame in frames], np.float32)
         return np.stack([np.zeros_like(loud), loud], axis=1)

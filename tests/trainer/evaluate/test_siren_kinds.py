@@ -36,7 +36,7 @@ class Loudness:
         self.threshold_dbfs = threshold_dbfs
         self.heard: list[bytes] = []
 
-    def score_audio(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    def score_audio(self, samples: NDArray[np.float32], label: str | None = None) -> NDArray[np.float32]:
         self.heard.append(samples.tobytes())
         power = np.square(samples[: len(samples) // 640 * 640].reshape(-1, 640)).mean(axis=1)
         return (10 * np.log10(power + 1e-12) > self.threshold_dbfs).astype(np.float32)[:, None]

@@ -8,10 +8,14 @@ import pytest
 
 pytest.importorskip("sklearn", reason="scikit-learn is missing; run scripts/test without --node")
 
+import onnx
 import soundfile
+from support.unsure import CONFIG, stand_in_of_three, swelling, write_unsure
 
 from earshot_node.synth.reference import reference_clips
+from earshot_trainer.evaluate.bundle_subject import BundleSubject
 from earshot_trainer.evaluate.loading import load_subject
+from earshot_trainer.second_opinion.joining import join
 
 pytestmark = pytest.mark.torch
 
@@ -42,3 +46,13 @@ def test_subject_that_has_heard_something_travels_to_another_process() -> None:
     samples = np.random.default_rng(1).normal(0, 0.1, 16_000).astype(np.float32)
     here = subject.score_audio(samples)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(subject)).score_audio(samples), here)
+
+
+def test_one_label_costs_no_answers_about_others(tmp_path: Path) -> None:
+    graph = tmp_path / "joint.onnx"
+    onnx.save(join(onnx.load(write_unsure(tmp_path)), stand_in_of_three(), CONFIG.labels), graph)
+    subject = BundleSubject.of_graph(graph, ("siren", "horn", "dog"))
+    everything, sirens = subject.score_audio(swelling()[0]), subject.score_audio(swelling()[0], "siren")
+    np.testing.assert_array_equal(sirens[:, 0], everything[:, 0])
+    assert everything[:, 2].any()
+    assert not sirens[:, 2].any()

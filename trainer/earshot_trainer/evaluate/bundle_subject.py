@@ -39,7 +39,7 @@ class BundleSubject:
     title: str
     bundle: Bundle
     presets_origin: str
-    _models: list[StreamingModel] = field(default_factory=list, init=False, repr=False, compare=False)
+    _models: dict[str | None, StreamingModel] = field(default_factory=dict, init=False, repr=False, compare=False)
     _analyzers: list[Analyzer] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @classmethod
@@ -107,11 +107,12 @@ class BundleSubject:
         analysis = self._analyzers[0].analyze(path)
         return Heard(analysis.duration_s, analysis.posteriors, analysis.problem)
 
-    def score_audio(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    def score_audio(self, samples: NDArray[np.float32], label: str | None = None) -> NDArray[np.float32]:
         """Hear float32[n] at 16 kHz by the node's pipeline; returns float32[frames, labels]."""
-        if not self._models:
-            self._models.append(StreamingModel(self.bundle.manifest, self.bundle.model))
-        pipeline = Pipeline(self._models[0], lambda _: {})
+        if label not in self._models:
+            wanted = None if label is None else (label,)
+            self._models[label] = StreamingModel(self.bundle.manifest, self.bundle.model, wanted)
+        pipeline = Pipeline(self._models[label], lambda _: {})
         rows = [np.zeros((0, len(self.labels)), np.float32)]
         for start in range(0, len(samples), BLOCK_SAMPLES):
             block = np.ascontiguousarray(samples[start : start + BLOCK_SAMPLES], np.float32)
@@ -120,7 +121,7 @@ class BundleSubject:
         return np.concatenate(rows)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_models": [], "_analyzers": []}
+        return {**self.__dict__, "_models": {}, "_analyzers": []}
 
 
 def _hear_file(subject: Subject, path: Path) -> Heard:

@@ -155,7 +155,7 @@ class PooledSubject:
         """Hear one file by its run."""
         return self.members[self.member_of[path]].subject.hear_file(path)
 
-    def score_audio(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:  # noqa: ARG002
+    def score_audio(self, samples: NDArray[np.float32], label: str | None = None) -> NDArray[np.float32]:  # noqa: ARG002
         """Refuse: whose recordings is it made of?
 
         Raises:

@@ -56,7 +56,7 @@ def hear_take(subject: Subject, planned: PlannedTake, label: str, conditions: Se
     found = np.zeros((len(conditions), len(PRESET_SENSITIVITY)), np.bool_)
     peaks = np.zeros(len(conditions))
     for row, condition in enumerate(conditions):
-        posteriors = model.score_audio(condition.apply(take, planned.rng(condition.name)))[:, column]
+        posteriors = model.score_audio(condition.apply(take, planned.rng(condition.name)), label)[:, column]
         found[row] = _decide(posteriors, subject, label)
         peaks[row] = posteriors[math.floor(LEAD_S / subject.hop_s + 1e-6) :].max(initial=0.0)
     return HeardTake(recording.name, recording.group, planned.is_positive, found, peaks)

@@ -136,7 +136,7 @@ def _parameters(name: str, rng: np.random.Generator) -> SirenParameters:
 
 def _delays(subject: Subject, take: KindTake) -> dict[str, float | None]:
     """Seconds from the siren's beginning to the first event reported after it, by preset; None where there was none."""
-    posteriors = subject.score_audio(render_take(take))[:, subject.labels.index(LABEL)].tolist()
+    posteriors = subject.score_audio(render_take(take), LABEL)[:, subject.labels.index(LABEL)].tolist()
     found: dict[str, float | None] = {}
     for preset in PRESET_SENSITIVITY:
         detector = LabelDetector(LABEL, getattr(subject.presets, preset)[LABEL], subject.hop_s)

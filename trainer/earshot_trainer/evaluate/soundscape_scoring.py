@@ -58,6 +58,6 @@ def hear_layout(subject: Subject, plans: tuple[SoundscapePlan, ...]) -> list[Pos
     """
     found = []
     for plan in plans:
-        scores = subject.for_recordings(plan.recordings).score_audio(render(plan))
+        scores = subject.for_recordings(plan.recordings).score_audio(render(plan), plan.label)
         found.append(np.ascontiguousarray(scores[:, subject.labels.index(plan.label)]))
     return found

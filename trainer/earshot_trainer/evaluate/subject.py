@@ -74,8 +74,11 @@ class Subject(Protocol):
     def score_files(self, paths: Sequence[Path], jobs: int) -> Iterator[Heard]:
         """Hear files in order, `jobs` processes at once, each with a fresh state."""
 
-    def score_audio(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Hear float32[n] at 16 kHz with a fresh state; returns float32[frames, labels], whole hops only."""
+    def score_audio(self, samples: NDArray[np.float32], label: str | None = None) -> NDArray[np.float32]:
+        """Hear float32[n] at 16 kHz with a fresh state; returns float32[frames, labels], whole hops only.
+
+        With a `label` nothing else is listened for, and the other columns may be worth nothing.
+        """
 
 
 def stand_in_presets(labels: Sequence[str]) -> Presets:

@@ -95,7 +95,11 @@ class TaggerSubject:
         """Hear files; silence follows each, so that its last window, padded, counts as long as every other."""
         yield from map_with_subject(_hear_file, self, paths, jobs)
 
-    def score_audio(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    def score_audio(
+        self,
+        samples: NDArray[np.float32],
+        label: str | None = None,  # noqa: ARG002
+    ) -> NDArray[np.float32]:
         """Hear float32[n] at 16 kHz; returns float32[n // 640, labels]."""
         return on_grid(self._scores(samples), len(samples) // GRID_SAMPLES)
 

@@ -82,7 +82,7 @@ def run_explanation(request: ExplainRequest, console: Console | None = None) -> 
 
 def explain(bundle: Bundle, label: str, file: Path, at_s: float | None, seconds: float) -> Explanation:
     """Explain `seconds` from `at_s` on, or around the label's highest posterior; raises like `run_explanation`."""
-    model = StreamingModel(bundle.manifest, bundle.model)
+    model = StreamingModel(bundle.manifest, bundle.model, (label,))
     column = bundle.manifest.labels.index(label)
     begin_s = find_peak(model, file, column) - PEAK_AT * seconds if at_s is None else at_s
     stretch = hear_stretch(model, file, begin_s, seconds)
