@@ -1,5 +1,6 @@
 """A small streaming graph of the tagger's frames that is unsure of a siren, and what it hears."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch  # noqa: TID251
 from numpy.typing import NDArray
 
 from earshot_trainer.graph.export import export_float
-from earshot_trainer.graph.session import GraphSession
+from earshot_trainer.graph.session import GraphSession, State
 from earshot_trainer.network.model import StreamingCrnn
 from earshot_trainer.second_opinion.joining import GATE, say_labels
 from support.toy_tagger import hearing_as_the_tagger
@@ -45,6 +46,19 @@ def write_unsure(folder: Path) -> Path:
         network.output.bias[0] += np.log(GATE / (1 - GATE))
     export_float(network, folder / "first.onnx")
     return folder / "first.onnx"
+
+
+def hear_in_cuts(
+    session: GraphSession, samples: NDArray[np.float32], state: State, cuts: Sequence[int]
+) -> NDArray[np.float32]:
+    """Return the posteriors [1, n, labels] of samples heard in calls of so many hops each, and one for the rest."""
+    heard = []
+    for part in np.split(samples, 640 * np.cumsum(cuts), axis=1):
+        if part.shape[1]:
+            output = session.run(part, state)
+            state = output.state
+            heard.append(output.posteriors)
+    return np.concatenate(heard, axis=1)
 
 
 def stand_in() -> onnx.ModelProto:

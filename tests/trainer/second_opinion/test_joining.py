@@ -12,7 +12,7 @@ import onnxruntime  # noqa: E402
 from hypothesis import HealthCheck, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
-from support.unsure import BIAS, CONFIG, HOPS, SLOPE, stand_in, swelling, write_unsure  # noqa: E402
+from support.unsure import BIAS, CONFIG, SLOPE, hear_in_cuts, stand_in, swelling, write_unsure  # noqa: E402
 
 from earshot_node.errors import OperatorError  # noqa: E402
 from earshot_trainer.graph.export import export_float  # noqa: E402
@@ -83,16 +83,7 @@ def test_posteriors_are_what_the_rule_says(graphs: tuple[Path, Path], samples: N
 def test_any_cut_equals_the_whole(graphs: tuple[Path, Path], samples: NDArray[np.float32], cuts: list[int]) -> None:
     session = GraphSession(graphs[1])
     whole = session.run(samples).posteriors
-    state, begin = session.initial_state(1), 0
-    for hops in [*cuts, HOPS]:
-        part = samples[:, begin * 640 : (begin + hops) * 640]
-        if not part.shape[1]:
-            break
-        output = session.run(part, state)
-        state = output.state
-        count = output.posteriors.shape[1]
-        np.testing.assert_allclose(output.posteriors, whole[:, begin : begin + count], rtol=0, atol=1e-4)
-        begin += count
+    np.testing.assert_allclose(hear_in_cuts(session, samples, session.initial_state(1), cuts), whole, rtol=0, atol=1e-4)
 
 
 def test_rows_are_asked_for_themselves(graphs: tuple[Path, Path], samples: NDArray[np.float32]) -> None:

@@ -17,6 +17,7 @@ from support.unsure import (  # noqa: E402
     OTHER_BIASES,
     OTHER_SLOPES,
     OTHERS,
+    hear_in_cuts,
     stand_in,
     stand_in_of_three,
     swelling,
@@ -96,16 +97,8 @@ def test_what_is_not_wanted_is_what_the_streaming_graph_says_or_nothing(folder: 
 def test_any_cut_equals_the_whole(folder: Path, cuts: list[int]) -> None:
     session, samples = GraphSession(folder / "joint.onnx"), swelling()
     whole = session.run(samples, wanting(session, *OTHERS)).posteriors
-    state, begin = wanting(session, *OTHERS), 0
-    for hops in [*cuts, HOPS]:
-        part = samples[:, begin * 640 : (begin + hops) * 640]
-        if not part.shape[1]:
-            break
-        output = session.run(part, state)
-        state = output.state
-        count = output.posteriors.shape[1]
-        np.testing.assert_allclose(output.posteriors, whole[:, begin : begin + count], rtol=0, atol=1e-4)
-        begin += count
+    heard = hear_in_cuts(session, samples, wanting(session, *OTHERS), cuts)
+    np.testing.assert_allclose(heard, whole, rtol=0, atol=1e-4)
 
 
 def test_rows_want_and_are_told_for_themselves(folder: Path) -> None:
