@@ -105,14 +105,12 @@ def show_speed(console: Console, found: Mapping[str, SpeedFigures]) -> None:
 
 def _measure_bundle(subject: BundleSubject, street: NDArray[np.float32], sirens: NDArray[np.float32]) -> SpeedFigures:
     """Time the node's pipeline with detector at several block lengths, then the bare model hop by hop."""
-    every_point, hop_samples = dict(subject.presets.balanced), subject.bundle.manifest.hop_samples
-    model, for_all = (
-        StreamingModel(subject.bundle.manifest, subject.bundle.model, wanted) for wanted in ((SIREN,), None)
-    )
+    manifest, graph, points = subject.bundle.manifest, subject.bundle.model, dict(subject.presets.balanced)
+    model, for_all = StreamingModel(manifest, graph, (SIREN,)), StreamingModel(manifest, graph)
+    hop_samples = manifest.hop_samples
 
     def rate(audio: NDArray[np.float32], hops: int, model: StreamingModel = model) -> float:
         blocks = _blocks(audio, hops * hop_samples)
-        points = every_point if model is for_all else {SIREN: every_point[SIREN]} if SIREN in every_point else {}
 
         def listen() -> None:
             pipeline = Pipeline(model, lambda _: points)
