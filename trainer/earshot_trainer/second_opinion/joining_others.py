@@ -33,20 +33,8 @@ _WATCH = """
 """In every call; uses `second_is_suspect`."""
 
 _CALM = """
-    first_others = Constant <value_float = $first_at.0> ()
-    every_other = Constant <value_float = $every.0> ()
+    next_others = Identity(state_second_others)
     i_others = Constant <value_ints = [$count]> ()
-    after_others = Constant <value_ints = [$width]> ()
-    heard_others = Slice(state_second_others, i0, i1, i1)
-    elapsed_others = Add(heard_others, count)
-    rest_others = Mod <fmod = 1> (elapsed_others, every_other)
-    turn_others = Add(rest_others, every_other)
-    is_full = GreaterOrEqual(elapsed_others, first_others)
-    count_others = Where(is_full, turn_others, elapsed_others)
-    answers_before = Slice(state_second_others, i1, after_others, i1)
-    no_answers = Mul(answers_before, zero)
-    next_others = Concat <axis = 1> (count_others, no_answers)
-
     calm_shape = Shape(second_p)
     others_shape = Concat <axis = 0> (calm_shape, i_others)
     no_others = Expand(zero, others_shape)
@@ -54,7 +42,7 @@ _CALM = """
     order = Constant <value_ints = [$calm_order]> ()
     posteriors = Gather <axis = 2> (first_and_none, order)
 """
-"""In a call in which no stream wants anything and nothing is suspected; uses `count` and constants."""
+"""In a call in which nothing is suspected and no stream wants anything, so that no window is counted."""
 
 _ASKS = """
     first_others = Constant <value_int = $first_at> ()
@@ -188,5 +176,4 @@ class Others:
 
     def _filled(self, text: str, **lists: Sequence[int]) -> str:
         values = {name: ", ".join(map(str, one)) for name, one in lists.items()}
-        count = len(self.labels)
-        return Template(text).substitute(first_at=FIRST_AT, every=EVERY, count=count, width=1 + count, **values)
+        return Template(text).substitute(first_at=FIRST_AT, every=EVERY, count=len(self.labels), **values)
