@@ -54,6 +54,8 @@ ALARMS = (
     # Four pulses of 0.1 s, 0.1 s apart, every 5 s.
     AlarmSignal("temporal_4", CO_ALARM, _pulses(PIEZO_HZ, 4, 0.1, 0.1, 5.0), "NFPA 720 (now NFPA 72), UL 2034"),
     AlarmSignal("temporal_4_low", CO_ALARM, _pulses(520.0, 4, 0.1, 0.1, 5.0), "NFPA 720 (now NFPA 72), 520 Hz"),
+    # Alarms for homes in Europe beep as their makers please, mostly evenly: see `_even_pulses`.
+    AlarmSignal("pulses", SMOKE_ALARM, _pulses(PIEZO_HZ, 1, 0.3, 0.0, 0.3), "EN 14604, which names no rhythm"),
     AlarmSignal("sounder_t3", FIRE_ALARM, _pulses(970.0, 3, 0.5, 0.5, 1.5), "ISO 8201 by a sounder"),
     AlarmSignal("uk_evacuate", FIRE_ALARM, (Tone(970.0, 970.0, 1.0),), "BS 5839-1, continuous"),
     AlarmSignal("uk_alert", FIRE_ALARM, (Tone(950.0, 950.0, 1.0, 1.0),), "BS 5839-1, intermittent"),
@@ -82,6 +84,8 @@ def synthesize_alarm(
     if duration_s <= 0.0 or sample_rate_hz <= 0:
         raise ValueError(f"duration {duration_s} s at {sample_rate_hz} Hz: both must be positive")
     signal, samples = _BY_NAME[name], max(1, round(duration_s * sample_rate_hz))
+    if name == "pulses":
+        signal = _even_pulses(signal, rng)
     piezo = signal.tones[0].start_hz == PIEZO_HZ
     tuning = float(rng.uniform(0.88, 1.12)) if piezo else float(rng.uniform(0.97, 1.03))
     tempo = float(rng.uniform(0.95, 1.05))
@@ -109,6 +113,13 @@ def home_alarm(rng: np.random.Generator, samples: int, sample_rate_hz: int) -> S
     choices = [signal.name for signal in ALARMS if signal.label != FIRE_ALARM]
     name = choices[int(rng.integers(len(choices)))]
     return synthesize_alarm(name, rng, samples / sample_rate_hz, sample_rate_hz)
+
+
+def _even_pulses(signal: AlarmSignal, rng: np.random.Generator) -> AlarmSignal:
+    """Its rhythm drawn: pulses of .08 to .7 s, pauses of .06 to .7 s, three in ten with a falling pitch."""
+    on_s, off_s = (float(np.exp(rng.uniform(*np.log(bounds)))) for bounds in ((0.08, 0.7), (0.06, 0.7)))
+    end_hz = PIEZO_HZ * (float(rng.uniform(0.85, 1.0)) if rng.uniform() < 0.3 else 1.0)
+    return replace(signal, tones=(Tone(PIEZO_HZ, end_hz, on_s, off_s),))
 
 
 def _timbre(signal: AlarmSignal, piezo: bool, rng: np.random.Generator) -> Timbre:
