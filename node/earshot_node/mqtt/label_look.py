@@ -6,6 +6,9 @@ _ICONS: Final = {
     "baby_cry": "mdi:baby-face-outline",
     "speech": "mdi:account-voice",
     "music": "mdi:music",
+    "dog": "mdi:dog",
+    "car_horn": "mdi:bugle",
+    "smoke_alarm": "mdi:smoke-detector-variant-alert",
 }
 _WITHOUT_ARTICLE: Final = frozenset({"speech", "music"})
 

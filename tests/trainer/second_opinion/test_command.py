@@ -24,6 +24,7 @@ from earshot_trainer.second_opinion import hearing  # noqa: E402
 from earshot_trainer.second_opinion.command import make_second_opinion  # noqa: E402
 from earshot_trainer.second_opinion.ears import Ears  # noqa: E402
 from earshot_trainer.second_opinion.joining import labels_of, second_of  # noqa: E402
+from earshot_trainer.segments.alarms import alarm_indoors  # noqa: E402
 from earshot_trainer.training.checkpoint import load_checkpoint  # noqa: E402
 from earshot_trainer.training.run_record import load_run  # noqa: E402
 
@@ -104,19 +105,31 @@ def test_other_labels_of_the_run_are_told_where_its_recordings_teach_them(tagger
     record = load_run(run.model.parent)
     assert record.labels == ("siren", *label_words())
     assert record.second_opinion is not None
-    assert record.second_opinion.labels == ("siren", "speech", "music")  # no baby is among the recordings
+    # No baby, dog or horn is among the recordings; smoke alarms are synthesized.
+    assert record.second_opinion.labels == ("siren", "speech", "music", "smoke_alarm")
+    # Of 50 mixtures of 1.6 s, two windows each, half hold an alarm, or one of its pauses.
+    assert 15 < record.second_opinion.fitted_to.synthesized_windows["smoke_alarm"] < 60
 
     int8 = run_quantization(
         QuantizeRequest(run.model, run.request.manifests, tmp_path / "run", clips=4, cache=run.cache)
     )
     states = read_interface(int8.read_bytes(), "graph").state_tensors
-    assert [one.name for one in states if one.name.startswith(WANTED_STATE)] == ["wanted_speech", "wanted_music"]
+    assert [one.name for one in states if one.name.startswith(WANTED_STATE)] == [
+        "wanted_speech",
+        "wanted_music",
+        "wanted_smoke_alarm",
+    ]
     session, column = GraphSession(int8), record.labels.index("music")
+    beeps = alarm_indoors("temporal_3", RNG, 4.0)
+    alarm, no_alarm = (
+        session.run(one[None]).posteriors[0, 30:, record.labels.index("smoke_alarm")] for one in (beeps, hiss())
+    )
+    assert np.quantile(alarm, 0.75) > 0.5 > np.quantile(no_alarm, 0.9)
     tune, noise = (session.run(one[None]).posteriors[0, 30:, column] for one in (melody(RNG, SECONDS), hiss()))
     assert np.median(tune) > 0.5 > np.median(noise)
     second = second_of(onnx.load(int8))
     assert second is not None
-    assert labels_of(second) == ("siren", "speech", "music")
+    assert labels_of(second) == ("siren", "speech", "music", "smoke_alarm")
 
 
 def test_windows_are_heard_once_for_all_runs(run: HalfHeard, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ class LabelWords(BaseModel):
         holds: words of recordings that hold it.
         may_hold: words of recordings of which it is not known.
         as_heard: the tagger's own opinion is taken for it where one is asked; recordings would teach it worse.
+        synthesized: labels of `earshot_node.synth.alarms` whose signals are taught and measured as it, too.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -29,6 +30,7 @@ class LabelWords(BaseModel):
     holds: frozenset[str]
     may_hold: frozenset[str] = frozenset()
     as_heard: bool = False
+    synthesized: frozenset[str] = frozenset()
 
 
 @cache

@@ -14,7 +14,7 @@ from earshot_trainer.corpus.recordings import Recording, expand_path, load_manif
 from earshot_trainer.evaluate.console import counting_up, say
 from earshot_trainer.evaluate.equal_alarms import EQUAL_ALARMS, EqualAlarms, print_equal_alarms
 from earshot_trainer.evaluate.evaluation import check_present, compare
-from earshot_trainer.evaluate.events_section import EVENTS
+from earshot_trainer.evaluate.events_section import ALARMS, EVENTS
 from earshot_trainer.evaluate.folds import FOLDS
 from earshot_trainer.evaluate.json_file import write_json
 from earshot_trainer.evaluate.loading import load_subject
@@ -35,7 +35,7 @@ from earshot_trainer.evaluate.tagger_subject import TaggerSubject
 WIDTH = 150
 """Columns of what is printed where there is no terminal."""
 
-SECTIONS: tuple[Section, ...] = (FOLDS, NESTED, EVENTS, ROBUSTNESS, SIREN_KINDS, SPEED)
+SECTIONS: tuple[Section, ...] = (FOLDS, NESTED, EVENTS, ALARMS, ROBUSTNESS, SIREN_KINDS, SPEED)
 """The parts of the report after tagging and false alarms, in the order of printing."""
 
 

@@ -15,7 +15,7 @@ AFTER_S = 1.0
 def event_tracks(figures: EventFigures, snr_db: float = EVIDENCE_SNR_DB) -> list[Track]:
     """Return the posteriors from onset to `AFTER_S` after offset of every event at one SNR, empty if there is none.
 
-    The recording of a track is the one that the event begins with.
+    The recording of a track is `SoundscapePlan.recording_of` the event.
     """
     tracks = []
     for heard in figures.heard:
@@ -25,7 +25,8 @@ def event_tracks(figures: EventFigures, snr_db: float = EVIDENCE_SNR_DB) -> list
             begin = int(event.onset_s / heard.hop_s)
             end = math.ceil((event.offset_s + AFTER_S) / heard.hop_s)
             posteriors = heard.posteriors[begin:end]
-            tracks.append(Track(event.pieces[0].recording, len(posteriors) * heard.hop_s, posteriors, heard.hop_s))
+            recording = heard.plan.recording_of(event)
+            tracks.append(Track(recording, len(posteriors) * heard.hop_s, posteriors, heard.hop_s))
     return tracks
 
 

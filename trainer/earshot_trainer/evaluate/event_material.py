@@ -1,10 +1,10 @@
-"""What events are made of: the parts of recordings in which something sounds."""
+"""What events are made of: the parts of recordings in which something sounds, and synthesized alarms."""
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,21 @@ from earshot_trainer.corpus.activity import active_frames
 from earshot_trainer.corpus.cache import to_int16
 from earshot_trainer.corpus.recordings import Recording
 from earshot_trainer.network.architecture import HOP_SAMPLES
+from earshot_trainer.segments.alarms import alarm_indoors
+
+
+class Sound(Protocol):
+    """What an event is made of: so many samples at 16 kHz, read or rendered when they are needed."""
+
+    @property
+    def samples(self) -> int:
+        """How many there are."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON types that say where they are from."""
+
+    def read(self) -> NDArray[np.float32]:
+        """Return them: float32[samples], the caller's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +53,23 @@ class Piece:
             AudioFileError: the file cannot be read, or ends before.
         """
         return _read(self).copy()
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmPiece:
+    """`samples` samples of a synthesized alarm (`segments.alarms`) at 16 kHz, drawn from `seed`."""
+
+    signal: str
+    seed: tuple[int, ...]
+    samples: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON types."""
+        return {"signal": self.signal, "seed": list(self.seed), "samples": self.samples}
+
+    def read(self) -> NDArray[np.float32]:
+        """Render it: float32[samples]."""
+        return alarm_indoors(self.signal, np.random.default_rng(self.seed), self.samples / SAMPLE_RATE_HZ)
 
 
 @lru_cache(maxsize=16)

@@ -136,7 +136,13 @@ def measure_events(
     Raises:
         AudioFileError: a recording cannot be read.
     """
-    soundscapes = plan_soundscapes(partitions, seed, rules, label)
+    return measure_soundscapes(subject, plan_soundscapes(partitions, seed, rules, label), jobs, advance)
+
+
+def measure_soundscapes(
+    subject: Subject, soundscapes: Soundscapes, jobs: int = 1, advance: Callable[[int, int], None] = lambda *_: None
+) -> EventFigures | None:
+    """Render, hear and measure; None without a soundscape. As `measure_events`."""
     if not soundscapes.plans:
         return None
     return figures_of_events(subject, soundscapes, hear_soundscapes(subject, soundscapes, jobs, advance))

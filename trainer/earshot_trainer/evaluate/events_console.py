@@ -53,7 +53,7 @@ def _print_protocol(console: Console, figures: EventFigures) -> None:
     say(
         console,
         f"\n{label}: {protocol['soundscapes']} soundscapes of {shortest:g} to {longest:g} s, "
-        f"{protocol['hours']:.2f} h, from {len(protocol['groups'])} recordings of {label} and "
+        f"{protocol['hours']:.2f} h, from {protocol['events_of']} of {label} and "
         f"{protocol['backgrounds']} backgrounds; "
         f"seed {protocol['seed']}, plan sha256 {protocol['plan_sha256'][:12]}",
     )

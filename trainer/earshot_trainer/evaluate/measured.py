@@ -16,13 +16,13 @@ from earshot_trainer.evaluate.console import counting, counting_up, say
 from earshot_trainer.evaluate.evaluation import Evaluation, evaluate, figures_of
 from earshot_trainer.evaluate.event_evidence import event_tracks, figures_at
 from earshot_trainer.evaluate.events import EventFigures
-from earshot_trainer.evaluate.events_section import EVENTS
+from earshot_trainer.evaluate.events_section import ALARMS, EVENTS
 from earshot_trainer.evaluate.report import print_choices
 from earshot_trainer.evaluate.request import EvaluateRequest
 from earshot_trainer.evaluate.sections import Findings, Material
 from earshot_trainer.evaluate.subject import STAND_IN, Subject
 from earshot_trainer.evaluate.tagger_subject import TaggerSubject
-from earshot_trainer.evaluate.tracks import Scored
+from earshot_trainer.evaluate.tracks import Scored, Track
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,17 @@ def measure(subject: Subject, recordings: Sequence[Recording], request: Evaluate
 
 def hear_events(one: Measured, request: EvaluateRequest, material: Material) -> Measured:
     """Let a subject hear the soundscapes before its points are chosen: they are evidence for the choice."""
-    if EVENTS.key in request.skipped:
-        return one
-    with counting_up(f"{EVENTS.key}, {one.subject.title}") as advance:
-        figures = EVENTS.measure(one.subject, one.scored, material, advance)
-    if not isinstance(figures, EventFigures):
-        return one
-    scored = replace(one.scored, events={figures.label: event_tracks(figures)})
-    return replace(one, scored=scored, findings={EVENTS.key: figures})
+    findings: dict[str, Findings] = {}
+    events: dict[str, list[Track]] = {}
+    for section in (EVENTS, ALARMS):
+        if section.key in request.skipped:
+            continue
+        with counting_up(f"{section.key}, {one.subject.title}") as advance:
+            figures = section.measure(one.subject, one.scored, material, advance)
+        if isinstance(figures, EventFigures):
+            findings[section.key] = figures
+            events[figures.label] = event_tracks(figures)
+    return replace(one, scored=replace(one.scored, events=events), findings=findings)
 
 
 def decide(measured: Sequence[Measured], request: EvaluateRequest, console: Console) -> list[Measured]:

@@ -7,12 +7,12 @@ so recordings (their hash), rules and seed give the same audio again, and no mor
 import hashlib
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from earshot_node.audio.block import SAMPLE_RATE_HZ
 from earshot_trainer.corpus.recordings import Recording
-from earshot_trainer.evaluate.event_material import Piece
+from earshot_trainer.evaluate.event_material import Piece, Sound
 
 CHOSEN_SNR_DB = (10.0, 0.0)
 
@@ -63,14 +63,15 @@ class SoundscapeRules:
 
 @dataclass(frozen=True, slots=True)
 class PlannedEvent:
-    """Pieces of one group's recordings, one after the other with a crossfade.
+    """Pieces of one group's recordings, one after the other with a crossfade; or a synthesized alarm.
 
     Attributes:
+        group: the original recording, or the name of the alarm's signal.
         onset_sample, offset_sample: first sample of the soundscape that holds it, and first one after it.
     """
 
     group: str
-    pieces: tuple[Piece, ...]
+    pieces: tuple[Sound, ...]
     onset_sample: int
     offset_sample: int
 
@@ -123,7 +124,18 @@ class SoundscapePlan:
     def recordings(self) -> list[Recording]:
         """Everything that is heard in it."""
         pieces = [self.background, *(piece for event in self.events for piece in event.pieces)]
-        return list(dict.fromkeys(piece.recording for piece in pieces))
+        return list(dict.fromkeys(piece.recording for piece in pieces if isinstance(piece, Piece)))
+
+    def recording_of(self, event: PlannedEvent) -> Recording:
+        """What stands for an event among recordings: the one that it begins with.
+
+        A synthesized one counts as a recording of its signal that was made where its background was.
+        """
+        first = event.pieces[0]
+        if isinstance(first, Piece):
+            return first.recording
+        labels = frozenset({self.label})
+        return replace(self.background.recording, group=event.group, label=self.label, labels=labels)
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON types; recordings by name."""
@@ -153,6 +165,7 @@ class Soundscapes:
 
     Attributes:
         left_out: recordings that hold the label but give no event, with the reason.
+        are_synthesized: the events are no recordings.
     """
 
     plans: tuple[SoundscapePlan, ...]
@@ -160,6 +173,12 @@ class Soundscapes:
     seed: int
     rules: SoundscapeRules
     left_out: dict[str, str]
+    are_synthesized: bool = False
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """What the events were made of."""
+        return tuple(sorted({event.group for plan in self.plans for event in plan.events}))
 
     def describe(self) -> dict[str, Any]:
         """Return the protocol as JSON types; `plan_sha256` stands for every choice that was made."""
@@ -170,7 +189,8 @@ class Soundscapes:
             "soundscapes": len(self.plans),
             "soundscapes_of_partition": dict(Counter(plan.partition for plan in self.plans)),
             "hours": round(sum(plan.duration_s for plan in self.plans) / 3600, 4),
-            "groups": sorted({event.group for plan in self.plans for event in plan.events}),
+            "events_of": f"{len(self.groups)} {'synthesized signals' if self.are_synthesized else 'recordings'}",
+            "groups": list(self.groups),
             "backgrounds": len({plan.background.recording for plan in self.plans}),
             "left_out": self.left_out,
             "rules": asdict(self.rules),

@@ -1,11 +1,12 @@
 """From recordings and a seed to plans of soundscapes.
 
 Clips are often shorter than an event should last. An event is therefore made of several clips of one recording, in
-their order, and from the first one again after the last.
+their order, and from the first one again after the last. Events of labels that nearly nobody records are synthesized.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import cycle
 
 import numpy as np
@@ -13,11 +14,16 @@ import soundfile
 
 from earshot_node.audio.block import SAMPLE_RATE_HZ
 from earshot_trainer.corpus.recordings import Recording
-from earshot_trainer.evaluate.event_material import Piece, find_pieces, order_as_recorded
+from earshot_trainer.evaluate.event_material import AlarmPiece, Piece, Sound, find_pieces, order_as_recorded
 from earshot_trainer.evaluate.soundscape_plan import PlannedEvent, SoundscapePlan, SoundscapeRules, Soundscapes
+from earshot_trainer.segments.alarms import signals_of
 
 BACKGROUND_MARGIN_S = 0.5
 TOO_FAINT_NOTE = "very faint"
+STREAM = 37
+"""Of random numbers; keeps alarms here apart from those that are taught."""
+Draw = Callable[[np.random.Generator], tuple[Sound, ...]]
+"""One event of a group."""
 
 
 def plan_soundscapes(
@@ -42,9 +48,23 @@ def plan_soundscapes(
         groups = _pieces_of_groups(recordings, label, rules, left_out)
         backgrounds = _backgrounds(recordings, label, rules)
         if groups and backgrounds:
+            draws: dict[str, Draw] = {group: partial(_draw_event, found, rules) for group, found in groups.items()}
             rng = np.random.default_rng([seed, *name.encode()])
-            plans.extend(_plan_partition(name, label, groups, backgrounds, rules, rng))
+            plans.extend(_plan_partition(name, label, draws, backgrounds, rules, rng))
     return Soundscapes(tuple(plans), label, seed, rules, left_out)
+
+
+def plan_alarms(
+    partitions: Mapping[str, Sequence[Recording]], seed: int, rules: SoundscapeRules, label: str
+) -> Soundscapes:
+    """Plan soundscapes as `plan_soundscapes` does, whose events are the label's synthesized alarms (`signals_of`)."""
+    draws: dict[str, Draw] = {name: partial(_draw_alarm, name, rules) for name in signals_of(label)}
+    plans: list[SoundscapePlan] = []
+    for name, recordings in partitions.items():
+        if draws and (backgrounds := _backgrounds(recordings, label, rules)):
+            rng = np.random.default_rng([seed, *name.encode()])
+            plans.extend(_plan_partition(name, label, draws, backgrounds, rules, rng))
+    return Soundscapes(tuple(plans), label, seed, rules, {}, are_synthesized=True)
 
 
 def _pieces_of_groups(
@@ -80,19 +100,19 @@ def _backgrounds(recordings: Sequence[Recording], label: str, rules: SoundscapeR
 def _plan_partition(
     partition: str,
     label: str,
-    groups: Mapping[str, Sequence[Piece]],
+    draws: Mapping[str, Draw],
     backgrounds: Sequence[Piece],
     rules: SoundscapeRules,
     rng: np.random.Generator,
 ) -> list[SoundscapePlan]:
-    names = list(groups)
+    names = list(draws)
     waiting = [names[i] for _ in range(rules.events_per_group) for i in rng.permutation(len(names))]
     order = cycle(rng.permutation(len(backgrounds)))
     plans: list[SoundscapePlan] = []
     while waiting:
         background = _cut_background(backgrounds[next(order)], rules, rng)
         wanted = waiting[: 1 + int(rng.random() < rules.two_events_share)]
-        events = _place([(group, _draw_event(groups[group], rules, rng)) for group in wanted], background, rules, rng)
+        events = _place([(group, draws[group](rng)) for group in wanted], background, rules, rng)
         del waiting[: len(events)]
         level_dbfs = round(float(rng.uniform(*rules.level_dbfs)), 2)
         layout = len(plans) // len(rules.snr_db)
@@ -119,6 +139,11 @@ def _cut_background(whole: Piece, rules: SoundscapeRules, rng: np.random.Generat
     return Piece(whole.recording, int(rng.integers(0, whole.samples - samples + 1)), samples)
 
 
+def _draw_alarm(signal: str, rules: SoundscapeRules, rng: np.random.Generator) -> tuple[AlarmPiece]:
+    samples = round(rng.uniform(*rules.event_s) * SAMPLE_RATE_HZ)
+    return (AlarmPiece(signal, (STREAM, int(rng.integers(2**31))), samples),)
+
+
 def _draw_event(pieces: Sequence[Piece], rules: SoundscapeRules, rng: np.random.Generator) -> tuple[Piece, ...]:
     """Pieces from a random one on, starting over after the last, until they fill a random length."""
     wanted = round(rng.uniform(*rules.event_s) * SAMPLE_RATE_HZ)
@@ -141,7 +166,7 @@ def _draw_event(pieces: Sequence[Piece], rules: SoundscapeRules, rng: np.random.
 
 
 def _place(
-    drawn: Sequence[tuple[str, tuple[Piece, ...]]],
+    drawn: Sequence[tuple[str, tuple[Sound, ...]]],
     background: Piece,
     rules: SoundscapeRules,
     rng: np.random.Generator,

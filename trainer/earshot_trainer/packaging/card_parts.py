@@ -32,9 +32,8 @@ def parts_section(report: Mapping[str, Any]) -> str:
     return "\n\n".join(blocks)
 
 
-def events_section(report: Mapping[str, Any]) -> str:
+def events_section(events: Mapping[str, Any] | None) -> str:
     """Return how many events of soundscapes were heard, how soon, and the PSDS, by SNR; empty where not measured."""
-    events = report.get("events")
     if not events:
         return ""
     rows = []
@@ -61,11 +60,16 @@ def events_section(report: Mapping[str, Any]) -> str:
     )  # fmt: skip
     count = first["presets"][PRESET]["events"]
     text = (
-        f"Events: {count} of {events['label']} at each SNR, mixed at known onsets into long recordings without it, "
-        f"{first['presets'][PRESET]['hours']:.2f} h at each SNR; delays from the true onset, of the events that were "
-        f"heard, at `{PRESET}`:"
+        f"Events: {count} of {events['label']} at each SNR{_made_of(events)}, mixed at known onsets into long "
+        f"recordings without it, {first['presets'][PRESET]['hours']:.2f} h at each SNR; delays from the true onset, of "
+        f"the events that were heard, at `{PRESET}`:"
     )
     return "\n".join([text, "", *table(header, rows)])
+
+
+def _made_of(events: Mapping[str, Any]) -> str:
+    said = str(events["protocol"].get("events_of", ""))
+    return f" ({said})" if "synthesized" in said else ""
 
 
 def robustness_section(report: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from earshot_trainer.packaging.figures import QUANTIZATION, SHIPPED, condense, h
 from earshot_trainer.packaging.held_out import PointsChosenOn, Whose
 from earshot_trainer.packaging.markdown import table
 from earshot_trainer.second_opinion.joining_others import EVERY
-from earshot_trainer.training.run_record import RunRecord, Summary
+from earshot_trainer.training.run_record import RunRecord, SecondOpinionRecord, Summary
 
 INTENDED_USE = """\
 Home use: a microphone tells a smart home that an emergency vehicle's siren is to be heard, so that a person or an
@@ -178,17 +178,21 @@ def _of_tagger(run: RunRecord) -> str:
         return f"{began}; nothing else of it is in this bundle"
     return (
         f"{began}; where it suspects a siren, it asks all {TAGGER_CONVOLUTIONS} of them, rounded to four bits, with an "
-        f"output of the project's own, fitted to {second.fitted_to} of .96 s{_also_told(second.labels)}"
+        f"output of the project's own, fitted to {second.fitted_to} of .96 s{_also_told(second)}"
     )
 
 
-def _also_told(labels: tuple[str, ...]) -> str:
-    others = [label for label in labels if label != SIREN]
+def _also_told(second: SecondOpinionRecord) -> str:
+    others = [label for label in second.labels if label != SIREN]
     if not others:
         return ""
     return (
         f"; {', '.join(others)} are told by such outputs alone, every {EVERY * HOP_SAMPLES / SAMPLE_RATE_HZ:g} s, to "
         "nodes that listen for them"
+        + "".join(
+            f"; {label} was taught by {count} windows of synthesized alarms in mixtures as well"
+            for label, count in second.fitted_to.synthesized_windows.items()
+        )
     )
 
 

@@ -61,13 +61,17 @@ class StartRecord(BaseModel):
 
 
 class FittedTo(BaseModel):
-    """How many windows a second opinion's output was fitted to: of recordings, and with a siren in mixtures of them."""
+    """How many windows a second opinion's output was fitted to: of recordings, and with a siren in mixtures of them.
+
+    `synthesized_windows` by label are what other outputs were fitted to besides recordings.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     siren_windows: int
     mixed_siren_windows: int = 0
     other_windows: int
+    synthesized_windows: dict[str, int] = Field(default_factory=dict)
 
     def __str__(self) -> str:
         mixed = f", {self.mixed_siren_windows} of mixtures with one" if self.mixed_siren_windows else ""

@@ -19,8 +19,8 @@ def show_events(found: Mapping[str, EventFigures], label: str) -> Part | None:
     first = next(iter(found.values()))
     protocol = first.protocol
     note = (
-        f"{protocol['soundscapes']} soundscapes, {protocol['hours']:.2f} h: events of {len(protocol['groups'])} "
-        f"recordings laid into {protocol['backgrounds']} long recordings without {label}. Seed {protocol['seed']}. "
+        f"{protocol['soundscapes']} soundscapes, {protocol['hours']:.2f} h: events of {protocol['events_of']} "
+        f"laid into {protocol['backgrounds']} long recordings without {label}. Seed {protocol['seed']}. "
         f"SNR: {protocol['definitions']['snr']}. Heard: {protocol['definitions']['recall']}."
     )
     panels = [*_curves(found), *_delays(found)]
