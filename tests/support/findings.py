@@ -23,7 +23,8 @@ def event_figures(recall: float) -> EventFigures:
         psds = {name: Psds(round(share / 2, 3), 0.1, settings) for name, settings in SCENARIOS.items()}
         by_snr.append(EventsAtSnr(snr_db, presets, psds))
     protocol = {
-        "seed": 7, "soundscapes": 12, "hours": 0.2, "groups": ["a", "b"], "events_of": "2 recordings", "backgrounds": 3, "definitions": DEFINITIONS
+        "seed": 7, "soundscapes": 12, "hours": 0.2, "groups": ["a", "b"], "events_of": "2 recordings",
+        "backgrounds": 3, "definitions": DEFINITIONS,
     }  # fmt: skip
     return EventFigures("siren", protocol, by_snr, ())
 

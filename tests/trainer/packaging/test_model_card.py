@@ -210,6 +210,10 @@ def test_what_of_the_teacher_is_in_the_bundle_is_told() -> None:
     second["fitted_to"]["mixed_siren_windows"] = 67
     mixed = card(run(teacher=teacher, recipe=recipe, second_opinion=second), {})
     assert "12 windows with a siren, 67 of mixtures with one and 345 without" in mixed
+    second |= {"labels": ["siren", "smoke_alarm"]}
+    second["fitted_to"]["synthesized_windows"] = {"smoke_alarm": 89}
+    taught = card(run(teacher=teacher, recipe=recipe, second_opinion=second), {})
+    assert "smoke_alarm was taught by 89 windows of synthesized alarms in mixtures as well" in taught
 
 
 def test_mixtures_that_the_teacher_heard_are_told() -> None:

@@ -102,6 +102,16 @@ def test_every_part_of_the_report_stands_in_a_table(report: dict[str, Any]) -> N
     assert title_of(report).endswith("on all recordings, out of fold")
 
 
+def test_alarms_that_nobody_recorded_are_told_as_such(report: dict[str, Any]) -> None:
+    text = evaluation_section(condense(report))
+    assert "48 of siren at each SNR, mixed" in text
+    assert "smoke_alarm" not in text
+    made = {"label": "smoke_alarm", "protocol": {"events_of": "5 synthesized signals", "groups": ["temporal_3"]}}
+    text = evaluation_section(condense(report | {"home_alarms": report["events"] | made}))
+    assert "48 of siren at each SNR, mixed" in text
+    assert "48 of smoke_alarm at each SNR (5 synthesized signals), mixed" in text
+
+
 def test_rival_that_no_threshold_of_ours_matches_is_told(report: dict[str, Any]) -> None:
     report["also_against"][0]["equal_alarms"][0] |= {"mine": None}
     assert "| balanced, 3 in 5.00 h | none strict enough | 0.650 |" in evaluation_section(condense(report))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-PARTS = ("folds", "nested", "events", "alarms", "robustness", "kinds", "speed", "equal_alarms")
+PARTS = ("folds", "nested", "events", "home_alarms", "robustness", "kinds", "speed", "equal_alarms")
 """Keys of `earshot_trainer.evaluate.command.SECTIONS`, and the comparison; here so that help needs no import."""
 
 EXAMPLE = """\b

@@ -49,4 +49,4 @@ def _partitions(material: Material) -> dict[str, tuple[Recording, ...]]:
 
 
 EVENTS = Section("events", measure_section, print_events)
-ALARMS = Section("alarms", measure_alarms, print_events)
+ALARMS = Section("home_alarms", measure_alarms, print_events)

@@ -40,7 +40,7 @@ def evaluation_section(report: dict[str, Any]) -> str:
         parts_section(report),
         rivals_section(report),
         events_section(report.get("events")),
-        events_section(report.get("alarms")),
+        events_section(report.get("home_alarms")),
         robustness_section(report),
         kinds_section(report),
         speed_section(report),

@@ -68,7 +68,7 @@ def events_section(events: Mapping[str, Any] | None) -> str:
 
 
 def _made_of(events: Mapping[str, Any]) -> str:
-    said = str(events["protocol"].get("events_of", ""))
+    said = str(events.get("protocol", {}).get("events_of", ""))
     return f" ({said})" if "synthesized" in said else ""
 
 

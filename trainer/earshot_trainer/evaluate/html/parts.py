@@ -12,7 +12,7 @@ from earshot_trainer.evaluate.html.robustness_panels import show_robustness
 
 LABEL_PARTS: dict[str, Callable[[Mapping[str, Any], str], Part | None]] = {
     "events": show_events,
-    "alarms": show_events,
+    "home_alarms": show_events,
     "robustness": show_robustness,
     "kinds": show_kinds,
     "folds": show_folds,
