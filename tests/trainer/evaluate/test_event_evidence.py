@@ -10,6 +10,7 @@ pytest.importorskip("sklearn", reason="scikit-learn is missing; run scripts/test
 from support.tracks import HOP_S, make_track
 
 from earshot_node.contract.operating_point import OperatingPoint, Presets
+from earshot_node.errors import OperatorError
 from earshot_trainer.evaluate.event_evidence import AFTER_S, event_tracks, figures_at
 from earshot_trainer.evaluate.event_material import Piece
 from earshot_trainer.evaluate.events import EventFigures, EventsAtSnr, measure_at_point
@@ -87,3 +88,13 @@ def test_without_events_there_is_no_recall_of_events() -> None:
     clips = [make_track("siren", [0.9] * 50), make_track("music", [0.1] * 900, kind="long")]
     _, choices = choose_operating_points({"siren": Evidence.of(clips, "siren")})
     assert choices["siren"]["balanced"].event_recall is None
+
+
+def test_events_alone_are_evidence_enough() -> None:
+    long = make_track("music", [0.1] * 9000, kind="long")
+    events = event_tracks(figures(*(soundscape(number, [0.6, 0.6]) for number in range(2))))
+    points, choices = choose_operating_points({"siren": Evidence.of([long], "siren", events)})
+    assert 0.1 < points.balanced["siren"].enter <= 0.6
+    assert (choices["siren"]["balanced"].recall, choices["siren"]["balanced"].event_recall) == (1.0, 1.0)
+    with pytest.raises(OperatorError, match="no long recordings without siren"):
+        Evidence.of([], "siren", events)

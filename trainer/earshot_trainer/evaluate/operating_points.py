@@ -61,7 +61,8 @@ class Evidence:
         positives: recordings that hold the label.
         negative_clips: short recordings without it, full of foreground sounds.
         long_negatives: long recordings without it; their hours count for the budgets.
-        events: of the label, in soundscapes; where there are some, recall is the mean over them and over positives.
+        events: of the label, in soundscapes; where there are some, recall is the mean over them and over positives. One
+            of the two may be empty.
     """
 
     positives: Sequence[Track]
@@ -74,13 +75,13 @@ class Evidence:
         """Sort tracks by what they can show.
 
         Raises:
-            OperatorError: no recording with the label, or no long one without.
+            OperatorError: no recording with the label and no event, or no long one without.
         """
         positives = [t for t in tracks if t.is_positive(label)]
         negatives = [t for t in tracks if not t.is_positive(label)]
         long = [t for t in negatives if t.recording.kind == "long"]
-        if not positives or not long:
-            missing = f"recordings with {label}" if not positives else f"long recordings without {label}"
+        if not (positives or events) or not long:
+            missing = f"recordings with {label}" if not (positives or events) else f"long recordings without {label}"
             raise OperatorError(f"operating points cannot be chosen: no {missing} selected; add --data or --source")
         return cls(positives, [t for t in negatives if t.recording.kind == "clip"], long, events)
 
@@ -95,7 +96,8 @@ class Choice:
     """A chosen point and what the node's detector gives with it on the evidence.
 
     Attributes:
-        recall: share of positives with an event, averaged over recordings (groups), so that none dominates.
+        recall: share of positives with an event, averaged over recordings (groups), so that none dominates; of the
+            events in soundscapes where there are no positives.
         event_recall: the same of the events in soundscapes; None without any.
         clip_alarms: share of negative clips with an event.
         false_alarms: on the long negatives; `allowed` is what the budget allows in these hours.
@@ -211,7 +213,7 @@ def judge_point(label: str, evidence: Evidence, point: OperatingPoint, allowed: 
     alarmed = sum(count > 0 for count in events(evidence.negative_clips))
     return Choice(
         point,
-        recall=recall(evidence.positives),
+        recall=recall(evidence.positives or evidence.events),
         event_recall=recall(evidence.events) if evidence.events else None,
         clip_alarms=round(alarmed / max(1, len(evidence.negative_clips)), 4),
         false_alarms=sum(events(evidence.long_negatives)),
