@@ -219,7 +219,7 @@ def test_words_name_band_and_time_of_the_recording() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["--label", "dog"], "the bundle hears siren"), (["--at", "90"], "choose --at before that")],
+    [(["--label", "doorbell"], "the bundle hears siren"), (["--at", "90"], "choose --at before that")],
 )
 def test_what_cannot_be_explained_is_refused_in_a_line(tmp_path: Path, arguments: list[str], message: str) -> None:
     path = written(tmp_path, tones(1.0, []))
