@@ -4,7 +4,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from earshot_node.contract.names import SIREN
 from earshot_node.contract.operating_point import Presets
+from earshot_node.errors import OperatorError
 from earshot_trainer.corpus.recordings import dataset_hash
 from earshot_trainer.evaluate.json_file import write_json
 from earshot_trainer.evaluate.operating_points import Choice, Evidence, choose_operating_points
@@ -17,16 +19,23 @@ Choices = dict[str, dict[str, Choice]]
 
 
 def choose_for(scored: Scored) -> tuple[Presets, Choices]:
-    """Choose for every label that the recordings hold.
+    """Choose for every label that the recordings hold; without the others that they cannot show enough of.
 
     Raises:
-        OperatorError: they cannot show what a choice needs.
+        OperatorError: they cannot show what a choice for `siren` needs, or for any label.
     """
     labels = [label for label, tracks in scored.by_label.items() if any(track.is_positive(label) for track in tracks)]
-    evidence = {
-        label: Evidence.of(scored.by_label[label], label, scored.events.get(label, ()))
-        for label in labels or scored.by_label
-    }
+    evidence: dict[str, Evidence] = {}
+    problem: OperatorError | None = None
+    for label in labels or scored.by_label:
+        try:
+            evidence[label] = Evidence.of(scored.by_label[label], label, scored.events.get(label, ()))
+        except OperatorError as error:
+            if label == SIREN:
+                raise
+            problem = error
+    if problem is not None and not evidence:
+        raise problem
     presets, choices = choose_operating_points(evidence)
     return presets, {label: {str(name): choice for name, choice in found.items()} for label, found in choices.items()}
 
