@@ -109,7 +109,7 @@ def test_alarms_that_nobody_recorded_are_told_as_such(report: dict[str, Any]) ->
     made = {"label": "smoke_alarm", "protocol": {"events_of": "5 synthesized signals", "groups": ["temporal_3"]}}
     text = evaluation_section(condense(report | {"home_alarms": report["events"] | made}))
     assert "48 of siren at each SNR, mixed" in text
-    assert "48 of smoke_alarm at each SNR (5 synthesized signals), mixed" in text
+    assert "48 of smoke_alarm (5 synthesized signals) at each SNR, mixed" in text
 
 
 def test_rival_that_no_threshold_of_ours_matches_is_told(report: dict[str, Any]) -> None:

@@ -59,17 +59,14 @@ def events_section(events: Mapping[str, Any] | None) -> str:
         "event F1", *(name.upper() for name in first["psds"]),
     )  # fmt: skip
     count = first["presets"][PRESET]["events"]
+    made_of = events.get("protocol", {}).get("events_of", "")
+    of = f"{events['label']} ({made_of})" if made_of else events["label"]
     text = (
-        f"Events: {count} of {events['label']} at each SNR{_made_of(events)}, mixed at known onsets into long "
+        f"Events: {count} of {of} at each SNR, mixed at known onsets into long "
         f"recordings without it, {first['presets'][PRESET]['hours']:.2f} h at each SNR; delays from the true onset, of "
         f"the events that were heard, at `{PRESET}`:"
     )
     return "\n".join([text, "", *table(header, rows)])
-
-
-def _made_of(events: Mapping[str, Any]) -> str:
-    said = str(events.get("protocol", {}).get("events_of", ""))
-    return f" ({said})" if "synthesized" in said else ""
 
 
 def robustness_section(report: Mapping[str, Any]) -> str:
