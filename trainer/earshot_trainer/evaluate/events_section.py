@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from earshot_node.contract.names import SIREN
+from earshot_node.synth.alarms import SMOKE_ALARM
 from earshot_trainer.corpus.recordings import Recording
 from earshot_trainer.evaluate.events import EventFigures, measure_events, measure_soundscapes
 from earshot_trainer.evaluate.events_console import print_events
@@ -12,12 +13,11 @@ from earshot_trainer.evaluate.soundscapes import plan_alarms
 from earshot_trainer.evaluate.subject import Subject
 from earshot_trainer.evaluate.tracks import Scored
 
-SMOKE_ALARM = "smoke_alarm"
 ALARM_RULES = SoundscapeRules(length_s=(40.0, 60.0), event_s=(12.0, 20.0), two_events_share=0.0)
 """An alarm sounds on until somebody comes, and one of carbon monoxide has pauses of five seconds."""
 
 
-def measure_section(
+def measure_sirens(
     subject: Subject,
     scored: Scored,  # noqa: ARG001
     material: Material,
@@ -48,5 +48,5 @@ def _partitions(material: Material) -> dict[str, tuple[Recording, ...]]:
     return {f"pool{number}": pool for number, pool in enumerate(material.pools)}
 
 
-EVENTS = Section("events", measure_section, print_events)
+EVENTS = Section("events", measure_sirens, print_events)
 ALARMS = Section("home_alarms", measure_alarms, print_events)

@@ -32,7 +32,7 @@ def fit_others(
             continue
         log_odds = (heard.embeddings.astype(np.float32) @ classes.weight[columns].T + classes.bias[columns]).max(axis=1)
         recorded, without = heard.of_label(run, label, log_odds)
-        with_it = np.concatenate([recorded, *([synthesized[label]] if label in synthesized else [])])
+        with_it = np.concatenate([recorded, synthesized[label]]) if label in synthesized else recorded
         if len(with_it) >= FEWEST and len(without):
             rows[label] = fit_output([with_it], without)
     return rows

@@ -9,6 +9,7 @@ from earshot_trainer.corpus.words import label_words
 from earshot_trainer.network.architecture import SAMPLE_RATE_HZ
 
 LONGEST_PAUSE_S = 6.0
+"""Of any signal, with its tempo: so much more is rendered, so that a tone is in it to begin with."""
 TONE = 0.05
 """Of the peak: louder is a tone and no pause."""
 DOOR_SHARE = 0.4
