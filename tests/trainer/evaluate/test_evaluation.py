@@ -214,6 +214,10 @@ def test_chosen_presets_carry_what_they_were_chosen_on(manifest: Path, tmp_path:
     assert evidence is not None
     assert evidence.model_sha256 == load_subject(None).model_sha256
     assert evidence.groups == {"1", "2", "street/street.flac"}
+    # In a street nobody knows of horns: they have no points, and sirens have.
+    assert "car_horn: operating points cannot be chosen: no long recordings without car_horn" in result.output
+    assert "car_horn" not in load_presets(chosen).balanced
+    assert "siren" in load_presets(chosen).balanced
     chosen.write_text(load_presets(chosen).model_dump_json())
     assert load_presets_file(chosen).chosen_on is None
 

@@ -1,5 +1,6 @@
 """Operating points for a subject that was just measured, and the file that keeps them with their evidence."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,24 +19,24 @@ from earshot_trainer.evaluate.tracks import Scored
 Choices = dict[str, dict[str, Choice]]
 
 
-def choose_for(scored: Scored) -> tuple[Presets, Choices]:
-    """Choose for every label that the recordings hold; without the others that they cannot show enough of.
+def choose_for(scored: Scored, tell: Callable[[str], None]) -> tuple[Presets, Choices]:
+    """Choose for every label that the recordings hold.
+
+    `tell` is given a line for each one but `siren` of which they show too little to choose; it has no points then.
 
     Raises:
-        OperatorError: they cannot show what a choice for `siren` needs, or for any label.
+        OperatorError: they show too little of sirens, or of every label.
     """
     labels = [label for label, tracks in scored.by_label.items() if any(track.is_positive(label) for track in tracks)]
+    labels = labels or list(scored.by_label)
     evidence: dict[str, Evidence] = {}
-    problem: OperatorError | None = None
-    for label in labels or scored.by_label:
+    for label in labels:
         try:
             evidence[label] = Evidence.of(scored.by_label[label], label, scored.events.get(label, ()))
         except OperatorError as error:
-            if label == SIREN:
+            if label == SIREN or (label == labels[-1] and not evidence):
                 raise
-            problem = error
-    if problem is not None and not evidence:
-        raise problem
+            tell(f"{label}: {error}")
     presets, choices = choose_operating_points(evidence)
     return presets, {label: {str(name): choice for name, choice in found.items()} for label, found in choices.items()}
 

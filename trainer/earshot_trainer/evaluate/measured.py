@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -104,7 +105,7 @@ def _decide_first(first: Measured, request: EvaluateRequest, console: Console) -
     if path is None:
         is_bare_tagger = isinstance(first.subject, TaggerSubject) and request.presets is None
         return _choose_if_possible(first, request, console) if is_bare_tagger else first
-    presets, choices = choose_for(first.scored)
+    presets, choices = choose_for(first.scored, partial(say, console))
     print_choices(console, choices, first.subject.title)
     write_presets(path, presets, choices, first.subject, first.scored)
     return replace(_decide_by(first, presets, f"{path.name}, chosen on these recordings", request), choices=choices)
@@ -112,7 +113,7 @@ def _decide_first(first: Measured, request: EvaluateRequest, console: Console) -
 
 def _choose_if_possible(one: Measured, request: EvaluateRequest, console: Console) -> Measured:
     try:
-        presets, choices = choose_for(one.scored)
+        presets, choices = choose_for(one.scored, partial(say, console))
     except OperatorError as error:
         say(console, f"{one.subject.title} decides by stand-in points: {error}")
         return one
