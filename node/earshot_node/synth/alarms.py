@@ -30,12 +30,16 @@ class Tone:
 
 @dataclass(frozen=True)
 class AlarmSignal:
-    """Tones that repeat without end; `label` is what a recording of it would be labelled."""
+    """Tones that repeat without end; `label` is what a recording of it would be labelled.
+
+    With `free_rhythm` each one's own is drawn, and `tones` are only an example.
+    """
 
     name: str
     label: str
     tones: tuple[Tone, ...]
     rule: str
+    free_rhythm: bool = False
 
 
 def _pulses(pitch_hz: float, count: int, on_s: float, off_s: float, pause_s: float) -> tuple[Tone, ...]:
@@ -55,7 +59,13 @@ ALARMS = (
     AlarmSignal("temporal_4", CO_ALARM, _pulses(PIEZO_HZ, 4, 0.1, 0.1, 5.0), "NFPA 720 (now NFPA 72), UL 2034"),
     AlarmSignal("temporal_4_low", CO_ALARM, _pulses(520.0, 4, 0.1, 0.1, 5.0), "NFPA 720 (now NFPA 72), 520 Hz"),
     # Alarms for homes in Europe beep as their makers please, mostly evenly: see `_even_pulses`.
-    AlarmSignal("pulses", SMOKE_ALARM, _pulses(PIEZO_HZ, 1, 0.3, 0.0, 0.3), "EN 14604, which names no rhythm"),
+    AlarmSignal(
+        "pulses",
+        SMOKE_ALARM,
+        (Tone(PIEZO_HZ, PIEZO_HZ, 0.3, 0.3),),
+        "EN 14604, which names no rhythm",
+        free_rhythm=True,
+    ),
     AlarmSignal("sounder_t3", FIRE_ALARM, _pulses(970.0, 3, 0.5, 0.5, 1.5), "ISO 8201 by a sounder"),
     AlarmSignal("uk_evacuate", FIRE_ALARM, (Tone(970.0, 970.0, 1.0),), "BS 5839-1, continuous"),
     AlarmSignal("uk_alert", FIRE_ALARM, (Tone(950.0, 950.0, 1.0, 1.0),), "BS 5839-1, intermittent"),
@@ -84,7 +94,7 @@ def synthesize_alarm(
     if duration_s <= 0.0 or sample_rate_hz <= 0:
         raise ValueError(f"duration {duration_s} s at {sample_rate_hz} Hz: both must be positive")
     signal, samples = _BY_NAME[name], max(1, round(duration_s * sample_rate_hz))
-    if name == "pulses":
+    if signal.free_rhythm:
         signal = _even_pulses(signal, rng)
     piezo = signal.tones[0].start_hz == PIEZO_HZ
     tuning = float(rng.uniform(0.88, 1.12)) if piezo else float(rng.uniform(0.97, 1.03))

@@ -80,3 +80,15 @@ def test_unknown_alarm_and_wrong_duration_are_refused():
         synthesize_alarm("gong", np.random.default_rng(0), 1.0)
     with pytest.raises(ValueError, match="must be positive"):
         synthesize_alarm("germany", np.random.default_rng(0), 0.0)
+
+
+def test_even_pulses_keep_one_rhythm_and_each_alarm_has_its_own():
+    rhythms = []
+    for seed in range(12):
+        samples = synthesize_alarm("pulses", np.random.default_rng(seed), 8.0)
+        pulses, pauses = pulses_s(samples), pauses_s(samples)
+        assert len(pulses) > 3
+        assert np.ptp(pulses) <= 0.03
+        assert np.ptp(pauses) <= 0.03
+        rhythms.append((round(float(np.median(pulses)), 1), round(float(np.median(pauses)), 1)))
+    assert len(set(rhythms)) > 6
