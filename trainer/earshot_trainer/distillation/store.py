@@ -22,7 +22,7 @@ from earshot_trainer.corpus.recordings import Recording
 from earshot_trainer.distillation import mixtures
 from earshot_trainer.distillation.mixtures import MixtureRenderer
 from earshot_trainer.distillation.tagger import MEL_HOP_SAMPLES, WINDOW_FRAMES, EmbeddingTagger
-from earshot_trainer.network.architecture import HOP_SAMPLES, SAMPLE_RATE_HZ
+from earshot_trainer.network.architecture import HOP_SAMPLES
 from earshot_trainer.network.features import LogMel
 from earshot_trainer.segments.bank import FEATURE_KEYS
 from earshot_trainer.segments.synthetic import load_pool, synthesizer_code
@@ -132,7 +132,7 @@ class _Listener:
         keep_freed_memory()
         cache = PcmCache(folder)
         cache.add(recordings)
-        length = round(recipe.mixing.segment_s * SAMPLE_RATE_HZ / HOP_SAMPLES) * HOP_SAMPLES
+        length = recipe.mixing.segment_hops * HOP_SAMPLES
         assert recipe.distillation is not None
         seed = recipe.distillation.seed
         pool = load_pool(recipe.synthetic, seed, folder)

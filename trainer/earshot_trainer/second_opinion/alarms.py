@@ -18,7 +18,7 @@ from earshot_trainer.distillation.lessons import share_of_windows
 from earshot_trainer.distillation.mixtures import MixtureRenderer
 from earshot_trainer.distillation.store import window_decisions
 from earshot_trainer.distillation.tagger import WINDOW_FRAMES
-from earshot_trainer.network.architecture import FRAMES_PER_HOP, HOP_SAMPLES, SAMPLE_RATE_HZ
+from earshot_trainer.network.architecture import FRAMES_PER_HOP, HOP_SAMPLES
 from earshot_trainer.second_opinion.ears import Ears
 from earshot_trainer.second_opinion.fitting import Floats
 from earshot_trainer.segments.alarms import alarm_indoors, signals_of
@@ -58,7 +58,7 @@ def embed_alarms(
     """
     backgrounds = [one for one in run.learnt if not one.is_siren and label not in one.labels]
     mixing, seed = run.recipe.mixing, run.recipe.training.seed
-    length = round(mixing.segment_s * SAMPLE_RATE_HZ / HOP_SAMPLES) * HOP_SAMPLES
+    length = mixing.segment_hops * HOP_SAMPLES
     renderer = MixtureRenderer(backgrounds, run.cache, _pool(label, seed), length, mixing.active_range_db, seed)
     decisions = window_decisions(length)
     embeddings = []

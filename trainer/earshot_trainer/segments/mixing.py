@@ -83,7 +83,7 @@ class SegmentMixer:
         self._floor = math.log(config.power_floor)
         self._full_scale = augment.full_scale_power(config)
         self._noise_shape = _white_noise(config).to(device)
-        self.decisions = round(mixing.segment_s * SAMPLE_RATE_HZ / HOP_SAMPLES)
+        self.decisions = mixing.segment_hops
         self.frames = self.decisions * FRAMES_PER_HOP
         self._source_frames = int(self.frames * change.tempo[1]) + SOURCE_MARGIN_FRAMES
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from earshot_node.errors import ConfigError
 from earshot_node.synth.sirens import SirenKind
-from earshot_trainer.network.architecture import ModelConfig
+from earshot_trainer.network.architecture import HOP_SAMPLES, SAMPLE_RATE_HZ, ModelConfig
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Range = tuple[float, float]
@@ -54,6 +54,11 @@ class MixingRecipe(Section):
     streets: int = Field(2, ge=0)
     towns: int = Field(0, ge=0)
     balance: Share = 0.5
+
+    @property
+    def segment_hops(self) -> int:
+        """A segment's length in whole decisions."""
+        return round(self.segment_s * SAMPLE_RATE_HZ / HOP_SAMPLES)
 
 
 class AugmentRecipe(Section):
