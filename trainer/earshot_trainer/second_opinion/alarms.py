@@ -26,17 +26,17 @@ from earshot_trainer.segments.synthetic import SyntheticSound
 from earshot_trainer.training.finished_run import FinishedRun
 
 SOUNDS, SOUND_S = 400, 10.0
-MIXTURES_PER_LESSON = 10
-"""One mixture is rendered for so many that the run's recipe distils; nearly half of them hold an alarm."""
+MIXTURES_SHARE = 0.1
+"""Of the number that the run's recipe distils, how many are rendered; nearly half of them hold an alarm."""
 TONE_SHARE = 0.25
 """Of a window, over which a tone has to sound: a pulse of half a second does, and three of a tenth."""
 STREAM = 31
 """Of random numbers; keeps these draws apart from others with the same seed."""
 
 
-def lessons_of(run: FinishedRun) -> int:
+def mixtures_for(run: FinishedRun) -> int:
     """How many mixtures are to be rendered for the run: none where its recipe distils nothing."""
-    return 0 if run.recipe.distillation is None else run.recipe.distillation.mixtures // MIXTURES_PER_LESSON
+    return 0 if run.recipe.distillation is None else round(MIXTURES_SHARE * run.recipe.distillation.mixtures)
 
 
 @torch.inference_mode()
@@ -54,7 +54,7 @@ def embed_alarms(
         label: one with `signals_of`.
         ears: what makes the tagger's frames of samples.
         embed: windows of frames [K, 96, 64] to embeddings [K, C].
-        progress: called after each of `lessons_of` mixtures.
+        progress: called after each of `mixtures_for` mixtures.
     """
     backgrounds = [one for one in run.learnt if not one.is_siren and label not in one.labels]
     mixing, seed = run.recipe.mixing, run.recipe.training.seed
@@ -62,7 +62,7 @@ def embed_alarms(
     renderer = MixtureRenderer(backgrounds, run.cache, _pool(label, seed), length, mixing.active_range_db, seed)
     decisions = window_decisions(length)
     embeddings = []
-    for number in range(lessons_of(run) if backgrounds else 0):
+    for number in range(mixtures_for(run) if backgrounds else 0):
         mixture = renderer.render(number)
         sounds = share_of_windows(mixture.active[None], decisions)[0] > TONE_SHARE
         if sounds.any():

@@ -17,7 +17,7 @@ from earshot_trainer.corpus.recordings import dataset_hash
 from earshot_trainer.distillation.tagger import EmbeddingTagger
 from earshot_trainer.network.architecture import ModelConfig
 from earshot_trainer.second_opinion.adding import SECOND_NAME
-from earshot_trainer.second_opinion.alarms import embed_alarms, lessons_of
+from earshot_trainer.second_opinion.alarms import embed_alarms, mixtures_for
 from earshot_trainer.second_opinion.ears import Ears
 from earshot_trainer.second_opinion.exporting import export_second
 from earshot_trainer.second_opinion.fitting import Floats, fit_output
@@ -94,8 +94,9 @@ def _hear_alarms(run: FinishedRun, ears: Ears, network: SecondOpinion, console: 
     """Embeddings [windows, C] of synthesized alarms by the run's labels; none without distillation."""
 
     def hear(label: str) -> Floats:
-        with counting(console, f"hearing synthesized alarms: {label}", lessons_of(run)) as count:
+        with counting(console, f"hearing synthesized alarms: {label}", mixtures_for(run)) as count:
             found = embed_alarms(run, label, ears, network.embed, lambda: count(1))
         return np.concatenate([np.zeros((0, network.widths[-1]), np.float32), *found])
 
-    return {label: hear(label) for label in run.record.labels if signals_of(label) and lessons_of(run)}
+    labels = [label for label in run.record.labels if signals_of(label)] if mixtures_for(run) else []
+    return {label: hear(label) for label in labels}
